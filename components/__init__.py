@@ -1,0 +1,4 @@
+"""WHAT the platform does: plain Python, one folder a stage, in the order data flows.
+
+data -> pretrain -> finetune -> align -> compress -> evals -> release
+"""

@@ -1,0 +1,1 @@
+"""Instruct model -> aligned model."""

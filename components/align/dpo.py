@@ -1,0 +1,95 @@
+"""DPO: a model and preference pairs -> a model that prefers what was chosen.
+
+The loss is TRL's: `loss_type` and `beta` below are all there is to configure of it.
+"""
+
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from components.core import metrics
+from components.core.artifacts import Checkpoint, Frozen, PreferencePairs
+from components.core.component import Component
+from components.core.files import size_of
+from components.core.settings import settings
+
+
+class DPOInputs(Frozen):
+    """What `DPO` reads."""
+
+    model: Checkpoint
+    """The policy to start from, and the frozen reference."""
+    pairs: PreferencePairs
+    """Chosen and rejected answers."""
+
+
+class DPO(Component[DPOInputs, Checkpoint]):
+    """Direct preference optimization (Rafailov et al. 2023, eq. 7), by TRL's `DPOTrainer`.
+
+    Writes a model and tokenizer in Hugging Face layout.
+    """
+
+    version: ClassVar[str] = "1.0.0"
+
+    loss_type: Literal["sigmoid", "ipo", "hinge"] = "sigmoid"
+    """`sigmoid` is DPO itself; `ipo` is Azar et al. 2023, `hinge` is SLiC (Zhao et al. 2023)."""
+    beta: float = Field(default=0.1, gt=0)
+    """Strength of the pull towards the reference model."""
+    learning_rate: float = Field(default=1e-4, gt=0)
+    """Peak learning rate of AdamW; falls linearly to zero."""
+    num_epochs: int = Field(default=1, ge=1)
+    """Times that every pair is seen."""
+    batch_size: int = Field(default=32, ge=1)
+    """Pairs of a step."""
+    seed: int = 0
+    """Seed of the order of the pairs."""
+
+    def run(self, inputs: DPOInputs, out: Path) -> Checkpoint:
+        """Align all weights and leave the model in `out`."""
+        import torch
+        from datasets import Dataset
+        from transformers.utils import logging as transformers_logging
+        from trl.trainer.dpo_config import DPOConfig
+        from trl.trainer.dpo_trainer import DPOTrainer
+
+        from components.lib.models import load_model, load_tokenizer, num_parameters, save_model
+
+        torch.set_num_threads(settings().num_threads)
+        transformers_logging.disable_progress_bar()
+        tokenizer = load_tokenizer(inputs.model.path)
+        model = load_model(inputs.model.path)
+        config = DPOConfig(
+            output_dir=str(out / "checkpoints"),
+            loss_type=[self.loss_type],
+            beta=self.beta,
+            learning_rate=self.learning_rate,
+            num_train_epochs=self.num_epochs,
+            per_device_train_batch_size=self.batch_size,
+            precompute_ref_log_probs=True,
+            max_length=model.config.max_position_embeddings,
+            gradient_checkpointing=False,
+            bf16=False,
+            logging_steps=5,
+            save_strategy="no",
+            report_to=[],
+            disable_tqdm=True,
+            seed=self.seed,
+        )
+        trainer = DPOTrainer(
+            model=model,
+            args=config,
+            train_dataset=Dataset.from_json(str(inputs.pairs.path / "pairs.jsonl")),
+            processing_class=tokenizer,
+        )
+        trainer.train()
+        metrics.rewind(out, 0)
+        for entry in trainer.state.log_history:
+            numbers = {k: float(v) for k, v in entry.items() if isinstance(v, int | float)}
+            metrics.append(out, int(numbers.pop("step")), numbers)
+        save_model(model, tokenizer, out)
+        return Checkpoint(
+            path=out,
+            num_parameters=num_parameters(model),
+            bytes_on_disk=size_of(out, "*.safetensors"),
+        )

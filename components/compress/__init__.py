@@ -1,0 +1,1 @@
+"""Make a model smaller and faster, and measure what it cost."""

@@ -1,0 +1,1 @@
+"""The contracts: artifacts, components, settings. Imports no torch."""

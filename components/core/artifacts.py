@@ -1,0 +1,181 @@
+"""The nouns of the platform: what components take and return.
+
+An artifact is a small typed pointer to a folder. In memory its path is absolute; in JSON it is
+relative to the artifact root, so that a record made on one machine is read on another.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, PlainSerializer, model_validator
+
+from components.core.settings import settings
+
+
+def _absolute(path: Path) -> Path:
+    return path if path.is_absolute() else settings().artifacts / path
+
+
+def _portable(path: Path) -> str:
+    root = settings().artifacts
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
+
+
+ArtifactPath = Annotated[
+    Path, AfterValidator(_absolute), PlainSerializer(_portable, return_type=str)
+]
+
+
+class Frozen(BaseModel):
+    """A value that cannot change and has no field nobody declared."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, ser_json_inf_nan="strings"
+    )
+
+
+class Artifact(Frozen):
+    """A folder some component wrote, complete once its `artifact.json` exists."""
+
+    path: ArtifactPath
+    """Folder that holds the files."""
+    fingerprint: str
+    """Identity: of the recipe that made the folder, or of its content if it was brought in."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named_by_recipe(cls, data: Any) -> Any:  # noqa: ANN401 - whatever a caller passed
+        if isinstance(data, dict) and "path" in data and "fingerprint" not in data:
+            return {**data, "fingerprint": Path(data["path"]).name}
+        return data
+
+
+class DataRevision(Frozen):
+    """A revision of `data/`, as `data.dvc` names it."""
+
+    revision: str
+    """md5 that DVC recorded, such as `1b2c...dir`."""
+
+
+class RawData(Artifact):
+    """`data/` at one revision: `<source>/documents.jsonl`, `instructions/`, `preferences/`."""
+
+    revision: str
+    """The DVC revision these files are."""
+    sources: tuple[str, ...]
+    """Names of the folders that hold documents."""
+
+
+class Corpus(Artifact):
+    """Clean documents in `train.jsonl`, `validation.jsonl` and `test.jsonl`."""
+
+    num_documents: dict[str, int]
+    """Documents of each split."""
+    num_bytes: dict[str, int]
+    """UTF-8 bytes of text of each split."""
+    dropped: dict[str, int]
+    """Documents that were dropped, by reason."""
+
+
+class Vocabulary(Artifact):
+    """A transformers fast tokenizer with a chat template."""
+
+    vocab_size: int
+    """Number of ids, special tokens included."""
+
+
+class TokenShards(Artifact):
+    """Token ids in `<split>/shard_00000.npy`, ...: uint16, shape (tokens,)."""
+
+    vocab_size: int
+    """Number of ids, special tokens included."""
+    num_tokens: dict[str, int]
+    """Tokens of each split."""
+    num_bytes: dict[str, int]
+    """UTF-8 bytes of the text that the tokens of each split stand for."""
+
+
+class Checkpoint(Artifact):
+    """A model and its tokenizer in Hugging Face layout, weights in safetensors."""
+
+    num_parameters: int
+    """Trainable parameters; a tied embedding counts once."""
+    bytes_on_disk: int
+    """Size of the weights."""
+
+
+class PreferencePairs(Artifact):
+    """`pairs.jsonl`: a prompt, a chosen and a rejected completion a line."""
+
+    num_pairs: int
+    """Lines of the file."""
+    sampled_accuracy: float
+    """Share of all samples that the checker accepted, 0 to 1."""
+
+
+class CompressedModel(Artifact):
+    """An exported model that ONNX Runtime runs, beside its tokenizer."""
+
+    num_parameters: int
+    """Parameters of the model that was exported."""
+    bytes_on_disk: int
+    """Size of the exported weights and graph."""
+    decode_tokens_per_second: float
+    """Greedy decoding at batch 1, measured on the exported model."""
+    original_bytes_on_disk: int
+    """Size of the weights before."""
+    original_decode_tokens_per_second: float
+    """The same decoding by transformers in float32, measured in turns with the exported model."""
+
+
+class Interval(Frozen):
+    """A percentile interval of a statistic."""
+
+    low: float
+    """Lower end."""
+    high: float
+    """Upper end."""
+
+
+class ProbeReport(Artifact):
+    """What the frozen probe found of one model; `report.json` has each item's outcome."""
+
+    model: str
+    """Fingerprint of the model that was measured."""
+    bits_per_byte: float
+    """On held-out documents: nats of all targets / (ln 2 x bytes of their text)."""
+    accuracy: float
+    """Share of held-out micro-tasks answered correctly, 0 to 1."""
+    accuracy_interval: Interval
+    """95 % bootstrap interval of the accuracy."""
+    accuracy_by_task: dict[str, float]
+    """Accuracy of each micro-task."""
+
+
+class BaselineReport(Artifact):
+    """Bits per byte of n-gram models on the split that the probe uses."""
+
+    unigram: float
+    """Unigram with add-one counts."""
+    trigram: float
+    """Interpolated Kneser-Ney trigram."""
+
+
+class Verdict(Artifact):
+    """What the release gate decided; `verdict.json` has every threshold and its margin."""
+
+    passed: bool
+    """Whether every threshold holds."""
+    failures: tuple[str, ...]
+    """A sentence for each threshold that does not hold, with the numbers."""
+
+
+class Release(Artifact):
+    """A released model: Hugging Face layout, with the int8 export under `onnx/`."""
+
+    name: str
+    """Registered model."""
+    registered_version: int
+    """Its version in the MLflow registry."""
+    alias: str
+    """The alias that was moved to this version."""

@@ -1,0 +1,99 @@
+"""Work that needs a process of its own: the Ray driver of a step.
+
+The driver is a subprocess in its own session. It dies with its parent (PR_SET_PDEATHSIG), is
+stopped with SIGINT first, and reports an error a user can mend as a message, not as a traceback.
+"""
+
+import ctypes
+import importlib
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+logger = logging.getLogger(__name__)
+
+_PR_SET_PDEATHSIG = 1
+_GRACE_SECONDS = 15.0  # Ray stops a training within 15 s of SIGINT
+_USER_ERROR = 3
+
+
+def run_in_driver(target: str, payload: dict[str, Any]) -> None:
+    """Call `target` ("package.module:function") with the JSON `payload` in a driver process.
+
+    Its output goes to the log. Raises ValueError with the driver's own message if the driver raised
+    one, RuntimeError with the end of its output if it failed otherwise.
+    """
+    with tempfile.TemporaryDirectory(prefix="bloomery-") as folder:
+        request = Path(folder) / "payload.json"
+        request.write_text(json.dumps(payload), encoding="utf-8")
+        command = [sys.executable, "-m", __name__, target, str(request)]
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
+        )
+        try:
+            tail = _follow(process)
+        except BaseException:
+            _stop(process)
+            raise
+        answer = Path(folder) / "error.txt"
+        if process.returncode == _USER_ERROR and answer.exists():
+            raise ValueError(answer.read_text("utf-8"))
+        if process.returncode != 0:
+            raise RuntimeError(
+                f"{target} ended with code {process.returncode}. Its last lines:\n{tail}"
+            )
+
+
+def _follow(process: "subprocess.Popen[str]") -> str:
+    assert process.stdout is not None
+    tail: deque[str] = deque(maxlen=15)
+    for line in process.stdout:
+        tail.append(line)
+        logger.debug("%s", line.rstrip())
+    process.wait()
+    return "".join(tail)
+
+
+def _stop(process: "subprocess.Popen[str]") -> None:
+    if process.poll() is not None:
+        return
+    os.killpg(process.pid, signal.SIGINT)
+    try:
+        process.wait(_GRACE_SECONDS)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _main() -> int:
+    parent = os.getppid()
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it died before the signal was asked for
+        return 1
+    target, request = sys.argv[1], Path(sys.argv[2])
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    module, function = target.split(":")
+    try:
+        getattr(importlib.import_module(module), function)(json.loads(request.read_text("utf-8")))
+    except ValueError as error:
+        request.with_name("error.txt").write_text(str(error), encoding="utf-8")
+        return _USER_ERROR
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(_main())

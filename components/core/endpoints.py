@@ -1,0 +1,68 @@
+"""Where the servers of this machine answer, if they are up.
+
+`bloomery up` writes `<home>/servers.json` when its servers answer and removes it when it stops.
+"""
+
+import json
+import os
+import urllib.error
+import urllib.request
+from functools import cache
+from pathlib import Path
+
+from components.core.artifacts import Frozen
+from components.core.settings import settings
+
+
+class Servers(Frozen):
+    """The servers that were started over this machine's state."""
+
+    pid: int
+    """Process that supervises them."""
+    prefect: str
+    """URL of the Prefect server, without `/api`."""
+    mlflow: str
+    """URL of the MLflow server."""
+
+
+def servers_file() -> Path:
+    """Return the file that says which servers are up."""
+    return settings().home.resolve() / "servers.json"
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=3) as reply:  # noqa: S310 - our own loopback URL
+            return reply.status == 200
+    except (urllib.error.URLError, TimeoutError, ConnectionError):
+        return False
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@cache
+def running_servers() -> Servers | None:
+    """Return the servers over this machine's state if they are up and answer."""
+    file = servers_file()
+    if not file.exists():
+        return None
+    servers = Servers.model_validate(json.loads(file.read_text("utf-8")))
+    up = _alive(servers.pid) and _answers(f"{servers.prefect}/api/health")
+    return servers if up and _answers(f"{servers.mlflow}/health") else None
+
+
+def tracking_uri() -> str:
+    """Return where MLflow's runs are kept: as set, else the running server, else the database."""
+    if settings().tracking_uri:
+        return settings().tracking_uri
+    if (servers := running_servers()) is not None:
+        return servers.mlflow
+    database = settings().home.resolve() / "mlflow" / "mlflow.db"
+    database.parent.mkdir(parents=True, exist_ok=True)
+    return f"sqlite:///{database}"

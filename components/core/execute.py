@@ -1,0 +1,129 @@
+"""Run a component once for each recipe: serve what is there, else do the work and prove it."""
+
+import time
+from pathlib import Path
+
+from filelock import FileLock
+from pydantic import BaseModel, ValidationError
+
+from components.core.artifacts import Artifact, RawData
+from components.core.component import Component, In, Out
+from components.core.journal import Origin, Step, write_step
+from components.core.record import (
+    RECORD,
+    InputRecord,
+    Record,
+    devices,
+    git_revision,
+    hash_files,
+    inputs_of,
+    packages,
+    read_record,
+    verify,
+    write_record,
+)
+from components.core.settings import settings
+from components.core.tracking import Tracker
+
+
+def address(component: Component[In, Out], inputs: In) -> Path:
+    """Return the folder of what `component` makes of `inputs`: known before anything runs."""
+    name, version = component.name, component.version
+    return settings().artifacts / name / version / component.fingerprint(inputs)
+
+
+def find(component: Component[In, Out], inputs: In, origin: Origin | None = None) -> Out | None:
+    """Return the artifact if this recipe has finished before, else None."""
+    out = address(component, inputs)
+    if component.version.endswith(".dev") or not (out / RECORD).exists():
+        return None
+    record = read_record(out)
+    artifact = _load(component.output(), record, out)
+    _note(record, out, cached=True, origin=origin)
+    return artifact
+
+
+def execute(component: Component[In, Out], inputs: In, origin: Origin | None = None) -> Out:
+    """Return what `component` makes of `inputs`, doing the work only if nobody has.
+
+    Two calls with one recipe do the work once: the second waits for the first one's lock.
+
+    Raises:
+        ValueError: an input's files are not the ones that its record proves.
+    """
+    out = address(component, inputs)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(out.parent / f".{out.name}.lock"):
+        if (artifact := find(component, inputs, origin)) is not None:
+            return artifact
+        for source in inputs_of(inputs).values():
+            if (source.path / RECORD).exists():
+                verify(source)
+        return _make(component, inputs, out, origin)
+
+
+def _make(
+    component: Component[In, Out], inputs: In, out: Path, origin: Origin | None
+) -> Out:
+    out.mkdir(exist_ok=True)
+    (out / RECORD).unlink(missing_ok=True)
+    start = time.monotonic()
+    with Tracker(component, out, origin or Origin(), _data_revision(inputs)) as tracker:
+        artifact = component.run(inputs, out)
+        record = Record(
+            component=component.name,
+            version=component.version,
+            fingerprint=out.name,
+            config=component.model_dump(mode="json"),
+            inputs={
+                name: InputRecord(path=source.path, fingerprint=source.fingerprint)
+                for name, source in inputs_of(inputs).items()
+            },
+            artifact=artifact.model_dump(mode="json"),
+            files=hash_files(out),
+            seed=getattr(component, "seed", None),
+            seconds=round(time.monotonic() - start, 3),
+            devices=devices(),
+            packages=packages(),
+            git_revision=git_revision(),
+            data_revision=_data_revision(inputs, artifact),
+            mlflow_run_id=tracker.run_id,
+        )
+        write_record(record, out)
+        tracker.record(record)
+    _note(record, out, cached=False, origin=origin)
+    return artifact
+
+
+def _load(kind: type[Out], record: Record, out: Path) -> Out:
+    try:
+        return kind.model_validate(record.artifact)
+    except ValidationError as error:
+        raise ValueError(
+            f"{out} was made by another {record.component} that also called itself "
+            f"{record.version} ({error}). Raise the component's version."
+        ) from error
+
+
+def _note(record: Record, out: Path, *, cached: bool, origin: Origin | None) -> None:
+    if origin is None:
+        return
+    step = Step(
+        component=record.component,
+        version=record.version,
+        fingerprint=record.fingerprint,
+        cached=cached,
+        seconds=record.seconds,
+        path=out,
+    )
+    write_step(origin, step)
+
+
+def _data_revision(inputs: BaseModel, made: Artifact | None = None) -> str | None:
+    """Return the revision of the raw data at the root of the lineage of `inputs`."""
+    for source in [made, *inputs_of(inputs).values()]:
+        if isinstance(source, RawData):
+            return source.revision
+        if source is not None and (source.path / RECORD).exists():
+            return read_record(source.path).data_revision
+    return None

@@ -1,0 +1,92 @@
+"""The journal of a flow run: which steps it took, whether each was cached, what each made.
+
+One folder a run, `<home>/runs/<flow run id>/`: `run.json` says what was started, `steps.jsonl` has
+a line a step. The reports of the command line are read from here, so they need no server.
+"""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from components.core.artifacts import ArtifactPath, Frozen
+from components.core.files import write_atomically
+from components.core.settings import settings
+
+
+class Origin(Frozen):
+    """Who asked for a step: the flow run it belongs to."""
+
+    run_id: str = "local"
+    """Id of the outermost flow run."""
+    run_name: str = "local"
+    """Name of the outermost flow run."""
+    flow: str = "local"
+    """Name of the outermost flow."""
+    subflow_run_id: str = "local"
+    """Id of the flow run that took the step: the pipeline's, or that of one stage in it."""
+
+
+class Run(Frozen):
+    """A flow run, as its journal has it."""
+
+    origin: Origin
+    """The flow run."""
+    started: datetime
+    """When it took its first step, UTC."""
+
+
+class Step(Frozen):
+    """One step of a flow run."""
+
+    component: str
+    """Name of the component."""
+    version: str
+    """Its version."""
+    fingerprint: str
+    """Identity of the recipe."""
+    cached: bool
+    """Whether the artifact was there already."""
+    seconds: float
+    """Wall time that making the artifact took, now or when it was made."""
+    path: ArtifactPath
+    """Folder of the artifact."""
+
+
+def write_step(origin: Origin, step: Step) -> None:
+    """Append a step to the journal of its run, which the first step opens."""
+    folder = settings().runs / origin.run_id
+    if not (folder / "run.json").exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        run = Run(origin=origin, started=datetime.now(UTC))
+        write_atomically(folder / "run.json", run.model_dump_json(indent=2) + "\n")
+    with (folder / "steps.jsonl").open("a", encoding="utf-8") as stream:
+        stream.write(step.model_dump_json() + "\n")
+
+
+def read_steps(folder: Path) -> list[Step]:
+    """Return the steps of the run in `folder`, in order; a step taken again counts once."""
+    lines = (folder / "steps.jsonl").read_text("utf-8").splitlines()
+    steps = [Step.model_validate(json.loads(line)) for line in lines]
+    return list({(step.component, step.fingerprint): step for step in steps}.values())
+
+
+def read_runs() -> Iterator[tuple[Path, Run]]:
+    """Yield the folder and description of every run, the newest first."""
+    files = settings().runs.glob("*/run.json")
+    runs = [(file.parent, Run.model_validate_json(file.read_text("utf-8"))) for file in files]
+    yield from sorted(runs, key=lambda found: found[1].started, reverse=True)
+
+
+def find_run(name: str | None = None, flow: str | None = None) -> tuple[Path, Run]:
+    """Return the newest run, or the newest with this name or id (and of this flow).
+
+    Raises:
+        ValueError: there is no such run.
+    """
+    for folder, run in read_runs():
+        named = name is None or name in (run.origin.run_name, run.origin.run_id)
+        if named and (flow is None or name is not None or run.origin.flow == flow):
+            return folder, run
+    wanted = f"run {name!r}" if name else f"run of {flow!r}" if flow else "run"
+    raise ValueError(f"No {wanted} in {settings().runs}. Start one with `bloomery run`.")

@@ -1,0 +1,48 @@
+"""The spool: metrics as lines of a local file, so that no step waits for a tracking server.
+
+A training process appends, whoever shows them follows: the tracker ships the lines to MLflow, the
+Prefect step makes a progress bar of them.
+"""
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TypedDict
+
+SPOOL = "metrics.jsonl"
+
+
+class Point(TypedDict):
+    """The metrics of one step."""
+
+    step: int
+    time: float
+    metrics: dict[str, float]
+
+
+def append(out: Path, step: int, metrics: dict[str, float]) -> None:
+    """Append one point to the spool of `out`; `time` is Unix seconds."""
+    point = Point(step=step, time=time.time(), metrics=metrics)
+    with (out / SPOOL).open("a", encoding="utf-8") as stream:
+        stream.write(json.dumps(point) + "\n")
+
+
+def read(out: Path, offset: int = 0) -> Iterator[tuple[int, Point]]:
+    """Yield (offset behind the line, point) for every whole line of the spool from `offset` on."""
+    file = out / SPOOL
+    if not file.exists():
+        return
+    with file.open("rb") as stream:
+        stream.seek(offset)
+        while (line := stream.readline()).endswith(b"\n"):
+            yield stream.tell(), json.loads(line)
+
+
+def rewind(out: Path, step: int) -> None:
+    """Drop the points behind `step`: a resumed run writes them again."""
+    kept = [point for _, point in read(out) if point["step"] <= step]
+    text = "".join(json.dumps(point) + "\n" for point in kept)
+    aside = out / f".{SPOOL}"
+    aside.write_text(text, encoding="utf-8")
+    aside.replace(out / SPOOL)

@@ -1,0 +1,57 @@
+"""Ray for one step: its own on this machine, or a cluster's by address."""
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from components.core.settings import quiet_environment, settings
+
+_OBJECT_STORE_BYTES = 200 << 20  # data and weights go through files, not through the store
+_TEMPORARY = Path("/tmp/bloomery-ray")  # noqa: S108 - a unix socket's path must be short
+
+
+@contextmanager
+def ray_session() -> Iterator[None]:
+    """Connect this driver process to Ray, and leave nothing behind."""
+    import ray
+
+    os.environ.update(quiet_environment())
+    _write_token(Path(os.environ["RAY_AUTH_TOKEN_PATH"]))
+    local = settings().ray_address == "local"
+    arguments = {
+        "num_cpus": max(settings().num_workers, settings().num_threads),
+        "include_dashboard": False,  # half the memory; Ray's own page comes with a real cluster
+        "object_store_memory": _OBJECT_STORE_BYTES,
+        "_temp_dir": str(_TEMPORARY.with_name(f"{_TEMPORARY.name}-{os.getuid()}")),
+    }
+    ray.init(
+        address=settings().ray_address,
+        namespace="bloomery",
+        log_to_driver=False,
+        runtime_env={"env_vars": worker_environment()},
+        **(arguments if local else {}),
+    )
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def worker_environment() -> dict[str, str]:
+    """Return the variables that make a worker see this machine's state as the driver does."""
+    ours = {name: value for name, value in os.environ.items() if name.startswith("BLOOMERY_")}
+    return {
+        **ours,
+        "BLOOMERY_HOME": str(settings().home.resolve()),
+        "BLOOMERY_PROJECT": str(settings().project.resolve()),
+        "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
+    }
+
+
+def _write_token(file: Path) -> None:
+    """Make the cluster's secret unless there is one; Ray's own default file is readable by all."""
+    if not file.exists():
+        file.touch(mode=0o600)
+        file.write_text(secrets.token_hex(32), encoding="utf-8")

@@ -1,0 +1,149 @@
+"""`artifact.json`: the proof beside the files of what they are and where they came from."""
+
+import hashlib
+import json
+import os
+import platform
+import subprocess
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from components.core.artifacts import Artifact, ArtifactPath, Frozen
+from components.core.files import manifest, sha256, write_atomically
+from components.core.settings import settings
+
+RECORD = "artifact.json"
+WORKING = frozenset({RECORD, "metrics.jsonl", "checkpoints"})  # not part of what was made
+_PACKAGES = ("torch", "transformers", "tokenizers", "trl", "ray", "onnxruntime", "numpy")
+
+
+class InputRecord(Frozen):
+    """An artifact that a component read."""
+
+    path: ArtifactPath
+    """Its folder; the record there continues the lineage."""
+    fingerprint: str
+    """Its identity."""
+
+
+class Record(Frozen):
+    """Everything needed to trust, trace and repeat one artifact."""
+
+    component: str
+    """Name of the component that made it."""
+    version: str
+    """Version of that component."""
+    fingerprint: str
+    """Identity of the recipe."""
+    config: dict[str, Any]
+    """Fields of the component."""
+    inputs: dict[str, InputRecord]
+    """What it read, by field path."""
+    artifact: dict[str, Any]
+    """The artifact itself, as its class dumps it."""
+    files: dict[str, str]
+    """sha256 of every file, by relative path."""
+    seed: int | None
+    """Seed of the random numbers, where the component has one."""
+    seconds: float
+    """Wall time of the work, resumed attempts not included."""
+    devices: str
+    """What it ran on."""
+    packages: dict[str, str]
+    """Versions of the libraries that can change a result."""
+    git_revision: str | None
+    """Commit of this checkout, with `+` if files were changed; None outside git."""
+    data_revision: str | None
+    """DVC revision of the raw data at the root of the lineage."""
+    mlflow_run_id: str | None
+    """The MLflow run that shows it; None if tracking was down."""
+
+
+def inputs_of(value: BaseModel, prefix: str = "") -> dict[str, Artifact]:
+    """Return the artifacts inside an inputs model, by dotted field path."""
+    if isinstance(value, Artifact):
+        return {prefix or "input": value}
+    found: dict[str, Artifact] = {}
+    for name in type(value).model_fields:
+        if isinstance(item := getattr(value, name), BaseModel):
+            found |= inputs_of(item, f"{prefix}.{name}" if prefix else name)
+    return found
+
+
+def read_record(folder: Path) -> Record:
+    """Read the record of a finished artifact."""
+    file = folder / RECORD
+    try:
+        return Record.model_validate_json(file.read_text("utf-8"))
+    except (ValidationError, UnicodeDecodeError) as error:
+        raise ValueError(f"{file} is damaged ({error}). Remove {folder} to make it again.") from error
+
+
+def write_record(record: Record, folder: Path) -> None:
+    """Write the record: the last file written, so its presence means complete."""
+    write_atomically(folder / RECORD, record.model_dump_json(indent=2) + "\n")
+
+
+def verify(artifact: Artifact) -> None:
+    """Check that the files of `artifact` are the ones its record proves.
+
+    Raises:
+        ValueError: a file is missing or its sha256 differs.
+    """
+    record = read_record(artifact.path)
+    for name, expected in record.files.items():
+        file = artifact.path / name
+        if not file.is_file():
+            raise ValueError(f"{file} is missing. Remove {artifact.path} to make it again.")
+        if (actual := sha256(file)) != expected:
+            raise ValueError(
+                f"{file} is not the file that {record.component} made: sha256 {actual[:12]}, "
+                f"recorded {expected[:12]}. Remove {artifact.path} to make it again."
+            )
+
+
+def hash_files(folder: Path) -> dict[str, str]:
+    """Return the sha256 of what a component made in `folder`."""
+    return manifest(folder, exclude=WORKING)
+
+
+def adopt(folder: Path) -> str:
+    """Return the fingerprint of a folder that no component made: the hash of its content."""
+    files = json.dumps(manifest(folder, exclude=WORKING), sort_keys=True)
+    return hashlib.sha256(files.encode()).hexdigest()[:16]
+
+
+@cache
+def packages() -> dict[str, str]:
+    """Return the installed versions of the libraries that can change a result."""
+    found = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+@cache
+def git_revision() -> str | None:
+    """Return the commit of the checkout, with `+` where tracked files were changed."""
+
+    def git(*words: str) -> str:
+        command = ["git", "-C", str(settings().project), *words]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        changed = git("status", "--porcelain", "--untracked-files=no")
+        return git("rev-parse", "HEAD") + ("+" if changed else "")
+    except (subprocess.CalledProcessError, FileNotFoundError):
+        return None
+
+
+def devices() -> str:
+    """Return what this process can compute on."""
+    return f"{os.cpu_count()} x {platform.machine()} CPU"

@@ -1,0 +1,94 @@
+"""Where and how this machine runs things: the `BLOOMERY_*` environment, read in one place.
+
+Nothing here is identity: changing a setting never changes a fingerprint.
+"""
+
+import os
+from functools import cache
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+class Settings(BaseSettings):
+    """The settings of one machine, each read from `BLOOMERY_<NAME>`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="BLOOMERY_", frozen=True, use_attribute_docstrings=True
+    )
+
+    project: Path = _CHECKOUT
+    """Folder that holds `data.dvc` and `data/`."""
+    home: Path = _CHECKOUT / ".bloomery"
+    """Folder that holds all state of this machine."""
+    experiment: str = "bloomery"
+    """MLflow experiment that every run goes to."""
+    tracking_uri: str = ""
+    """MLflow server or database; empty means the running server of `home`, else its database."""
+    ray_address: str = "local"
+    """`local` starts Ray for the step, `off` runs in plain processes, else a cluster's address."""
+    num_workers: int = Field(default=1, ge=1)
+    """Data-parallel training processes."""
+    num_threads: int = Field(default=os.cpu_count() or 1, ge=1)
+    """CPU threads that one process may use."""
+
+    @property
+    def artifacts(self) -> Path:
+        """Folder under which components write what they make."""
+        return self.home.resolve() / "artifacts"
+
+    @property
+    def runs(self) -> Path:
+        """Folder of the journals of flow runs."""
+        return self.home.resolve() / "runs"
+
+
+@cache
+def settings() -> Settings:
+    """Return the settings of this process."""
+    return Settings()
+
+
+def quiet_environment() -> dict[str, str]:
+    """Return the variables that keep every tool local, quiet and free of telemetry."""
+    home = settings().home.resolve()
+    return {
+        "PREFECT_HOME": str(home / "prefect"),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",
+        "PREFECT_LOGGING_EXTRA_LOGGERS": "components,flows",
+        "PREFECT_SERVER_DEPLOYMENTS_CONCURRENCY_SLOT_WAIT_SECONDS": "10",
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+        "PREFECT_CLI_PROMPT": "false",
+        "DO_NOT_TRACK": "1",
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # else Ray listens on every interface
+        "RAY_AUTH_TOKEN_PATH": str(home / "ray_token"),
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_DEDUP_LOGS": "0",
+        "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
+        "RAY_TRAIN_WORKER_HEALTH_CHECK_TIMEOUT_S": "120",
+        "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
+        "RAY_memory_usage_threshold": "0.97",
+        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+        "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+        "HF_HUB_OFFLINE": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "TOKENIZERS_PARALLELISM": "true",
+        "OMP_WAIT_POLICY": "PASSIVE",  # spinning threads halve the speed of a shared machine
+        "DVC_NO_ANALYTICS": "1",
+        "DVC_SITE_CACHE_DIR": str(home / "dvc_site"),
+    }
+
+
+def apply_environment() -> None:
+    """Set the quiet environment in this process, where the user has not set a value."""
+    settings().home.mkdir(parents=True, exist_ok=True)
+    for name, value in quiet_environment().items():
+        os.environ.setdefault(name, value)

@@ -1,0 +1,1 @@
+"""Data: where documents come from, and how they are pinned."""

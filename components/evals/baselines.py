@@ -1,0 +1,52 @@
+"""Baselines: n-gram models on the split that the probe uses, for the model to beat."""
+
+from pathlib import Path
+from typing import ClassVar
+
+from pydantic import Field
+
+from components.core.artifacts import BaselineReport, TokenShards
+from components.core.component import Component
+
+
+class Baselines(Component[TokenShards, BaselineReport]):
+    """Measure a unigram and a Kneser-Ney trigram, counted on the train split, in bits per byte.
+
+    They see the same tokens, the same held-out sequences and the same contexts as the probe's model
+    does: a sequence's first targets have no history from before it.
+    """
+
+    version: ClassVar[str] = "1.0.0"
+
+    sequence_length: int = Field(default=256, ge=8)
+    """Tokens of a held-out sequence; the same as the probe's."""
+    num_sequences: int = Field(default=256, ge=1)
+    """Held-out sequences; the same as the probe's."""
+
+    def run(self, inputs: TokenShards, out: Path) -> BaselineReport:
+        """Count, score and write `report.json`."""
+        import numpy as np
+
+        from components.core.files import write_json
+        from components.evals.ngrams import KneserNeyTrigram, unigram_nats
+        from components.lib.held_out import HeldOut
+        from components.lib.tokens import bits_per_byte
+
+        size = inputs.vocab_size
+        shards = [np.load(file) for file in sorted((inputs.path / "train").glob("shard_*.npy"))]
+        train = np.concatenate(shards).astype(np.int64)
+        held_out = HeldOut(inputs, "test", self.sequence_length, self.num_sequences)
+        windows = held_out.windows
+        targets = windows[:, 1:].ravel()
+        no_history = np.full((len(windows), 1), size)  # an id never seen: backs off to the bigram
+        first = np.concatenate([no_history, windows[:, :-2]], axis=1).ravel()
+        second = windows[:, :-1].ravel()
+
+        unigram = unigram_nats(train, targets, size).sum()
+        trigram = KneserNeyTrigram(train, size).nats(first, second, targets).sum()
+        report = {
+            "unigram": bits_per_byte(float(unigram), held_out.num_bytes),
+            "trigram": bits_per_byte(float(trigram), held_out.num_bytes),
+        }
+        write_json(out / "report.json", report)
+        return BaselineReport(path=out, **report)

@@ -1,0 +1,1 @@
+"""ML code that two stages share."""

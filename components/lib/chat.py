@@ -1,0 +1,33 @@
+"""How a conversation becomes tokens: the special tokens and the chat template.
+
+The template travels inside the tokenizer, so every stage and every other tool renders alike.
+"""
+
+from transformers import PreTrainedTokenizerFast
+
+END_OF_TEXT = "<|endoftext|>"  # behind every document and every answer
+PADDING = "<|pad|>"
+USER = "<|user|>"
+ASSISTANT = "<|assistant|>"
+SPECIAL_TOKENS = (END_OF_TEXT, PADDING, USER, ASSISTANT)
+
+TEMPLATE = (
+    "{% for message in messages %}"
+    "{{ '<|' + message['role'] + '|>' + message['content'] }}"
+    "{% if message['role'] == 'assistant' %}{{ '<|endoftext|>' }}{% endif %}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
+)
+
+
+def render_prompt(tokenizer: PreTrainedTokenizerFast, prompt: str) -> str:
+    """Return the text that asks the model to answer one user message."""
+    messages = [{"role": "user", "content": prompt}]
+    text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    assert isinstance(text, str)
+    return text
+
+
+def encode_prompt(tokenizer: PreTrainedTokenizerFast, prompt: str) -> list[int]:
+    """Return the token ids that ask the model to answer one user message."""
+    return tokenizer.encode(render_prompt(tokenizer, prompt), add_special_tokens=False)

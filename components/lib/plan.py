@@ -1,0 +1,34 @@
+"""How long and how fast a model is trained."""
+
+from pydantic import Field
+
+from components.core.artifacts import Frozen
+
+
+class Training(Frozen):
+    """Steps, batch and learning rate; the same for every objective."""
+
+    num_steps: int = Field(gt=0)
+    """Optimizer steps."""
+    batch_size: int = Field(gt=0)
+    """Examples of a step, over all processes."""
+    micro_batch_size: int = Field(default=1024, gt=0)
+    """Examples that one process computes at once; gradients are summed over the rest."""
+    learning_rate: float = Field(gt=0)
+    """Peak learning rate, in AdamW's scale."""
+    weight_decay: float = Field(default=0.1, ge=0)
+    """Decoupled weight decay of the matrices."""
+    max_gradient_norm: float = Field(default=1.0, gt=0)
+    """Gradients are clipped to this L2 norm."""
+    warmup_fraction: float = Field(default=0.02, ge=0, le=1)
+    """Share of the steps in which the learning rate rises."""
+    decay_fraction: float = Field(default=0.4, ge=0, le=1)
+    """Share of the steps in which it falls to zero."""
+    log_every: int = Field(default=10, gt=0)
+    """Steps between two points of the metrics."""
+    evaluate_every: int = Field(default=200, gt=0)
+    """Steps between two validations."""
+    checkpoint_every: int = Field(default=200, gt=0)
+    """Steps between two checkpoints."""
+    seed: int = 0
+    """Seed of the weights and of the order of the data."""

@@ -1,0 +1,183 @@
+"""The training loop of every component that trains by gradient descent on token targets.
+
+Set up, fit, validate. Runs in one plain process or in each of a group of data-parallel ones
+(`torch.distributed`), with the same batches: which examples a step sees is a pure function of
+(seed, step), and the loss is normalised by the tokens of the whole batch.
+"""
+
+# B = examples of a batch, T = tokens of an example, V = vocabulary
+
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import PreTrainedModel
+
+from components.core import metrics
+from components.lib import checkpoint
+from components.lib.device import autocast, device, measured_peak
+from components.lib.optim import Optimizers, warmup_stable_decay
+from components.lib.permutation import draw
+from components.lib.plan import Training
+
+logger = logging.getLogger(__name__)
+
+IGNORED = -100  # target that bears no loss, as transformers and torch have it
+
+
+class Batch(NamedTuple):
+    """Token ids and what each position must predict."""
+
+    inputs: NDArray[np.int64]  # (B, T)
+    targets: NDArray[np.int64]  # (B, T), IGNORED where there is no loss
+
+
+class Examples(Protocol):
+    """A finite set of examples that can be drawn in any order."""
+
+    def __len__(self) -> int:
+        """Return the number of examples."""
+        ...
+
+    def batch(self, indices: NDArray[np.int64]) -> Batch:
+        """Return the chosen examples as one batch."""
+        ...
+
+
+class Group(NamedTuple):
+    """This process among the data-parallel ones."""
+
+    rank: int
+    size: int
+
+    @classmethod
+    def current(cls) -> "Group":
+        """Return the group of this process; a plain process is alone."""
+        if dist.is_available() and dist.is_initialized():
+            return cls(dist.get_rank(), dist.get_world_size())
+        return cls(0, 1)
+
+    def sum(self, value: Tensor) -> Tensor:
+        """Add `value` up over the group, in place."""
+        if self.size > 1:
+            dist.all_reduce(value)
+        return value
+
+
+def fit(
+    model: PreTrainedModel,
+    training: Training,
+    examples: Examples,
+    out: Path,
+    evaluate: Callable[[], dict[str, float]],
+    flops_per_token: float,
+) -> None:
+    """Train `model` in place; interrupted, the same call goes on from its newest checkpoint.
+
+    Rank 0 appends the metrics to the spool of `out`, calls `evaluate` now and then and adds what it
+    returns, and writes checkpoints under `out`. `flop_use` is the share of this device's matmul
+    peak, measured at the start, that `flops_per_token` (forward and backward) make of it.
+    """
+    group = Group.current()
+    peak = measured_peak() * group.size
+    model.to(device()).train()
+    optimizers = Optimizers(model, training.learning_rate, training.weight_decay)
+    first_step = _resume(model, optimizers, out)
+    if group.rank == 0:
+        metrics.rewind(out, first_step)
+
+    num_tokens, last = 0, time.perf_counter()
+    for step in range(first_step, training.num_steps):
+        indices = draw(step, training.batch_size, len(examples), training.seed)
+        batch = examples.batch(indices[group.rank :: group.size])
+        loss, step_tokens = backward(model, batch, training.micro_batch_size, group)
+        norm = nn.utils.clip_grad_norm_(optimizers.parameters, training.max_gradient_norm)
+        rate = warmup_stable_decay(
+            step, training.num_steps, training.warmup_fraction, training.decay_fraction
+        )
+        optimizers.step(rate)
+
+        done, num_tokens = step + 1, num_tokens + step_tokens
+        is_last = done == training.num_steps
+        if group.rank == 0 and (is_last or done % training.log_every == 0):
+            now = time.perf_counter()
+            point = {
+                "loss": loss,
+                "gradient_norm": float(norm),
+                "learning_rate": training.learning_rate * rate,
+                "tokens_per_second": num_tokens / (now - last),
+                "flop_use": num_tokens / (now - last) * flops_per_token / peak,
+                "progress": done / training.num_steps,
+            }
+            metrics.append(out, done, point)
+            logger.info("step %d of %d: loss %.3f", done, training.num_steps, loss)
+            num_tokens, last = 0, now
+        if group.rank == 0 and (is_last or done % training.evaluate_every == 0):
+            model.eval()
+            metrics.append(out, done, evaluate())
+            model.train()
+            last = time.perf_counter()
+        if group.rank == 0 and not is_last and done % training.checkpoint_every == 0:
+            state = {
+                "step": done,
+                "model": model.state_dict(),
+                "optimizers": optimizers.state_dict(),
+                "random": torch.get_rng_state(),
+            }
+            checkpoint.save(out, done, state)
+
+
+def _resume(model: PreTrainedModel, optimizers: Optimizers, out: Path) -> int:
+    """Return the steps that are done, after loading the newest checkpoint if there is one."""
+    state = checkpoint.newest(out)
+    if state is None:
+        return 0
+    model.load_state_dict(state["model"])
+    optimizers.load_state_dict(state["optimizers"])
+    torch.set_rng_state(state["random"])
+    logger.info("resumed after step %d", state["step"])
+    return state["step"]
+
+
+def backward(
+    model: PreTrainedModel, batch: Batch, micro_batch_size: int, group: Group
+) -> tuple[float, int]:
+    """Leave the gradient of the whole batch's mean loss in the parameters of every process.
+
+    Returns the mean loss in nats and the targets that bore it, over the whole group. However the
+    batch is cut into processes and micro-batches, each target weighs the same
+    (transformers#35203). A micro-batch is as wide as its last target: what follows is padding.
+    """
+    counted = torch.tensor(float((batch.targets != IGNORED).sum()), device=device())
+    num_targets = group.sum(counted).item()
+    total = torch.zeros((), device=device())
+    for start in range(0, len(batch.inputs), micro_batch_size):
+        rows = slice(start, start + micro_batch_size)
+        width = int(np.flatnonzero((batch.targets[rows] != IGNORED).any(axis=0))[-1]) + 1
+        inputs = torch.from_numpy(batch.inputs[rows, :width]).to(device())
+        targets = torch.from_numpy(batch.targets[rows, :width]).to(device())
+        loss = summed_loss(model, inputs, targets) / num_targets
+        loss.backward()
+        total += loss.detach()
+    if group.size > 1:
+        for parameter in model.parameters():
+            if parameter.grad is not None:
+                group.sum(parameter.grad)
+    return group.sum(total).item(), int(num_targets)
+
+
+def summed_loss(model: PreTrainedModel, inputs: Tensor, targets: Tensor) -> Tensor:
+    """Return the cross-entropy of (B, T) targets summed over those that count, in nats."""
+    with autocast():
+        logits = model(input_ids=inputs, use_cache=False).logits  # (B, T, V)
+    return F.cross_entropy(
+        logits.float().flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="sum"
+    )

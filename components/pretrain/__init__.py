@@ -1,0 +1,1 @@
+"""Token shards -> base model."""

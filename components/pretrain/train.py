@@ -1,0 +1,193 @@
+"""Train: token shards -> a Llama-type decoder that predicts the next token."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import Field
+
+from components.core.artifacts import Checkpoint, Frozen, TokenShards, Vocabulary
+from components.core.component import Component
+from components.core.driver import run_in_driver
+from components.core.settings import settings
+from components.lib.plan import Training
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from transformers import PreTrainedModel
+
+    from components.lib.training import Batch
+
+
+class TrainInputs(Frozen):
+    """What `Train` reads."""
+
+    shards: TokenShards
+    """Tokens of the train and validation splits."""
+    vocabulary: Vocabulary
+    """The tokenizer they were made with; the model carries it along."""
+
+
+class Train(Component[TrainInputs, Checkpoint]):
+    """Pretrain under Ray Train, data-parallel, resuming from its own checkpoints.
+
+    While it trains, the spool gets loss, gradient norm, learning rate, tokens per second, the
+    share of this device's measured matmul peak, and the validation bits per byte.
+    Writes a model and tokenizer in Hugging Face layout.
+    """
+
+    version: ClassVar[str] = "1.0.0"
+
+    training: Training
+    """Steps, batch and learning rate; an example is one sequence."""
+    sequence_length: int = Field(default=256, ge=8)
+    """Tokens a sequence."""
+    width: int = Field(default=256, ge=16)
+    """Size of the residual stream; a multiple of `num_heads`."""
+    num_layers: int = Field(default=4, ge=1)
+    """Decoder blocks."""
+    num_heads: int = Field(default=4, ge=1)
+    """Attention heads."""
+    num_key_value_heads: int = Field(default=2, ge=1)
+    """Heads of keys and values; fewer than `num_heads` is grouped-query attention."""
+    max_length: int = Field(default=512, ge=8)
+    """Longest context that the released model declares."""
+    validation_sequences: int = Field(default=64, ge=1)
+    """Sequences of the validation split that each validation measures."""
+
+    def run(self, inputs: TrainInputs, out: Path) -> Checkpoint:
+        """Train, under Ray or in this process, and leave the model in `out`.
+
+        Raises:
+            ValueError: the shapes do not fit, or the data is smaller than one batch.
+        """
+        from components.core.files import size_of
+        from components.lib.models import load_model, num_parameters
+
+        self._check(inputs)
+        payload = {
+            "component": self.model_dump(mode="json"),
+            "inputs": inputs.model_dump(mode="json"),
+            "out": str(out),
+        }
+        if settings().ray_address == "off":
+            train_worker(payload)
+        else:
+            run_in_driver(f"{__name__}:ray_train", payload)
+        return Checkpoint(
+            path=out,
+            num_parameters=num_parameters(load_model(out)),
+            bytes_on_disk=size_of(out, "*.safetensors"),
+        )
+
+    def _check(self, inputs: TrainInputs) -> None:
+        if self.width % self.num_heads or self.num_heads % self.num_key_value_heads:
+            raise ValueError(
+                f"{self.width=} must be a multiple of {self.num_heads=}, and that of "
+                f"{self.num_key_value_heads=}."
+            )
+        if self.sequence_length > self.max_length:
+            raise ValueError(f"{self.sequence_length=} is longer than {self.max_length=}.")
+        num_sequences = len(NextToken(inputs.shards.path / "train", self.sequence_length))
+        if num_sequences < self.training.batch_size:
+            raise ValueError(
+                f"The train split has {num_sequences} sequences of {self.sequence_length} tokens, "
+                f"fewer than one batch of {self.training.batch_size}. Add documents with "
+                "`bloomery data add`, or lower batch_size or sequence_length."
+            )
+
+
+class NextToken:
+    """Examples of the next-token objective: the windows of a split."""
+
+    def __init__(self, folder: Path, sequence_length: int) -> None:
+        """Map the shards of `folder`."""
+        from components.lib.shards import Sequences
+
+        self.sequences = Sequences(folder, sequence_length)
+
+    def __len__(self) -> int:
+        """Return the number of sequences."""
+        return len(self.sequences)
+
+    def batch(self, indices: "NDArray[np.int64]") -> "Batch":
+        """Return the chosen sequences: targets are the inputs one token on."""
+        from components.lib.training import Batch
+
+        windows = self.sequences.windows(indices)
+        return Batch(windows[:, :-1].copy(), windows[:, 1:].copy())
+
+
+def ray_train(payload: dict[str, Any]) -> None:
+    """Run `train_worker` on every worker of a Ray Train group; runs in the driver process."""
+    import uuid
+
+    import ray.train
+    import torch
+    from ray.train.torch import TorchConfig, TorchTrainer
+
+    from components.core.ray_session import ray_session
+
+    with ray_session():
+        use_gpu = torch.cuda.is_available()
+        trainer = TorchTrainer(
+            train_worker,
+            train_loop_config=payload,
+            torch_config=TorchConfig(timeout_s=300),
+            scaling_config=ray.train.ScalingConfig(
+                num_workers=settings().num_workers, use_gpu=use_gpu
+            ),
+            run_config=ray.train.RunConfig(
+                # Ray resumes a run of the same name from its own snapshot; our checkpoints decide
+                name=f"pretrain-{uuid.uuid4().hex}",
+                storage_path=str(settings().home.resolve() / "ray"),
+                failure_config=ray.train.FailureConfig(max_failures=3),
+            ),
+        )
+        trainer.fit()
+
+
+def train_worker(payload: dict[str, Any]) -> None:
+    """Train in this process, one of a data-parallel group or alone; rank 0 saves the model."""
+    import torch
+
+    from components.lib.checkpoint import remove
+    from components.lib.device import keep_memory
+    from components.lib.held_out import HeldOut
+    from components.lib.models import build_llama, flops_per_token, load_tokenizer, save_model
+    from components.lib.torch_model import TorchModel
+    from components.lib.training import Group, fit
+
+    component = Train.model_validate(payload["component"])
+    inputs = TrainInputs.model_validate(payload["inputs"])
+    out = Path(payload["out"])
+    torch.set_num_threads(max(1, settings().num_threads // settings().num_workers))
+    keep_memory()
+
+    examples = NextToken(inputs.shards.path / "train", component.sequence_length)
+    tokenizer = load_tokenizer(inputs.vocabulary.path)
+    model = build_llama(
+        vocab_size=inputs.vocabulary.vocab_size,
+        width=component.width,
+        num_layers=component.num_layers,
+        num_heads=component.num_heads,
+        num_key_value_heads=component.num_key_value_heads,
+        max_length=component.max_length,
+        end_of_text=tokenizer.convert_tokens_to_ids(str(tokenizer.eos_token)),
+        padding=tokenizer.convert_tokens_to_ids(str(tokenizer.pad_token)),
+        seed=component.training.seed,
+    )
+    held_out = HeldOut(
+        inputs.shards, "validation", component.sequence_length, component.validation_sequences
+    )
+    fit(
+        model,
+        component.training,
+        examples,
+        out,
+        evaluate=lambda: {"validation_bits_per_byte": held_out.bits_per_byte(TorchModel(model))},
+        flops_per_token=flops_per_token(model, component.sequence_length),
+    )
+    if Group.current().rank == 0:
+        save_model(model, tokenizer, out)
+        remove(out)

@@ -1,0 +1,1 @@
+"""Reports that pass the gate -> registered model."""

@@ -1,0 +1,109 @@
+"""The MLflow model registry: which version of a model is the champion, and where it lies."""
+
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from components.core.artifacts import Artifact, Frozen, ProbeReport
+from components.core.record import RECORD, read_record
+from components.core.settings import settings
+from components.core.tracking import client, experiment_id
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+ALIAS = "champion"
+
+
+class Registered(Frozen):
+    """A version of a registered model."""
+
+    name: str
+    """Registered model."""
+    version: int
+    """Its version."""
+    tags: dict[str, str]
+    """`candidate`, `report`, `opponent` and `path`, as `register` wrote them."""
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the released model."""
+        return settings().artifacts / self.tags["path"]
+
+
+def champion(name: str) -> Registered | None:
+    """Return the version of `name` that bears the alias `champion`, or None."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        found = client().get_model_version_by_alias(name, ALIAS)
+    except MlflowException:
+        return None
+    return _registered(found)
+
+
+def opponent(name: str, candidate: Artifact) -> ProbeReport | None:
+    """Return the report of the champion that `candidate` must beat, or None if there is none.
+
+    A candidate that is the champion itself is held against the one it once beat, so that running
+    the same recipe again finds the same verdict.
+    """
+    current = champion(name)
+    if current is None:
+        return None
+    is_itself = current.tags["candidate"] == candidate.fingerprint
+    path = current.tags["opponent" if is_itself else "report"]
+    if not path:
+        return None
+    folder = settings().artifacts / path
+    if not (folder / RECORD).exists():
+        raise ValueError(
+            f"The report of {name} version {current.version} is gone from {folder}. Restore it, or "
+            f"remove the alias {ALIAS!r} in MLflow to release without a comparison."
+        )
+    return ProbeReport.model_validate(read_record(folder).artifact)
+
+
+def register(name: str, folder: Path, tags: dict[str, str]) -> Registered:
+    """Register the model in `folder` as the next version of `name` and make it the champion.
+
+    Files are linked into MLflow's artifact store, not copied, where both are on one disk.
+    """
+    mlflow = client()
+    model = mlflow.create_logged_model(experiment_id(mlflow), name=name, tags=tags)
+    _place(mlflow, model.model_id, model.artifact_location, folder)
+    mlflow.finalize_logged_model(model.model_id, "READY")
+    if not mlflow.search_registered_models(f"name = '{name}'"):
+        mlflow.create_registered_model(name)
+    made = mlflow.create_model_version(
+        name, source=model.artifact_location, model_id=model.model_id, tags=tags
+    )
+    mlflow.set_registered_model_alias(name, ALIAS, made.version)
+    return _registered(made)
+
+
+def _place(mlflow: "MlflowClient", model_id: str, location: str, folder: Path) -> None:
+    if not location.startswith("file:"):
+        mlflow.log_model_artifacts(model_id, str(folder))
+        return
+    target = Path(location.removeprefix("file://"))
+    shutil.copytree(
+        folder,
+        target,
+        copy_function=_link,
+        dirs_exist_ok=True,
+        ignore=lambda _, names: [n for n in names if n.startswith(".")],
+    )
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another disk
+        shutil.copy2(source, target)
+
+
+def _registered(found: "ModelVersion") -> Registered:
+    return Registered(name=found.name, version=int(found.version), tags=dict(found.tags))

@@ -1,0 +1,22 @@
+"""Instruct model -> aligned model. Reward models and policy gradients will stand beside DPO."""
+
+from prefect import flow
+
+from components.align.dpo import DPOInputs
+from components.align.sample import SampleInputs
+from components.core.artifacts import Checkpoint
+from flows.data import Source, data
+from flows.finetune import finetune
+from flows.recipes import Recipe, tiny
+from flows.step import step
+
+
+@flow
+def align(
+    recipe: Recipe = tiny(), source: Source | None = None, instruct: Checkpoint | None = None
+) -> Checkpoint:
+    """Align `instruct` with pairs of its own samples. What is not given is made first."""
+    source = source or data(recipe)
+    instruct = instruct or finetune(recipe, source)
+    pairs = step(recipe.sample, SampleInputs(model=instruct, data=source.raw))
+    return step(recipe.dpo, DPOInputs(model=instruct, pairs=pairs))

@@ -1,0 +1,14 @@
+"""Aligned model -> small model."""
+
+from prefect import flow
+
+from components.core.artifacts import Checkpoint, CompressedModel
+from flows.align import align
+from flows.recipes import Recipe, tiny
+from flows.step import step
+
+
+@flow
+def compress(recipe: Recipe = tiny(), aligned: Checkpoint | None = None) -> CompressedModel:
+    """Export `aligned` to int8. Without one, the recipe's own is made first."""
+    return step(recipe.quantize, aligned or align(recipe))

@@ -1,0 +1,30 @@
+"""Model -> report: the same probe at every stage boundary, and the baselines to beat."""
+
+from prefect import flow
+
+from components.core.artifacts import BaselineReport, Checkpoint, CompressedModel, ProbeReport
+from components.evals.probe import ProbeInputs
+from flows.compress import compress
+from flows.data import Source, data
+from flows.recipes import Recipe, tiny
+from flows.step import step
+
+
+@flow
+def evals(
+    recipe: Recipe = tiny(),
+    source: Source | None = None,
+    model: Checkpoint | CompressedModel | None = None,
+) -> ProbeReport:
+    """Probe `model`. What is not given is made first: the recipe's compressed model."""
+    source = source or data(recipe)
+    model = model or compress(recipe)
+    inputs = ProbeInputs(model=model, shards=source.shards, data=source.raw)
+    return step(recipe.probe, inputs)
+
+
+@flow
+def baselines(recipe: Recipe = tiny(), source: Source | None = None) -> BaselineReport:
+    """Measure the n-gram models on the probe's text."""
+    source = source or data(recipe)
+    return step(recipe.baselines, source.shards)

@@ -1,0 +1,20 @@
+"""Base model -> instruct model."""
+
+from prefect import flow
+
+from components.core.artifacts import Checkpoint
+from components.finetune.sft import SFTInputs
+from flows.data import Source, data
+from flows.pretrain import pretrain
+from flows.recipes import Recipe, tiny
+from flows.step import step
+
+
+@flow
+def finetune(
+    recipe: Recipe = tiny(), source: Source | None = None, base: Checkpoint | None = None
+) -> Checkpoint:
+    """Fine-tune `base` on instructions. What is not given is made by the recipe first."""
+    source = source or data(recipe)
+    base = base or pretrain(recipe, source)
+    return step(recipe.sft, SFTInputs(model=base, data=source.raw))

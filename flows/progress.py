@@ -1,0 +1,78 @@
+"""What a person sees while a step works: a bar in a terminal, lines elsewhere, a bar in Prefect."""
+
+import logging
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import UUID
+
+from prefect.artifacts import create_progress_artifact, update_progress_artifact
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from components.core import metrics
+
+logger = logging.getLogger(__name__)
+
+_LOOK_EVERY_SECONDS = 1.0
+_LINE_EVERY_SHARE = 0.2  # without a terminal, a line at every fifth of the work
+_SHOWN = ("loss", "validation_bits_per_byte", "tokens_per_second")
+
+
+@contextmanager
+def shown(name: str, out: Path) -> Iterator[None]:
+    """Show the spool of `out` while the block works; what went wrong with showing is only logged."""
+    done = threading.Event()
+    artifact = create_progress_artifact(0.0, key=name.replace(".", "-"), description=name)
+    show = _show_bar if sys.stderr.isatty() else _show_lines
+    viewer = threading.Thread(target=show, args=(name, out, done), name="progress", daemon=True)
+    prefect = threading.Thread(target=_update, args=(artifact, out, done), daemon=True)
+    viewer.start()
+    prefect.start()
+    try:
+        yield
+    finally:
+        done.set()
+        viewer.join()
+    update_progress_artifact(UUID(str(artifact)), 100.0)
+    logger.info("%s done", name)
+
+
+def _points(out: Path, done: threading.Event) -> Iterator[tuple[float, str]]:
+    """Yield (share of the work, description) each time the spool has grown, until `done`."""
+    offset, share, latest = 0, 0.0, dict[str, float]()
+    while not done.wait(_LOOK_EVERY_SECONDS):
+        start = offset
+        for offset, point in metrics.read(out, offset):  # noqa: B007 - where it ended counts
+            share = point["metrics"].get("progress", share)
+            latest |= {k: v for k, v in point["metrics"].items() if k in _SHOWN}
+        if offset > start:
+            yield share, ", ".join(f"{k} {v:,.4g}" for k, v in latest.items())
+
+
+def _show_bar(name: str, out: Path, done: threading.Event) -> None:
+    columns = TextColumn("{task.fields[name]:24}"), BarColumn(), TimeElapsedColumn()
+    text = TextColumn("{task.description}")
+    console = Console(stderr=True)
+    with Progress(*columns, text, console=console, transient=True) as bar:
+        task = bar.add_task("", name=name, total=None)
+        for share, description in _points(out, done):
+            bar.update(task, description=description, total=1.0, completed=share)
+
+
+def _show_lines(name: str, out: Path, done: threading.Event) -> None:
+    next_line = _LINE_EVERY_SHARE
+    for share, description in _points(out, done):
+        if share >= next_line:
+            logger.info("%s %.0f %%: %s", name, 100 * share, description)
+            next_line = share + _LINE_EVERY_SHARE
+
+
+def _update(artifact: UUID, out: Path, done: threading.Event) -> None:
+    shown_share = 0.0
+    for share, _ in _points(out, done):
+        if share >= shown_share + 0.02:
+            update_progress_artifact(UUID(str(artifact)), 100 * share)
+            shown_share = share

@@ -1,0 +1,38 @@
+"""The scorecard of a run, where people look: on the Prefect run and on the MLflow run."""
+
+import logging
+
+from prefect.artifacts import create_markdown_artifact
+
+from components.core.journal import find_run
+from components.core.report import Report, report_of
+from components.core.tracking import client, log_numbers, parent_run
+from dashboards.scorecard import markdown
+from flows.step import current_origin
+
+logger = logging.getLogger(__name__)
+
+
+def publish() -> None:
+    """Publish the scorecard of the flow run that this code runs in."""
+    origin = current_origin()
+    folder, run = find_run(origin.run_id)
+    report = report_of(folder, run)
+    create_markdown_artifact(markdown(report), key="scorecard", description="Scorecard")
+    if not all(stage.cached for stage in report.stages):  # a run that did no work has no MLflow run
+        _log(report)
+
+
+def _log(report: Report) -> None:
+    try:
+        mlflow = client()
+        run_id = parent_run(mlflow, report.origin)
+        for stage in report.stages:
+            numbers = stage.model_dump(exclude_none=True, exclude={"cached"})
+            log_numbers(mlflow, run_id, {stage.label: numbers})
+        mlflow.log_text(run_id, markdown(report), "scorecard.md")
+        mlflow.log_text(run_id, report.model_dump_json(indent=2), "report.json")
+        mlflow.set_tag(run_id, "data_revision", report.data_revision)
+        mlflow.set_terminated(run_id)
+    except Exception as error:  # noqa: BLE001 - the view must not fail the run it shows
+        logger.warning("MLflow does not have the scorecard of this run (%s)", error)

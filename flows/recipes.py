@@ -1,0 +1,131 @@
+"""Recipes: every decision of a run in one typed value, every recipe one function.
+
+Copy a function, change a number, add it to `RECIPES`: `bloomery run --recipe NAME` knows it. What
+is not said here is the default of the component, documented where it is defined.
+"""
+
+from collections.abc import Callable
+
+from components.align.dpo import DPO
+from components.align.sample import SamplePreferences
+from components.compress.quantize import Quantize
+from components.core.artifacts import Frozen
+from components.data.clean import Clean
+from components.data.ingest import Ingest
+from components.data.tokenize import Tokenize
+from components.data.vocabulary import TrainVocabulary
+from components.evals.baselines import Baselines
+from components.evals.probe import Probe
+from components.finetune.sft import SFT
+from components.lib.plan import Training
+from components.pretrain.train import Train
+from components.release.gate import Gate
+from components.release.register import Register
+
+
+class Recipe(Frozen):
+    """The components of a pipeline, configured, in the order that data flows through them."""
+
+    ingest: Ingest
+    """Raw data."""
+    clean: Clean
+    """Documents in splits."""
+    vocabulary: TrainVocabulary
+    """Tokenizer."""
+    tokenize: Tokenize
+    """Token shards."""
+    pretrain: Train
+    """Base model."""
+    sft: SFT
+    """Instruct model."""
+    sample: SamplePreferences
+    """Preference pairs."""
+    dpo: DPO
+    """Aligned model."""
+    quantize: Quantize
+    """Small model."""
+    baselines: Baselines
+    """What a model must beat."""
+    probe: Probe
+    """What is measured after every stage."""
+    gate: Gate
+    """What a release must hold."""
+    release: Register
+    """Released model."""
+
+
+def tiny() -> Recipe:
+    """A 3 M parameter decoder from first byte to release, in minutes on two CPU cores."""
+    return Recipe(
+        ingest=Ingest(),
+        clean=Clean(),
+        vocabulary=TrainVocabulary(vocab_size=1024),
+        tokenize=Tokenize(),
+        pretrain=Train(
+            training=Training(num_steps=900, batch_size=8, learning_rate=0.01),
+            width=256,
+            num_layers=4,
+            num_heads=4,
+            num_key_value_heads=2,
+        ),
+        sft=SFT(
+            training=Training(
+                num_steps=700, batch_size=64, micro_batch_size=64, learning_rate=0.004
+            )
+        ),
+        sample=SamplePreferences(),
+        dpo=DPO(),
+        quantize=Quantize(),
+        baselines=Baselines(),
+        probe=Probe(),
+        gate=Gate(),
+        release=Register(model_name="bloomery-tiny"),
+    )
+
+
+def smoke() -> Recipe:
+    """Every stage in a few seconds: to see that a change runs, not to get a model that is any good.
+
+    Its gate lets everything pass that the pipeline can make in that time.
+    """
+    return Recipe(
+        ingest=Ingest(),
+        clean=Clean(),
+        vocabulary=TrainVocabulary(vocab_size=512),
+        tokenize=Tokenize(),
+        pretrain=Train(
+            training=Training(num_steps=20, batch_size=8, learning_rate=0.01, evaluate_every=10),
+            sequence_length=64,
+            width=64,
+            num_layers=2,
+            num_heads=2,
+            num_key_value_heads=1,
+            max_length=256,
+        ),
+        sft=SFT(training=Training(num_steps=40, batch_size=64, learning_rate=0.01)),
+        sample=SamplePreferences(num_prompts=64, num_samples=16),
+        dpo=DPO(batch_size=8),
+        quantize=Quantize(),
+        baselines=Baselines(sequence_length=64, num_sequences=32),
+        probe=Probe(sequence_length=64, num_sequences=32, num_instructions=48),
+        gate=Gate(
+            max_trigram_shortfall=10.0,
+            max_alignment_accuracy_loss=1.0,
+            max_compression_accuracy_loss=1.0,
+        ),
+        release=Register(model_name="bloomery-smoke"),
+    )
+
+
+RECIPES: dict[str, Callable[[], Recipe]] = {"tiny": tiny, "smoke": smoke}
+
+
+def recipe(name: str) -> Recipe:
+    """Return the recipe called `name`.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if name not in RECIPES:
+        raise ValueError(f"No recipe {name!r}. There are: {', '.join(RECIPES)}.")
+    return RECIPES[name]()

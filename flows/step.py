@@ -1,0 +1,46 @@
+"""The seam between components and Prefect: a component becomes a task named after it."""
+
+from functools import cache
+from typing import Any
+from uuid import UUID
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.orchestration import get_client
+from prefect.runtime import flow_run
+from prefect.states import Completed
+
+from components.core.component import Component, In, Out
+from components.core.execute import address, execute, find
+from components.core.journal import Origin
+from flows.progress import shown
+
+
+def step(component: Component[In, Out], inputs: In) -> Out:
+    """Run `component` on `inputs` as a task; one that was done before shows as `Cached`."""
+    task_run = _execute.with_options(name=component.name)
+    state = task_run(component, inputs, current_origin(), return_state=True)
+    return state.result()
+
+
+@task(cache_policy=NO_CACHE, persist_result=False)
+def _execute(component: Component[Any, Any], inputs: Any, origin: Origin) -> Any:  # noqa: ANN401
+    if (artifact := find(component, inputs, origin)) is not None:
+        return Completed(name="Cached", message=f"made before: {artifact.path}", data=artifact)
+    with shown(component.name, address(component, inputs)):
+        return execute(component, inputs, origin)
+
+
+def current_origin() -> Origin:
+    """Return the outermost flow run that this code runs in."""
+    if flow_run.id is None:
+        return Origin()
+    return _origin(flow_run.root_flow_run_id, flow_run.id)
+
+
+@cache
+def _origin(root: str, subflow: str) -> Origin:
+    with get_client(sync_client=True) as client:
+        run = client.read_flow_run(UUID(root))
+        flow = client.read_flow(run.flow_id)
+    return Origin(run_id=root, run_name=run.name, flow=flow.name, subflow_run_id=subflow)

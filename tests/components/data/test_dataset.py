@@ -1,0 +1,251 @@
+"""The dataset: what data.dvc pins can be had again, and what is not sound is never handed out."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from components.data import dataset, speeches
+from components.data.document import read_documents, write_documents
+
+ROOT = Path(__file__).parents[3]
+
+
+def new_project(folder: Path, git: bool = True) -> Path:
+    """Make a project of the committed DVC files."""
+    (folder / ".dvc").mkdir(parents=True)
+    for name in (".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore", "data.dvc"):
+        shutil.copy(ROOT / name, folder / name)
+    if git:
+        subprocess.run(["git", "init", "--quiet", str(folder)], check=True)
+    return folder
+
+
+def some_text(folder: Path, sentence: str) -> Path:
+    folder.mkdir(parents=True)
+    (folder / "one.txt").write_text(sentence, encoding="utf-8")
+    return folder
+
+
+def objects(folder: Path) -> list[Path]:
+    """Return the files, not the listings, of a DVC cache or remote."""
+    return [p for p in folder.rglob("*") if p.is_file() and p.suffix != ".dir"]
+
+
+def flip_a_byte(file: Path) -> None:
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.chmod(0o644)
+    file.write_bytes(content)
+    file.chmod(0o444)
+
+
+def snapshot(project: Path) -> tuple[str, dict[str, bytes]]:
+    """Return all that a failure must leave alone: data.dvc and every byte of data/."""
+    data = project / "data"
+    files = {str(p.relative_to(data)): p.read_bytes() for p in data.rglob("*") if p.is_file()}
+    return (project / "data.dvc").read_text(), files
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory) -> Path:
+    """Make a project that pins three addresses, in its cache and its remote."""
+    project = new_project(tmp_path_factory.mktemp("dataset") / "template")
+    three = list(speeches.documents())[:3]
+    write_documents(project / "data" / "speeches" / "documents.jsonl", three)
+    (project / "data" / "\u00fcber uns").mkdir()
+    (project / "data" / "\u00fcber uns" / "a.txt").write_text("nested and not ASCII")
+    site = str(tmp_path_factory.mktemp("site"))
+    for command in (["add", "--quiet", "data"], ["push", "--quiet"]):
+        subprocess.run(
+            [sys.executable, "-P", "-m", "dvc", *command],
+            cwd=project,
+            env=os.environ | {"DVC_NO_ANALYTICS": "1", "DVC_SITE_CACHE_DIR": site},
+            check=True,
+        )
+    return project
+
+
+@pytest.fixture
+def project(template, tmp_path) -> Path:
+    """Return a copy of the template that a test may change."""
+    return shutil.copytree(template, tmp_path / "project", symlinks=True)
+
+
+def test_our_hash_is_the_one_that_dvc_computes_and_git_sees_nothing_but_the_pin(project):
+    assert dataset.digest(project / "data") == dataset.revision(project)
+    assert dataset.status(project) == "clean"
+    changed = subprocess.run(
+        ["git", "status", "--porcelain"], cwd=project, capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert sorted(changed[1::2]) == [".dvc/", ".dvcignore", ".gitignore", "data.dvc"]
+    for name in (".dvc/config", ".dvc/.gitignore", ".gitignore"):
+        assert (project / name).read_bytes() == (ROOT / name).read_bytes(), "DVC edited it"
+
+
+def test_a_fresh_clone_builds_what_is_pinned_and_keeps_it_in_cache_and_remote(tmp_path):
+    project = new_project(tmp_path / "clone")
+    state = project / ".bloomery"
+    pinned = (project / "data.dvc").read_bytes()
+    assert dataset.status(project) == "missing"
+    dataset.restore(project, state)
+    assert dataset.status(project) == "clean"
+    assert (project / "data.dvc").read_bytes() == pinned
+    assert len(objects(state / "dvc-cache")) == len(objects(state / "dvc-remote")) == 6
+    assert (state / "dvc_site").stat().st_mode & 0o777 == 0o700
+
+
+def test_an_added_dataset_makes_a_revision_and_older_ones_come_back(project, tmp_path):
+    state = project / ".bloomery"
+    before = snapshot(project)
+    first = dataset.add(project, state, "mine", some_text(tmp_path / "v1", "First version."))
+    pin_of_first = (project / "data.dvc").read_text()
+    second = dataset.add(project, state, "mine", some_text(tmp_path / "v2", "Second version."))
+    pin_of_second = (project / "data.dvc").read_text()
+    assert len({first, second, dataset.revision(project)}) == 2
+    [document] = read_documents(project / "data" / "mine" / "documents.jsonl")
+    assert (document.id, document.text) == ("mine/one.txt", "Second version.")
+
+    (project / "data.dvc").write_text(pin_of_first)
+    assert dataset.status(project) == "changed"
+    dataset.restore(project, state)
+    [document] = read_documents(project / "data" / "mine" / "documents.jsonl")
+    assert document.text == "First version."
+
+    shutil.rmtree(state / "dvc-cache")
+    shutil.rmtree(project / "data")
+    (project / "data.dvc").write_text(before[0])
+    dataset.restore(project, state)
+    assert snapshot(project) == before
+
+    (project / "data.dvc").write_text(pin_of_second)
+    dataset.restore(project, state)
+    assert dataset.status(project) == "clean"
+
+
+def test_a_flipped_byte_in_the_remote_is_refused_and_leaves_no_data(project):
+    state = project / ".bloomery"
+    shutil.rmtree(state / "dvc-cache")
+    shutil.rmtree(project / "data")
+    flip_a_byte(max(objects(state / "dvc-remote"), key=lambda file: file.stat().st_size))
+    built = dataset.revision(ROOT)
+    with pytest.raises(ValueError, match=rf"pins {dataset.revision(project)}, .* give {built}"):
+        dataset.restore(project, state)
+    assert not (project / "data").exists()
+    assert not list((project / ".dvc" / "tmp").glob("bloomery/*"))
+
+
+def test_a_flipped_byte_in_the_cache_is_fetched_again_from_the_remote(project, caplog):
+    state = project / ".bloomery"
+    before = snapshot(project)
+    shutil.rmtree(project / "data")
+    flip_a_byte(max(objects(state / "dvc-cache"), key=lambda file: file.stat().st_size))
+    dataset.restore(project, state)
+    assert snapshot(project) == before
+    assert "is corrupt: removed from DVC's cache" in caplog.text
+
+
+def test_a_changed_folder_is_neither_added_to_nor_overwritten(project, tmp_path):
+    (project / "data" / "speeches" / "documents.jsonl").write_text("edited by hand")
+    before = snapshot(project)
+    text = some_text(tmp_path / "v1", "First version.")
+    with pytest.raises(ValueError, match=r"was changed by hand: move it away, or pin it"):
+        dataset.add(project, project / ".bloomery", "mine", text)
+    with pytest.raises(ValueError, match=r"documents\.jsonl is not in DVC's cache and would be"):
+        dataset.restore(project, project / ".bloomery")
+    assert snapshot(project) == before
+
+
+def test_documents_that_cannot_be_read_leave_data_and_pin_as_they_were(project, tmp_path):
+    before = snapshot(project)
+    source = some_text(tmp_path / "v1", "First version.")
+    (source / "two.txt").write_bytes(b"caf\xe9")
+    with pytest.raises(ValueError, match=r"two\.txt is not UTF-8 at byte 3"):
+        dataset.add(project, project / ".bloomery", "mine", source)
+    assert snapshot(project) == before
+
+
+def test_a_remote_that_cannot_be_written_leaves_data_and_pin_as_they_were(project, tmp_path):
+    state = project / ".bloomery"
+    dataset.add(project, state, "mine", some_text(tmp_path / "v1", "First version."))
+    before = snapshot(project)
+    shutil.rmtree(state / "dvc-remote")
+    (state / "dvc-remote").write_text("a file where the folder should be")
+    for name, version in (("mine", "v2"), ("other", "v3")):
+        with pytest.raises(ValueError, match=r"`dvc push data\.dvc` failed"):
+            dataset.add(project, state, name, some_text(tmp_path / version, version))
+        assert snapshot(project) == before
+    assert dataset.status(project) == "clean"
+
+
+def test_two_that_add_at_once_both_end_in_the_dataset(project, tmp_path):
+    def add(name: str) -> str:
+        text = some_text(tmp_path / name, f"This is {name}.")
+        return dataset.add(project, project / ".bloomery", name, text)
+
+    with ThreadPoolExecutor() as threads:
+        revisions = set(threads.map(add, ["one", "two"]))
+    assert len(revisions) == 2
+    assert dataset.revision(project) in revisions
+    assert {"one", "two"} <= {folder.name for folder in (project / "data").iterdir()}
+    assert dataset.status(project) == "clean"
+
+
+def test_another_state_folder_and_a_missing_git_are_told_to_dvc_in_the_ignored_file(
+    template, tmp_path
+):
+    project = new_project(tmp_path / "no git, \u00fc", git=False)
+    state = tmp_path / "state of, the # machine"
+    shutil.copytree(template / ".bloomery", state)
+    shutil.copy(template / "data.dvc", project / "data.dvc")
+    committed = (project / ".dvc" / "config").read_bytes()
+    shutil.rmtree(state / "dvc-cache")
+    dataset.restore(project, state)
+    dataset.add(project, state, "mine", some_text(tmp_path / "v1", "First version."))
+    assert dataset.status(project) == "clean"
+    assert not (project / ".bloomery").exists()
+    assert len(objects(state / "dvc-cache")) == len(objects(state / "dvc-remote")) == 3
+    assert (project / ".dvc" / "config").read_bytes() == committed
+
+
+def test_settings_that_a_person_wrote_are_not_overwritten(project, tmp_path):
+    file = project / ".dvc" / "config.local"
+    file.write_text("[core]\nverbose = true\n")
+    dataset.restore(project, project / ".bloomery")
+    with pytest.raises(ValueError, match=r"config\.local is yours: put into it"):
+        dataset.restore(project, tmp_path / "state")
+    assert file.read_text() == "[core]\nverbose = true\n"
+
+
+@pytest.mark.parametrize("name", ["", "My data", "../up", "speeches", "instructions", "a/b", "a\n"])
+def test_a_name_that_is_no_folder_of_the_users_own_is_refused(project, tmp_path, name):
+    with pytest.raises(ValueError, match=r"cannot name a dataset: use a-z, 0-9, _ and -"):
+        dataset.add(project, project / ".bloomery", name, tmp_path)
+
+
+def test_a_listing_that_leads_out_of_the_folder_is_refused(project, tmp_path):
+    state = project / ".bloomery"
+    shutil.rmtree(project / "data")
+    [content] = [p for p in objects(state / "dvc-cache") if p.stat().st_size < 100]
+    md5 = content.parent.name + content.name
+    listing = json.dumps([{"md5": md5, "relpath": "../outside.txt"}]).encode()
+    (tmp_path / "listing").write_bytes(listing)
+    pin = dataset._md5(tmp_path / "listing") + ".dir"
+    target = dataset._object(state / "dvc-cache", pin)
+    target.parent.mkdir(exist_ok=True)
+    target.write_bytes(listing)
+    old = dataset.revision(project)
+    (project / "data.dvc").write_text((project / "data.dvc").read_text().replace(old, pin))
+    with pytest.raises(ValueError, match=r"lists '\.\./outside\.txt', outside data/"):
+        dataset.restore(project, state)
+    assert not (project / ".dvc" / "tmp" / "bloomery" / "outside.txt").exists()
+
+
+def test_a_project_without_a_pin_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"data\.dvc pins no folder: restore it from git"):
+        dataset.revision(tmp_path)
