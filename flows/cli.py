@@ -1,1 +1,209 @@
-"""The `bloomery` command."""
+"""The `bloomery` command: run flows, add data, talk to models, read scorecards."""
+
+import json
+import logging
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from components.core.settings import settings
+
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__
+)
+data_app = typer.Typer(no_args_is_help=True, help="The raw data and its revisions.")
+app.add_typer(data_app, name="data")
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+
+_out = Console()
+_FLOWS = ("pipeline", "data", "baselines", "pretrain", "finetune", "align", "compress", "evals")
+
+
+@app.callback()
+def main(
+    context: typer.Context,
+    debug: Annotated[bool, typer.Option(help="Show the traceback of an error.")] = False,
+) -> None:
+    """Build, measure and release language models, every step versioned and proved."""
+    context.obj = debug
+
+
+@app.command()
+def run(
+    flow: Annotated[str, typer.Argument(help=f"One of {', '.join(_FLOWS)}.")] = "pipeline",
+    recipe: Annotated[str, typer.Option(help="Name of a recipe in flows/recipes.py.")] = "tiny",
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="path.to.field=value, changes the recipe.")
+    ] = None,
+) -> None:
+    """Run a flow through Prefect; what was done before is served from cache."""
+    from flows.running import run_flow
+
+    if flow not in _FLOWS:
+        raise ValueError(f"No flow {flow!r}. There are: {', '.join(_FLOWS)}.")
+    released = run_flow(flow, recipe, set_ or [])
+    report(name=None, as_json=False)
+    _say_where_to_look()
+    if not released:
+        raise typer.Exit(1)
+
+
+@app.command()
+def report(
+    name: Annotated[str | None, typer.Argument(help="Name or id of a flow run.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Show the scorecard of the last run, or of the one that is named."""
+    from components.core.journal import find_run
+    from components.core.report import report_of
+    from dashboards.scorecard import table
+
+    folder, found = find_run(name)
+    scorecard = report_of(folder, found)
+    if as_json:
+        typer.echo(scorecard.model_dump_json(indent=2))
+    else:
+        _out.print(table(scorecard))
+
+
+@app.command()
+def lineage(
+    model: Annotated[str, typer.Argument(help="Registered name, artifact or folder.")],
+    as_json: Json = False,
+) -> None:
+    """Show the chain of steps from a model back to the revision of the data."""
+    from dashboards.lineage import chain, tree
+    from flows.models import find_model
+
+    folder = find_model(model)
+    if as_json:
+        typer.echo(json.dumps(chain(folder), indent=2))
+    else:
+        _out.print(tree(folder))
+
+
+@app.command()
+def generate(
+    model: Annotated[str, typer.Argument(help="Registered name or folder.")],
+    prompt: Annotated[str, typer.Argument(help="Text to go on from.")],
+    max_new_tokens: Annotated[int, typer.Option(min=1)] = 64,
+    show_probabilities: Annotated[
+        bool, typer.Option(help="Show the likeliest next tokens after the prompt.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Print what a model makes of a prompt, greedily."""
+    from flows.models import Conversation, find_model
+
+    talk = Conversation(find_model(model))
+    text = talk.complete(prompt, max_new_tokens)
+    top = talk.next_tokens(prompt, 10) if show_probabilities else []
+    if as_json:
+        answer = {"prompt": prompt, "completion": text}
+        rows = [{"token": token, "probability": share} for token, share in top]
+        typer.echo(json.dumps(answer | ({"next_tokens": rows} if top else {}), ensure_ascii=False))
+        return
+    typer.echo(text)
+    for token, share in top:
+        typer.echo(f"{share:7.2%}  {token!r}")
+
+
+@app.command()
+def chat(
+    model: Annotated[
+        str | None, typer.Argument(help="Registered name or folder; without one, the last release.")
+    ] = None,
+) -> None:
+    """Talk to a model, one message at a time; an empty line or Ctrl-D ends it."""
+    from flows.models import Conversation, find_model
+
+    talk = Conversation(find_model(model))
+    typer.echo(f"{talk.folder}\nTry: Sort: 5 2 9", err=True)
+    while message := _ask():
+        typer.echo(talk.answer(message))
+
+
+def _ask() -> str:
+    try:
+        return input("> " if sys.stdin.isatty() else "").strip()
+    except EOFError:
+        return ""
+
+
+@data_app.command("add")
+def data_add(
+    name: Annotated[str, typer.Argument(help="Name of the folder it becomes in data/.")],
+    path: Annotated[Path, typer.Argument(help="A .txt, .jsonl or .parquet file, or a folder.")],
+) -> None:
+    """Take a user's documents into `data/NAME` and make a new revision of `data.dvc`."""
+    from components.data import dataset
+
+    revision = dataset.add(settings().project.resolve(), settings().home.resolve(), name, path)
+    typer.echo(f"data/{name} added; data.dvc now pins revision {revision}.")
+    typer.echo("Next: `bloomery run`. Keep the revision with `git commit data.dvc`.")
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Say what is installed and what was found on this machine."""
+    from flows.doctor import findings
+
+    found = findings()
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+        return
+    for name, value in found.items():
+        typer.echo(f"{name:14} {value if not isinstance(value, dict) else ''}".rstrip())
+        for key, item in value.items() if isinstance(value, dict) else ():
+            typer.echo(f"  {key:24} {item}")
+
+
+@app.command()
+def up() -> None:
+    """Start the Prefect server, a worker and the MLflow server until Ctrl-C."""
+    from infra.stack import serve
+
+    serve()
+
+
+def _say_where_to_look() -> None:
+    _out.print(
+        "\nNext:  bloomery chat            talk to the released model\n"
+        "       make ui                  the runs in Prefect and MLflow\n"
+        "       bloomery lineage MODEL   the chain back to the data\n"
+        "       bloomery run --set quantize.block_size=64   change one decision",
+        highlight=False,
+    )
+
+
+@contextmanager
+def _clear_errors(debug: bool) -> Generator[None]:
+    """Turn an error that a user can mend into one message and exit code 1."""
+    try:
+        yield
+    except (ValueError, OSError, RuntimeError) as error:
+        if debug:
+            raise
+        typer.secho(f"Error: {error}", err=True, fg="red")
+        sys.exit(1)
+    except KeyboardInterrupt:
+        typer.echo("Interrupted. The same command goes on where this one stopped.", err=True)
+        sys.exit(130)
+
+
+def entry() -> None:
+    """Run the command line; the console script `bloomery`."""
+    debug = "--debug" in sys.argv
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    with _clear_errors(debug):
+        app()
+
+
+if __name__ == "__main__":
+    entry()

@@ -3,7 +3,7 @@
 import logging
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from uuid import UUID
@@ -22,8 +22,8 @@ _SHOWN = ("loss", "validation_bits_per_byte", "tokens_per_second")
 
 
 @contextmanager
-def shown(name: str, out: Path) -> Iterator[None]:
-    """Show the spool of `out` while the block works; what went wrong with showing is only logged."""
+def shown(name: str, out: Path) -> Generator[None]:
+    """Show the spool of `out` while the block works."""
     done = threading.Event()
     artifact = create_progress_artifact(0.0, key=name.replace(".", "-"), description=name)
     show = _show_bar if sys.stderr.isatty() else _show_lines
@@ -44,11 +44,12 @@ def _points(out: Path, done: threading.Event) -> Iterator[tuple[float, str]]:
     """Yield (share of the work, description) each time the spool has grown, until `done`."""
     offset, share, latest = 0, 0.0, dict[str, float]()
     while not done.wait(_LOOK_EVERY_SECONDS):
-        start = offset
-        for offset, point in metrics.read(out, offset):  # noqa: B007 - where it ended counts
+        points = list(metrics.read(out, offset))
+        for _, point in points:
             share = point["metrics"].get("progress", share)
             latest |= {k: v for k, v in point["metrics"].items() if k in _SHOWN}
-        if offset > start:
+        if points:
+            offset = points[-1][0]
             yield share, ", ".join(f"{k} {v:,.4g}" for k, v in latest.items())
 
 

@@ -34,5 +34,5 @@ def _log(report: Report) -> None:
         mlflow.log_text(run_id, report.model_dump_json(indent=2), "report.json")
         mlflow.set_tag(run_id, "data_revision", report.data_revision)
         mlflow.set_terminated(run_id)
-    except Exception as error:  # noqa: BLE001 - the view must not fail the run it shows
+    except Exception as error:
         logger.warning("MLflow does not have the scorecard of this run (%s)", error)

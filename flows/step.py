@@ -24,7 +24,7 @@ def step(component: Component[In, Out], inputs: In) -> Out:
 
 
 @task(cache_policy=NO_CACHE, persist_result=False)
-def _execute(component: Component[Any, Any], inputs: Any, origin: Origin) -> Any:  # noqa: ANN401
+def _execute(component: Component[Any, Any], inputs: Any, origin: Origin) -> Any:
     if (artifact := find(component, inputs, origin)) is not None:
         return Completed(name="Cached", message=f"made before: {artifact.path}", data=artifact)
     with shown(component.name, address(component, inputs)):

@@ -85,7 +85,7 @@ class DPO(Component[DPOInputs, Checkpoint]):
         trainer.train()
         metrics.rewind(out, 0)
         for entry in trainer.state.log_history:
-            numbers = {k: float(v) for k, v in entry.items() if isinstance(v, int | float)}
+            numbers = {name: float(value) for name, value in entry.items()}
             metrics.append(out, int(numbers.pop("step")), numbers)
         save_model(model, tokenizer, out)
         return Checkpoint(

@@ -51,7 +51,7 @@ class SamplePreferences(Component[SampleInputs, PreferencePairs]):
         """
         import torch
 
-        from components.lib.chat import encode_prompt, render_prompt
+        from components.lib.chat import decode, encode_prompt, render_prompt
         from components.lib.instructions import MAX_ANSWER_TOKENS, read_microtasks, take_evenly
         from components.lib.microtasks import is_correct
         from components.lib.models import load_model, load_tokenizer
@@ -65,7 +65,7 @@ class SamplePreferences(Component[SampleInputs, PreferencePairs]):
         repeated = [task for task in tasks for _ in range(self.num_samples)]
         prompts = [encode_prompt(tokenizer, task.prompt) for task in repeated]
         ids = model.sample(prompts, MAX_ANSWER_TOKENS, self.temperature, self.seed)
-        samples = list(zip(repeated, tokenizer.batch_decode(ids), strict=True))
+        samples = [(t, decode(tokenizer, row)) for t, row in zip(repeated, ids, strict=True)]
 
         shuffle = random.Random(self.seed)
         rows: list[dict[str, str]] = []

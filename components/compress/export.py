@@ -1,7 +1,7 @@
 """Export a Hugging Face model to int8 ONNX: fewer bytes, and many times faster decoding on a CPU.
 
 ONNX Runtime GenAI's model builder writes the graph: every linear layer, and the output head,
-becomes a MatMulNBits with 8-bit weights in blocks of 32, one float32 scale a block, symmetric,
+becomes a MatMulNBits with 8-bit weights in blocks, one float32 scale a block, symmetric,
 rounded to nearest. Activations are float32 between operators and quantized to int8 inside them
 (accuracy level 4; at level 1, float32 throughout, decoding is slower than the original model).
 """
@@ -27,10 +27,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-BLOCK_SIZE: Final = 32
-"""Weights that share a scale. 64 and 128 save 5 and 6 % of the bytes, for 1.2 and 1.5 times the KL
-divergence from the float32 model (random weights, 5 M parameters)."""
-
 ZERO_POINT: Final = 128
 """Symmetric 8-bit weights are stored as uint8: weight = (stored - 128) * scale."""
 
@@ -38,11 +34,12 @@ INLINE_BYTES: Final = 256
 """Smaller tensors stay in model.onnx: ONNX Runtime wants the shapes of a Reshape there."""
 
 
-def export_int8(model_folder: Path, out: Path) -> None:
+def export_int8(model_folder: Path, out: Path, block_size: int = 32) -> None:
     """Write `model.onnx`, `model.onnx.data`, `genai_config.json` and the tokenizer files to `out`.
 
-    The same model gives the same bytes. ValueError if the folder holds no safetensors model, if the
-    builder refuses it, or if the export does not load and score.
+    `block_size` weights share a scale. The same model gives the same bytes. ValueError if the
+    folder holds no safetensors model, if the builder refuses it, or if the export does not load and
+    score.
     """
     if not (model_folder / "config.json").is_file() or not any(model_folder.glob("*.safetensors")):
         raise ValueError(
@@ -51,7 +48,7 @@ def export_int8(model_folder: Path, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix="export_int8_") as scratch:
         built = Path(scratch) / "built"
-        _run_builder(model_folder.resolve(), built, Path(scratch) / "cache")
+        _run_builder(model_folder.resolve(), built, Path(scratch) / "cache", block_size)
         _check_heads(built)
         _write_model(built, out)
         for file in built.iterdir():
@@ -60,9 +57,9 @@ def export_int8(model_folder: Path, out: Path) -> None:
     _check_export(out)
 
 
-def _run_builder(model_folder: Path, built: Path, cache: Path) -> None:
+def _run_builder(model_folder: Path, built: Path, cache: Path, block_size: int) -> None:
     """In its own process: on import the builder sets up the root logger and adds to `sys.path`."""
-    options = ["hf_token=false", "hf_remote=false", "accuracy_level=4", f"block_size={BLOCK_SIZE}"]
+    options = ["hf_token=false", "hf_remote=false", "accuracy_level=4", f"block_size={block_size}"]
     command = [sys.executable, "-m", "onnxruntime_genai.models.builder"]
     command += ["-i", str(model_folder), "-o", str(built), "-c", str(cache)]
     command += ["-p", "int8", "-e", "cpu", "--extra_options", *options]
@@ -149,7 +146,7 @@ def _share_embedding(graph: "onnx_ir.Graph") -> None:
 def _is_same_matrix(embedding: NDArray[Any], stored: NDArray[Any], scales: NDArray[Any]) -> bool:
     """Whether the head's weights are the embedding, to one step of their quantization.
 
-    embedding (V, width), stored uint8 (V, blocks, 32), scales (V, blocks). Asked of the numbers,
+    embedding (V, width), stored uint8 (V, blocks, size), scales (V, blocks). Asked of the numbers,
     not of the config: a wrong `tie_word_embeddings` would export a broken model. A width that is no
     multiple of a block has padded rows and is not shared.
     """

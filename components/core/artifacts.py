@@ -39,12 +39,12 @@ class Artifact(Frozen):
 
     path: ArtifactPath
     """Folder that holds the files."""
-    fingerprint: str
+    fingerprint: str = ""  # filled in from the folder, which the recipe's fingerprint names
     """Identity: of the recipe that made the folder, or of its content if it was brought in."""
 
     @model_validator(mode="before")
     @classmethod
-    def _named_by_recipe(cls, data: Any) -> Any:  # noqa: ANN401 - whatever a caller passed
+    def _named_by_recipe(cls, data: Any) -> Any:
         if isinstance(data, dict) and "path" in data and "fingerprint" not in data:
             return {**data, "fingerprint": Path(data["path"]).name}
         return data

@@ -19,7 +19,7 @@ In = TypeVar("In", bound=BaseModel)
 Out = TypeVar("Out", bound=Artifact)
 
 
-def identity(value: Any) -> Any:  # noqa: ANN401 - any JSON-like value
+def identity(value: Any) -> Any:
     """Return what of `value` the result of a component depends on: artifacts by fingerprint."""
     if isinstance(value, Artifact):
         return value.fingerprint

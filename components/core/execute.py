@@ -62,9 +62,7 @@ def execute(component: Component[In, Out], inputs: In, origin: Origin | None = N
         return _make(component, inputs, out, origin)
 
 
-def _make(
-    component: Component[In, Out], inputs: In, out: Path, origin: Origin | None
-) -> Out:
+def _make(component: Component[In, Out], inputs: In, out: Path, origin: Origin | None) -> Out:
     out.mkdir(exist_ok=True)
     (out / RECORD).unlink(missing_ok=True)
     start = time.monotonic()

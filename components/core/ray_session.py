@@ -2,25 +2,26 @@
 
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from components.core.settings import quiet_environment, settings
 
 _OBJECT_STORE_BYTES = 200 << 20  # data and weights go through files, not through the store
-_TEMPORARY = Path("/tmp/bloomery-ray")  # noqa: S108 - a unix socket's path must be short
+_TEMPORARY = Path("/tmp/bloomery-ray")
 
 
 @contextmanager
-def ray_session() -> Iterator[None]:
+def ray_session() -> Generator[None]:
     """Connect this driver process to Ray, and leave nothing behind."""
     import ray
 
     os.environ.update(quiet_environment())
     _write_token(Path(os.environ["RAY_AUTH_TOKEN_PATH"]))
     local = settings().ray_address == "local"
-    arguments = {
+    arguments: dict[str, Any] = {
         "num_cpus": max(settings().num_workers, settings().num_threads),
         "include_dashboard": False,  # half the memory; Ray's own page comes with a real cluster
         "object_store_memory": _OBJECT_STORE_BYTES,

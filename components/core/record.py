@@ -80,7 +80,9 @@ def read_record(folder: Path) -> Record:
     try:
         return Record.model_validate_json(file.read_text("utf-8"))
     except (ValidationError, UnicodeDecodeError) as error:
-        raise ValueError(f"{file} is damaged ({error}). Remove {folder} to make it again.") from error
+        raise ValueError(
+            f"{file} is damaged ({error}). Remove {folder} to make it again."
+        ) from error
 
 
 def write_record(record: Record, folder: Path) -> None:

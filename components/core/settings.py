@@ -34,6 +34,10 @@ class Settings(BaseSettings):
     """Data-parallel training processes."""
     num_threads: int = Field(default=os.cpu_count() or 1, ge=1)
     """CPU threads that one process may use."""
+    prefect_port: int = Field(default=4200, ge=1, le=65535)
+    """Port of the Prefect server that `bloomery up` starts."""
+    mlflow_port: int = Field(default=5000, ge=1, le=65535)
+    """Port of the MLflow server that `bloomery up` starts."""
 
     @property
     def artifacts(self) -> Path:

@@ -62,7 +62,7 @@ def parent_run(mlflow: "MlflowClient", origin: Origin) -> str:
     return mlflow.create_run(experiment, run_name=origin.run_name, tags=tags).info.run_id
 
 
-def flatten(value: Any, prefix: str = "") -> dict[str, Any]:  # noqa: ANN401 - any JSON value
+def flatten(value: Any, prefix: str = "") -> dict[str, Any]:
     """Return the leaves of nested dicts by dotted path; lists are leaves."""
     if not isinstance(value, dict):
         return {prefix: value}
@@ -128,7 +128,7 @@ class Tracker:
             while not self._done.wait(_SHIP_EVERY_SECONDS):
                 self._ship_spool(mlflow, self.run_id)
             self._close(mlflow, self.run_id)
-        except Exception as error:  # noqa: BLE001 - tracking must not fail the work it shows
+        except Exception as error:
             logger.warning("MLflow failed (%s); the metrics are in %s", error, self._out)
 
     def _open(self, mlflow: "MlflowClient") -> str:

@@ -99,7 +99,7 @@ class Clean(Component[RawData, Corpus]):
 
 
 def normalise(text: str) -> str:
-    """Return `text` in Unicode form NFC, with \\n line ends and without other control characters."""
+    """Return `text` in Unicode form NFC, with Unix line ends and no other control characters."""
     text = unicodedata.normalize("NFC", text.replace("\r\n", "\n").replace("\r", "\n"))
     kept = (c for c in text if c in "\n\t" or unicodedata.category(c) != "Cc")
     return "".join(kept).strip()

@@ -46,7 +46,7 @@ class Ingest(Component[DataRevision, RawData]):
         sources = tuple(sorted(file.parent.name for file in out.glob("*/documents.jsonl")))
         if not sources:
             raise ValueError(
-                f"{project / 'data'} holds no documents. Add some with `bloomery data add NAME PATH`."
+                f"{project / 'data'} holds no documents. Add some: `bloomery data add NAME PATH`."
             )
         return RawData(path=out, revision=pinned, sources=sources)
 

@@ -49,4 +49,4 @@ class Baselines(Component[TokenShards, BaselineReport]):
             "trigram": bits_per_byte(float(trigram), held_out.num_bytes),
         }
         write_json(out / "report.json", report)
-        return BaselineReport(path=out, **report)
+        return BaselineReport(path=out, unigram=report["unigram"], trigram=report["trigram"])

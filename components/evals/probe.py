@@ -71,6 +71,7 @@ class Probe(Component[ProbeInputs, ProbeReport]):
         """Measure the model and write `report.json`."""
         import numpy as np
 
+        from components.lib.chat import decode
         from components.lib.held_out import HeldOut
         from components.lib.instructions import answers, read_microtasks, take_evenly
         from components.lib.microtasks import is_correct
@@ -85,7 +86,7 @@ class Probe(Component[ProbeInputs, ProbeReport]):
         right = np.array([is_correct(t, a) for t, a in zip(tasks, given, strict=True)], float)
         kinds = np.array([task.task for task in tasks])
         beginnings = [tokenizer.encode(text, add_special_tokens=False) for text in _PROMPTS]
-        completions = tokenizer.batch_decode(model.generate(beginnings, 32))
+        completions = [decode(tokenizer, row) for row in model.generate(beginnings, 32)]
 
         report = ProbeReport(
             path=out,

@@ -20,6 +20,13 @@ TEMPLATE = (
 )
 
 
+def token_id(tokenizer: PreTrainedTokenizerFast, token: str) -> int:
+    """Return the id of a special token."""
+    found = tokenizer.convert_tokens_to_ids(token)
+    assert isinstance(found, int), token
+    return found
+
+
 def render_prompt(tokenizer: PreTrainedTokenizerFast, prompt: str) -> str:
     """Return the text that asks the model to answer one user message."""
     messages = [{"role": "user", "content": prompt}]
@@ -31,3 +38,10 @@ def render_prompt(tokenizer: PreTrainedTokenizerFast, prompt: str) -> str:
 def encode_prompt(tokenizer: PreTrainedTokenizerFast, prompt: str) -> list[int]:
     """Return the token ids that ask the model to answer one user message."""
     return tokenizer.encode(render_prompt(tokenizer, prompt), add_special_tokens=False)
+
+
+def decode(tokenizer: PreTrainedTokenizerFast, ids: list[int]) -> str:
+    """Return the text of some token ids."""
+    text = tokenizer.decode(ids)
+    assert isinstance(text, str)
+    return text

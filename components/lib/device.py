@@ -4,8 +4,12 @@ import ctypes
 import logging
 import time
 from contextlib import AbstractContextManager, nullcontext
+from typing import TypeVar
 
 import torch
+from torch import nn
+
+Module = TypeVar("Module", bound=nn.Module)
 
 logger = logging.getLogger(__name__)
 
@@ -16,6 +20,11 @@ _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
 def device() -> torch.device:
     """Return the accelerator of this process if there is one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def move(module: Module) -> Module:
+    """Move a module to this process's device and return it."""
+    return module.to(device())  # pyright: ignore - transformers wraps `to` in an untyped decorator
 
 
 def has_bfloat16() -> bool:
@@ -51,11 +60,11 @@ def measured_peak(size: int = 1024, repeats: int = 8) -> float:
     """Return the FLOP/s of square matrix products here, in the precision that training uses."""
     dtype = torch.bfloat16 if has_bfloat16() else torch.float32
     left = torch.randn(size, size, device=device(), dtype=dtype)
-    left @ left
+    torch.mm(left, left)
     _synchronize()
     start = time.perf_counter()
     for _ in range(repeats):
-        left @ left
+        torch.mm(left, left)
     _synchronize()
     return repeats * 2 * size**3 / (time.perf_counter() - start)
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerFast
 
-from components.lib.chat import encode_prompt
+from components.lib.chat import END_OF_TEXT, PADDING, decode, encode_prompt, token_id
 from components.lib.microtasks import MicroTask
 from components.lib.training import IGNORED, Batch
 
@@ -46,7 +46,7 @@ def answers(
     """Return the model's greedy answer to each prompt."""
     prompts = [encode_prompt(tokenizer, task.prompt) for task in tasks]
     ids = model.generate(prompts, MAX_ANSWER_TOKENS)
-    return tokenizer.batch_decode(ids)
+    return [decode(tokenizer, row) for row in ids]
 
 
 class Instructions:
@@ -54,8 +54,8 @@ class Instructions:
 
     def __init__(self, tokenizer: PreTrainedTokenizerFast, tasks: Sequence[MicroTask]) -> None:
         """Encode `tasks` with the tokenizer's chat template."""
-        end = tokenizer.convert_tokens_to_ids(str(tokenizer.eos_token))
-        self._padding = tokenizer.convert_tokens_to_ids(str(tokenizer.pad_token))
+        end = token_id(tokenizer, END_OF_TEXT)
+        self._padding = token_id(tokenizer, PADDING)
         self._prompts = [encode_prompt(tokenizer, task.prompt) for task in tasks]
         completions = tokenizer(
             [task.completion for task in tasks], add_special_tokens=False

@@ -1,6 +1,7 @@
 """Models as folders in Hugging Face layout: built, loaded with proof, saved without surprises."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import (
@@ -45,9 +46,9 @@ def build_llama(
         eos_token_id=end_of_text,
         pad_token_id=padding,
     )
-    config._attn_implementation = attention()
     torch.manual_seed(seed)
     model = LlamaForCausalLM(config)
+    model.set_attn_implementation(attention())
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if name.endswith(("o_proj.weight", "down_proj.weight")):
@@ -77,7 +78,7 @@ def load_model(folder: Path) -> PreTrainedModel:
     """
     if not (folder / "config.json").is_file():
         raise ValueError(f"{folder} has no config.json: it is not a model in Hugging Face layout.")
-    model, loading = AutoModelForCausalLM.from_pretrained(
+    loaded: Any = AutoModelForCausalLM.from_pretrained(
         folder,
         dtype=torch.float32,
         attn_implementation=attention(),
@@ -86,6 +87,7 @@ def load_model(folder: Path) -> PreTrainedModel:
         local_files_only=True,
         output_loading_info=True,
     )
+    model, loading = loaded  # with `output_loading_info` it is a pair, whatever the types say
     wrong = {kind: sorted(keys) for kind, keys in loading.items() if keys}
     if wrong:
         raise ValueError(f"The weights in {folder} do not fit its config.json: {wrong}.")

@@ -141,13 +141,13 @@ class OnnxModel:
         return ids[:end]
 
     def _score(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
-        """ids (B, T + 1) -> nats (B, T)."""
+        """Ids (B, T + 1) -> nats (B, T)."""
         logits = self._logits(ids[:, :-1])
         target = np.take_along_axis(logits, ids[:, 1:, None], axis=2)[:, :, 0]
         return _log_sum_exp(logits) - target
 
     def _logits(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
-        """ids (B, T) -> float32 (B, T, V): one pass with an empty key-value cache."""
+        """Ids (B, T) -> float32 (B, T, V): one pass with an empty key-value cache."""
         heads, width = self._decoder["num_key_value_heads"], self._decoder["head_size"]
         inputs: dict[str, NDArray[Any]] = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
         empty = np.zeros((len(ids), heads, 0, width), np.float32)

@@ -22,7 +22,8 @@ class Optimizers:
         hidden = [p for name, p in named if p.ndim == 2 and _is_hidden(name)]
         other = [p for name, p in named if p.ndim != 2 or not _is_hidden(name)]
         self.parameters = [p for _, p in named]
-        self.base_learning_rate = learning_rate
+        embedding_rate = learning_rate * float(__import__("os").environ.get("EMB", "1"))
+        self._peaks = [learning_rate, embedding_rate, learning_rate]
         muon = torch.optim.Muon(
             hidden,
             lr=learning_rate,
@@ -42,9 +43,10 @@ class Optimizers:
 
     def step(self, scale: float) -> None:
         """Update with the learning rate times `scale`, then forget the gradients."""
+        groups = [group for optimizer in self._all for group in optimizer.param_groups]
+        for group, peak in zip(groups, self._peaks, strict=True):
+            group["lr"] = peak * scale
         for optimizer in self._all:
-            for group in optimizer.param_groups:
-                group["lr"] = self.base_learning_rate * scale
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
 

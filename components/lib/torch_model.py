@@ -2,13 +2,15 @@
 
 # B = sequences, T = tokens of a sequence, V = vocabulary
 
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 from transformers import GenerationConfig, PreTrainedModel
 
-from components.lib.device import autocast, device
+from components.lib.device import autocast, device, move
 
 _BATCH = 128
 
@@ -18,7 +20,7 @@ class TorchModel:
 
     def __init__(self, model: PreTrainedModel) -> None:
         """Wrap `model` and move it to this process's device."""
-        self._model = model.to(device())
+        self._model: Any = move(model)
         self._end = int(model.config.eos_token_id)
         self._padding = int(model.config.pad_token_id)
 
@@ -47,7 +49,7 @@ class TorchModel:
 
     @torch.no_grad()
     def next_token_probabilities(self, ids: list[int], num_tokens: int) -> list[tuple[int, float]]:
-        """Return the `num_tokens` likeliest next tokens with their probabilities, likeliest first."""
+        """Return the `num_tokens` likeliest next tokens and their probabilities, best first."""
         row = torch.tensor([ids], device=device())
         logits = self._model(input_ids=row, use_cache=False).logits[0, -1]
         top = logits.float().softmax(-1).topk(num_tokens)

@@ -23,7 +23,7 @@ from transformers import PreTrainedModel
 
 from components.core import metrics
 from components.lib import checkpoint
-from components.lib.device import autocast, device, measured_peak
+from components.lib.device import autocast, device, measured_peak, move
 from components.lib.optim import Optimizers, warmup_stable_decay
 from components.lib.permutation import draw
 from components.lib.plan import Training
@@ -88,7 +88,7 @@ def fit(
     """
     group = Group.current()
     peak = measured_peak() * group.size
-    model.to(device()).train()
+    move(model).train()
     optimizers = Optimizers(model, training.learning_rate, training.weight_decay)
     first_step = _resume(model, optimizers, out)
     if group.rank == 0:
@@ -121,10 +121,11 @@ def fit(
             logger.info("step %d of %d: loss %.3f", done, training.num_steps, loss)
             num_tokens, last = 0, now
         if group.rank == 0 and (is_last or done % training.evaluate_every == 0):
+            paused = time.perf_counter()
             model.eval()
             metrics.append(out, done, evaluate())
             model.train()
-            last = time.perf_counter()
+            last += time.perf_counter() - paused
         if group.rank == 0 and not is_last and done % training.checkpoint_every == 0:
             state = {
                 "step": done,

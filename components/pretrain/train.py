@@ -14,7 +14,6 @@ from components.lib.plan import Training
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-    from transformers import PreTrainedModel
 
     from components.lib.training import Batch
 
@@ -151,6 +150,7 @@ def train_worker(payload: dict[str, Any]) -> None:
     """Train in this process, one of a data-parallel group or alone; rank 0 saves the model."""
     import torch
 
+    from components.lib.chat import END_OF_TEXT, PADDING, token_id
     from components.lib.checkpoint import remove
     from components.lib.device import keep_memory
     from components.lib.held_out import HeldOut
@@ -173,8 +173,8 @@ def train_worker(payload: dict[str, Any]) -> None:
         num_heads=component.num_heads,
         num_key_value_heads=component.num_key_value_heads,
         max_length=component.max_length,
-        end_of_text=tokenizer.convert_tokens_to_ids(str(tokenizer.eos_token)),
-        padding=tokenizer.convert_tokens_to_ids(str(tokenizer.pad_token)),
+        end_of_text=token_id(tokenizer, END_OF_TEXT),
+        padding=token_id(tokenizer, PADDING),
         seed=component.training.seed,
     )
     held_out = HeldOut(

@@ -77,9 +77,7 @@ class Register(Component[RegisterInputs, Release]):
             raise ValueError(f"The gate did not pass: {'; '.join(inputs.verdict.failures)}.")
         ignored = shutil.ignore_patterns("artifact.json", "metrics.jsonl", "checkpoints", ".*")
         shutil.copytree(inputs.model.path, out, dirs_exist_ok=True, ignore=ignored)
-        shutil.copytree(
-            inputs.compressed.path, out / "onnx", dirs_exist_ok=True, ignore=ignored
-        )
+        shutil.copytree(inputs.compressed.path, out / "onnx", dirs_exist_ok=True, ignore=ignored)
         card = _CARD.format(
             name=self.model_name,
             aligned=inputs.aligned_report,

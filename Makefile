@@ -1,0 +1,31 @@
+# Two commands do everything: `make run` and `make test`. Both set up `.venv` first.
+
+PYTHON ?= python3.11
+BIN := .venv/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: run test check ui report clean-venv
+
+run: .venv/ready          ## raw text to a released model (recipe `tiny`)
+	$(BIN)/bloomery run
+
+test: .venv/dev           ## everything a machine without an accelerator can prove
+	$(BIN)/python -m pytest
+
+check: .venv/dev          ## the quick half of `test`: format, lint, types, import contracts
+	$(BIN)/python -m pytest tests/test_static.py
+
+ui: .venv/ready           ## Prefect and MLflow over the finished runs, until Ctrl-C
+	$(BIN)/bloomery up
+
+report: .venv/ready       ## the scorecard of the last run
+	$(BIN)/bloomery report
+
+.venv/ready: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[all]'
+	touch $@
+
+.venv/dev: .venv/ready
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@

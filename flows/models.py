@@ -1,0 +1,81 @@
+"""Find a model by name or folder, and talk to it."""
+
+from pathlib import Path
+
+from components.core.journal import read_runs, read_steps
+from components.core.record import RECORD
+from components.core.settings import settings
+from components.release.registry import champion
+
+
+def find_model(name: str | None) -> Path:
+    """Return the folder of a model: a folder, an artifact's path, or a registered name's champion.
+
+    Without a name it is the model of the last run that released one.
+
+    Raises:
+        ValueError: nothing is called so.
+    """
+    if name is None:
+        return _last_release()
+    for folder in (Path(name), settings().artifacts / name):
+        if (folder / "config.json").exists() or (folder / RECORD).exists():
+            return folder.resolve()
+    if Path(name).exists():
+        raise ValueError(f"{name} holds no config.json: it is not a model in Hugging Face layout.")
+    if (released := champion(name)) is not None:
+        return released.folder
+    raise ValueError(
+        f"No model {name!r}: neither a folder nor a registered model with a champion. "
+        "`bloomery report` shows what the last run released."
+    )
+
+
+def _last_release() -> Path:
+    for folder, _ in read_runs():
+        for taken in read_steps(folder):
+            if taken.component == "release.register":
+                return taken.path
+    raise ValueError("No run has released a model yet. Start one with `bloomery run`.")
+
+
+class Conversation:
+    """A loaded model and its tokenizer: the int8 export where the folder has one."""
+
+    def __init__(self, folder: Path) -> None:
+        """Load the model in `folder`."""
+        from components.lib.models import load_model, load_tokenizer
+        from components.lib.onnx_model import OnnxModel
+        from components.lib.torch_model import TorchModel
+
+        self.folder = folder
+        self._tokenizer = load_tokenizer(folder)
+        exported = next((f for f in (folder / "onnx", folder) if (f / "model.onnx").exists()), None)
+        if exported is not None:
+            self._model = OnnxModel(exported, settings().num_threads)
+        else:
+            self._model = TorchModel(load_model(folder))
+
+    def complete(self, text: str, max_new_tokens: int) -> str:
+        """Return how the model goes on from `text`."""
+        return self._decode(self._tokenizer.encode(text, add_special_tokens=False), max_new_tokens)
+
+    def answer(self, message: str, max_new_tokens: int = 64) -> str:
+        """Return the model's answer to one user message."""
+        from components.lib.chat import encode_prompt
+
+        return self._decode(encode_prompt(self._tokenizer, message), max_new_tokens)
+
+    def next_tokens(self, text: str, number: int) -> list[tuple[str, float]]:
+        """Return the likeliest tokens behind `text` with their probabilities."""
+        from components.lib.chat import decode
+
+        ids = self._tokenizer.encode(text, add_special_tokens=False)
+        top = self._model.next_token_probabilities(ids, number)
+        return [(decode(self._tokenizer, [token]), share) for token, share in top]
+
+    def _decode(self, ids: list[int], max_new_tokens: int) -> str:
+        from components.lib.chat import decode
+
+        (made,) = self._model.generate([ids], max_new_tokens)
+        return decode(self._tokenizer, made)

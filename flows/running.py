@@ -1,0 +1,83 @@
+"""Start a flow in this process, on the running servers if they are up, with a changed recipe."""
+
+import importlib
+import json
+import logging
+import os
+from typing import Any
+
+from pydantic import ValidationError
+
+from components.core.endpoints import running_servers
+
+
+def run_flow(flow: str, recipe: str, changes: list[str]) -> bool:
+    """Run `flow` with the recipe and return whether it completed: False if the gate said no.
+
+    Raises:
+        ValueError: the recipe, a change or an input is wrong.
+    """
+    servers = running_servers()
+    if servers is not None:
+        os.environ["PREFECT_API_URL"] = f"{servers.prefect}/api"
+
+    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+
+    from flows import recipes
+
+    chosen = change(recipes.recipe(recipe), changes)
+    _quiet_logs()
+    module = importlib.import_module("flows.evals" if flow == "baselines" else f"flows.{flow}")
+    # a heartbeat thread costs a second at the end of each subflow, and nobody listens to it here
+    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+        state = getattr(module, flow)(chosen, return_state=True)
+    if state.is_completed():
+        return True
+    if state.name == "Rejected":
+        return False
+    state.result()  # raises what went wrong
+    raise RuntimeError(f"The flow ended as {state.name}: {state.message}")
+
+
+def change(recipe: Any, changes: list[str]) -> Any:
+    """Return `recipe` with each `path.to.field=value` applied.
+
+    Raises:
+        ValueError: a path names no field, or a value does not fit it.
+    """
+    values = recipe.model_dump(mode="json")
+    for assignment in changes:
+        path, separator, text = assignment.partition("=")
+        if not separator:
+            raise ValueError(f"--set {assignment!r} has no `=`: write path.to.field=value.")
+        _assign(values, path, text)
+    try:
+        return type(recipe).model_validate(values)
+    except ValidationError as error:
+        found = [
+            f"{'.'.join(map(str, e['loc']))}: {e['msg']}, not {e['input']!r}"
+            for e in error.errors()
+        ]
+        raise ValueError(f"The recipe is not valid. {'; '.join(found)}.") from error
+
+
+def _assign(values: dict[str, Any], path: str, text: str) -> None:
+    *parents, field = path.split(".")
+    place = values
+    for depth, name in enumerate([*parents, field]):
+        if not isinstance(place, dict) or name not in place:
+            known = ", ".join(place) if isinstance(place, dict) else "nothing"
+            where = ".".join(path.split(".")[:depth]) or "the recipe"
+            raise ValueError(f"--set {path}: {where} has no field {name!r}. It has: {known}.")
+        if depth < len(parents):
+            place = place[name]
+    try:
+        place[field] = json.loads(text)
+    except json.JSONDecodeError:
+        place[field] = text
+
+
+def _quiet_logs() -> None:
+    """Keep Prefect's own lines and tracebacks out of the terminal; its UI has them all."""
+    for name in ("prefect", "prefect.flow_runs", "prefect.task_runs", "prefect.server"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)

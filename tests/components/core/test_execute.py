@@ -1,0 +1,296 @@
+"""Execution: once for each recipe, never on damaged inputs, and with a record that proves it."""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+from pydantic import Field
+
+from components.core import execute as module
+from components.core.artifacts import Artifact, Frozen, RawData
+from components.core.component import Component
+from components.core.execute import address, execute, find
+from components.core.record import RECORD, adopt, read_record, verify
+from components.core.settings import settings
+
+ROOT = Path(__file__).parents[3]
+
+
+class Text(Artifact):
+    num_letters: int
+
+
+class Texts(Frozen):
+    first: Text
+    second: Text | None = None
+
+
+class Write(Component[RawData, Text]):
+    """Copy a document, and note in a ledger outside that the work was done."""
+
+    version: ClassVar[str] = "1.0.0"
+    times: int = Field(default=1, ge=1)
+    seed: int = 5
+
+    def run(self, inputs: RawData, out: Path) -> Text:
+        _note("write")
+        time.sleep(float(os.environ.get("WORK_SECONDS", "0")))
+        text = (inputs.path / "document.txt").read_text("utf-8") * self.times
+        (out / "part").mkdir(exist_ok=True)
+        (out / "part" / "text.txt").write_text(text, encoding="utf-8")
+        (out / "metrics.jsonl").write_text("")
+        (out / "checkpoints").mkdir(exist_ok=True)
+        (out / "checkpoints" / "state").write_text("half-way")
+        return Text(path=out, num_letters=len(text))
+
+
+class Upper(Component[Texts, Text]):
+    version: ClassVar[str] = "1.0.0"
+
+    def run(self, inputs: Texts, out: Path) -> Text:
+        _note("upper")
+        text = (inputs.first.path / "part" / "text.txt").read_text("utf-8").upper()
+        (out / "text.txt").write_text(text, encoding="utf-8")
+        return Text(path=out, num_letters=len(text))
+
+
+class Unfinished(Write):
+    version: ClassVar[str] = "2.0.0.dev"
+
+
+class Fragile(Component[RawData, Text]):
+    """Goes on from what the last attempt left, and breaks at the third letter while it is told to."""
+
+    version: ClassVar[str] = "1.0.0"
+
+    def run(self, inputs: RawData, out: Path) -> Text:
+        file = out / "letters.txt"
+        done = file.read_text() if file.exists() else ""
+        for letter in "abcdef"[len(done) :]:
+            if letter == "d" and "BREAK" in os.environ:
+                raise RuntimeError("out of memory")
+            done += letter
+            file.write_text(done)
+            _note(letter)
+        return Text(path=out, num_letters=len(done))
+
+
+def _note(word: str) -> None:
+    with Path(os.environ["LEDGER"]).open("a") as stream:
+        stream.write(word + "\n")
+
+
+@pytest.fixture(autouse=True)
+def ledger(tmp_path, monkeypatch):
+    """Return what work was done so far."""
+    file = tmp_path / "ledger"
+    file.touch()
+    monkeypatch.setenv("LEDGER", str(file))
+    return lambda: file.read_text().split()
+
+
+@pytest.fixture
+def data(tmp_path) -> RawData:
+    folder = tmp_path / "raw"
+    folder.mkdir()
+    (folder / "document.txt").write_text("Über den Wolken", encoding="utf-8")
+    return RawData(path=folder, fingerprint=adopt(folder), revision="77.dir", sources=())
+
+
+def test_one_recipe_is_made_once_and_another_one_again(data, ledger):
+    first = execute(Write(), data)
+    assert first.path == address(Write(), data)
+    assert execute(Write(), data) == first
+    assert ledger() == ["write"]
+    assert execute(Write(times=2), data).num_letters == 2 * first.num_letters
+    assert ledger() == ["write", "write"]
+
+
+def test_nothing_is_found_before_it_is_made_and_finding_does_no_work(data, ledger):
+    assert find(Write(), data) is None
+    made = execute(Write(), data)
+    assert find(Write(), data) == made
+    assert ledger() == ["write"]
+
+
+def test_two_processes_at_the_same_time_do_the_work_once(data, ledger, tmp_path):
+    code = (
+        "from pathlib import Path; import time;"
+        "from components.core.artifacts import RawData; from components.core.execute import execute;"
+        "from tests.components.core.test_execute import Write;"
+        f"data = RawData(path=Path({str(data.path)!r}), fingerprint={data.fingerprint!r},"
+        " revision='77.dir', sources=());"
+        f"ready = Path({str(tmp_path)!r}); (ready / f'ready-{{time.time_ns()}}').touch()\n"
+        "while len(list(ready.glob('ready-*'))) < 2: time.sleep(0.01)\n"
+        "print(execute(Write(), data).num_letters)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "WORK_SECONDS": "0.5"}
+    command = [sys.executable, "-c", code]
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "cwd": ROOT}
+    both = [subprocess.Popen(command, env=environment, **options) for _ in range(2)]
+    answers = [process.communicate(timeout=120) for process in both]
+    assert [answer.strip() for answer, _ in answers] == ["15", "15"], answers
+    assert ledger() == ["write"]
+
+
+def test_a_version_that_is_still_being_written_always_runs_again(data, ledger):
+    execute(Unfinished(), data)
+    execute(Unfinished(), data)
+    assert ledger() == ["write", "write"]
+    assert find(Unfinished(), data) is None
+
+
+def test_a_crashed_run_leaves_no_record_and_gets_its_own_folder_back(data, ledger, monkeypatch):
+    monkeypatch.setenv("BREAK", "1")
+    with pytest.raises(RuntimeError, match="out of memory"):
+        execute(Fragile(), data)
+    folder = address(Fragile(), data)
+    assert (folder / "letters.txt").read_text() == "abc"
+    assert not (folder / RECORD).exists()
+    assert find(Fragile(), data) is None
+    monkeypatch.delenv("BREAK")
+    assert execute(Fragile(), data).path == folder
+    assert ledger() == list("abcdef"), "the second attempt did not go on from the first"
+
+
+def test_a_run_again_that_crashes_does_not_leave_the_old_record(data, monkeypatch):
+    made = execute(Unfinished(), data)
+    (data.path / "document.txt").unlink()
+    with pytest.raises(FileNotFoundError):
+        execute(Unfinished(), data)
+    assert not (made.path / RECORD).exists()
+
+
+def test_a_flipped_byte_in_an_input_is_refused_with_the_name_of_the_file(data, ledger):
+    text = execute(Write(), data)
+    file = text.path / "part" / "text.txt"
+    content = bytearray(file.read_bytes())
+    content[3] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(ValueError, match=r"part/text\.txt is not the file that .* made") as error:
+        execute(Upper(), Texts(first=text))
+    assert f"Remove {text.path}" in str(error.value)
+    assert ledger() == ["write"], "a damaged input was read"
+    assert find(Upper(), Texts(first=text)) is None
+
+    shutil.rmtree(text.path)  # the remedy that the message names
+    again = execute(Write(), data)
+    assert execute(Upper(), Texts(first=again)).num_letters == text.num_letters
+
+
+def test_a_missing_file_of_a_nested_input_is_refused_with_its_name(data):
+    text, other = execute(Write(), data), execute(Write(times=3), data)
+    (other.path / "part" / "text.txt").unlink()
+    with pytest.raises(ValueError, match=r"text\.txt is missing"):
+        execute(Upper(), Texts(first=text, second=other))
+
+
+def test_the_record_holds_what_is_needed_to_trust_trace_and_repeat_it(data):
+    text = execute(Write(times=2), data)
+    made = execute(Upper(), Texts(first=text))
+    record = read_record(text.path)
+    assert record.component == Write().name
+    assert record.version == "1.0.0"
+    assert record.fingerprint == text.fingerprint == text.path.name
+    assert record.config == {"times": 2, "seed": 5}
+    assert record.seed == 5
+    assert 0 <= record.seconds < 60
+    content = (text.path / "part" / "text.txt").read_bytes()
+    assert record.files == {"part/text.txt": hashlib.sha256(content).hexdigest()}
+    assert record.inputs["input"].fingerprint == data.fingerprint
+    assert record.data_revision == "77.dir"
+    head = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert record.git_revision.rstrip("+") == head.stdout.strip()
+    import torch
+
+    assert record.packages["torch"] == torch.__version__
+    assert record.packages["python"] == ".".join(map(str, sys.version_info[:3]))
+    assert "CPU" in record.devices
+
+    above = read_record(made.path)
+    assert {k: v.fingerprint for k, v in above.inputs.items()} == {"first": text.fingerprint}
+    assert above.inputs["first"].path == text.path
+    assert above.data_revision == "77.dir", "the revision of the data is lost on the way"
+    assert above.seed is None
+
+
+def test_the_record_names_its_mlflow_run_however_short_the_work_was(data):
+    from mlflow import MlflowClient
+
+    record = read_record(execute(Write(), data).path)
+    assert record.mlflow_run_id is not None
+    run = MlflowClient(settings().tracking_uri).get_run(record.mlflow_run_id)
+    assert run.data.tags["fingerprint"] == record.fingerprint
+
+
+def test_the_record_is_written_last(data, monkeypatch):
+    """Its presence means complete: a reader between the two would trust half an artifact."""
+    order: list[str] = []
+    hash_files, write_record = module.hash_files, module.write_record
+    monkeypatch.setattr(module, "hash_files", lambda f: order.append("hash") or hash_files(f))
+    monkeypatch.setattr(
+        module, "write_record", lambda r, f: order.append("record") or write_record(r, f)
+    )
+    run = Write.run
+    monkeypatch.setattr(Write, "run", lambda *a: order.append("run") or run(*a))
+    execute(Write(), data)
+    assert order == ["run", "hash", "record"]
+
+
+def test_an_artifact_that_was_moved_to_another_home_still_loads(data, tmp_path, monkeypatch):
+    text = execute(Write(), data)
+    made = execute(Upper(), Texts(first=text))
+    old = settings().home
+    assert str(old) not in (made.path / RECORD).read_text("utf-8"), "an absolute path in JSON"
+    stored = json.loads((made.path / RECORD).read_text("utf-8"))["inputs"]["first"]["path"]
+    assert stored == f"{Write().name}/1.0.0/{text.fingerprint}"
+
+    new = tmp_path / "moved"
+    old.rename(new)
+    monkeypatch.setenv("BLOOMERY_HOME", str(new))
+    settings.cache_clear()
+    found = find(Write(), data)
+    assert found is not None
+    assert found.path.is_relative_to(new)
+    verify(found)
+    again = find(Upper(), Texts(first=found))
+    assert again is not None
+    assert again.path.is_relative_to(new)
+    assert read_record(again.path).inputs["first"].path == found.path
+
+
+def test_a_damaged_record_is_an_error_that_says_what_to_remove(data):
+    made = execute(Write(), data)
+    file = made.path / RECORD
+    file.write_text(file.read_text("utf-8")[:100], encoding="utf-8")
+    with pytest.raises(ValueError, match=f"is damaged .* Remove {made.path}"):
+        execute(Write(), data)
+
+
+def test_a_component_that_changed_what_it_returns_without_a_new_version_is_an_error(data):
+    made = execute(Write(), data)
+    file = made.path / RECORD
+    record = json.loads(file.read_text("utf-8"))
+    record["artifact"]["num_words"] = record["artifact"].pop("num_letters")
+    file.write_text(json.dumps(record), encoding="utf-8")
+    with pytest.raises(ValueError, match="Raise the component's version"):
+        execute(Write(), data)
+
+
+def test_adopted_folders_are_known_by_their_content_alone(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name / "deep").mkdir(parents=True)
+        (tmp_path / name / "deep" / "file").write_text("same")
+        (tmp_path / name / ".hidden").write_text(name)
+    assert adopt(tmp_path / "a") == adopt(tmp_path / "b")
+    (tmp_path / "b" / "deep" / "file").rename(tmp_path / "b" / "file")
+    assert adopt(tmp_path / "a") != adopt(tmp_path / "b"), "the name of a file does not count"

@@ -1,0 +1,78 @@
+"""The journal: what a flow run did, in order, readable without a server."""
+
+from pathlib import Path
+
+import pytest
+
+from components.core.journal import Origin, Step, find_run, read_runs, read_steps, write_step
+from components.core.settings import settings
+
+
+def _step(component: str, *, cached: bool = False, fingerprint: str = "f0") -> Step:
+    path = settings().artifacts / component / "1.0.0" / fingerprint
+    return Step(
+        component=component,
+        version="1.0.0",
+        fingerprint=fingerprint,
+        cached=cached,
+        seconds=1.5,
+        path=path,
+    )
+
+
+def _origin(number: int, flow: str = "pipeline") -> Origin:
+    return Origin(run_id=f"id-{number}", run_name=f"brave-{number}", flow=flow)
+
+
+def test_steps_come_back_in_the_order_they_were_taken():
+    for name in ("data.clean", "data.tokenize", "pretrain.train"):
+        write_step(_origin(1), _step(name))
+    folder, run = find_run()
+    assert run.origin == _origin(1)
+    assert read_steps(folder) == [
+        _step("data.clean"),
+        _step("data.tokenize"),
+        _step("pretrain.train"),
+    ]
+
+
+def test_a_step_that_was_taken_again_counts_once_and_as_it_went_last():
+    write_step(_origin(1), _step("data.clean"))
+    write_step(_origin(1), _step("evals.probe", fingerprint="a"))
+    write_step(_origin(1), _step("evals.probe", fingerprint="b"))
+    write_step(_origin(1), _step("data.clean", cached=True))
+    steps = read_steps(find_run()[0])
+    assert [(step.component, step.fingerprint, step.cached) for step in steps] == [
+        ("data.clean", "f0", True),
+        ("evals.probe", "a", False),
+        ("evals.probe", "b", False),
+    ]
+
+
+def test_runs_are_found_newest_first_by_name_by_id_and_by_flow():
+    for number, flow in enumerate(("pipeline", "pretrain", "pipeline", "evals")):
+        write_step(_origin(number, flow), _step("data.clean"))
+    assert [run.origin.run_id for _, run in read_runs()] == ["id-3", "id-2", "id-1", "id-0"]
+    assert find_run()[1].origin.run_id == "id-3"
+    assert find_run("brave-1")[1].origin.run_id == "id-1"
+    assert find_run("id-0")[1].origin.run_id == "id-0"
+    assert find_run(flow="pipeline")[1].origin.run_id == "id-2"
+
+
+def test_a_run_that_is_not_there_is_an_error_that_names_it():
+    with pytest.raises(ValueError, match="No run in .* Start one with"):
+        find_run()
+    write_step(_origin(1), _step("data.clean"))
+    with pytest.raises(ValueError, match="No run 'bold-7' in"):
+        find_run("bold-7")
+    with pytest.raises(ValueError, match="No run of 'evals' in"):
+        find_run(flow="evals")
+
+
+def test_a_journal_moves_with_its_home(tmp_path, monkeypatch):
+    write_step(_origin(1), _step("data.clean"))
+    settings().home.rename(tmp_path / "moved")
+    monkeypatch.setenv("BLOOMERY_HOME", str(tmp_path / "moved"))
+    settings.cache_clear()
+    (step,) = read_steps(find_run()[0])
+    assert step.path == tmp_path / "moved" / "artifacts" / Path("data.clean/1.0.0/f0")

@@ -1,0 +1,157 @@
+"""A private machine for every test, and one small line of real artifacts that tests share."""
+
+import json
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import pytest
+
+from components.align.sample import SampleInputs, SamplePreferences
+from components.core.artifacts import (
+    Checkpoint,
+    Corpus,
+    PreferencePairs,
+    RawData,
+    TokenShards,
+    Vocabulary,
+)
+from components.core.settings import settings
+from components.data import library, speeches
+from components.data.clean import Clean
+from components.data.document import write_documents, write_lines
+from components.data.tokenize import Tokenize, TokenizeInputs
+from components.data.vocabulary import TrainVocabulary
+from components.finetune.sft import SFT, SFTInputs
+from components.lib import microtasks
+from components.lib.plan import Training
+from components.pretrain.train import Train, TrainInputs
+
+_MACHINE = {
+    "BLOOMERY_RAY_ADDRESS": "off",
+    "BLOOMERY_NUM_THREADS": "1",
+    "BLOOMERY_NUM_WORKERS": "1",
+    "OMP_WAIT_POLICY": "PASSIVE",
+    "HF_HUB_OFFLINE": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "1",
+}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def machine(tmp_path_factory) -> Iterator[None]:
+    """One thread, no Ray, no network; a home and caches away from the user's.
+
+    Making a MLflow database takes seconds, so all tests share one; it is made by the first that
+    tracks something.
+    """
+    folder = tmp_path_factory.mktemp("machine")
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in _MACHINE.items():
+            patch.setenv(name, value)
+        patch.setenv("BLOOMERY_HOME", str(folder / "home"))
+        patch.setenv("BLOOMERY_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
+        patch.setenv("HF_HOME", str(folder / "huggingface"))
+        settings.cache_clear()
+        yield
+    settings.cache_clear()
+
+
+@pytest.fixture(autouse=True)
+def home(machine: None, tmp_path, monkeypatch) -> Iterator[Path]:
+    """A home of its own for every test."""
+    monkeypatch.setenv("BLOOMERY_HOME", str(tmp_path / "home"))
+    settings.cache_clear()
+    yield tmp_path / "home"
+    settings.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def line(machine: None, tmp_path_factory) -> Path:
+    """The folder that the shared artifacts lie in."""
+    return tmp_path_factory.mktemp("line")
+
+
+def _made(line: Path, name: str) -> Path:
+    (line / name).mkdir()
+    return line / name
+
+
+@pytest.fixture(scope="session")
+def raw(line: Path) -> RawData:
+    """Twelve addresses, twelve pages of documentation and 3,000 easy micro-tasks.
+
+    The tasks have answers of one token, so that a tiny model learns within seconds to give some.
+    """
+    out = _made(line, "raw")
+    for source, name in ((speeches, "speeches"), (library, "library")):
+        write_documents(out / name / "documents.jsonl", islice(source.documents(), 12))
+    tasks = microtasks.generate(seed=7, num_instances=3000, tasks=("count",), levels=(1, 2))
+    files = {"preference": "preferences/prompts.jsonl"}
+    for split in ("train", "validation", "test", "preference"):
+        rows = [task.model_dump() for task in tasks if microtasks.split_of(task) == split]
+        write_lines(out / files.get(split, f"instructions/{split}.jsonl"), rows)
+    return RawData(path=out, revision="1234.dir", sources=("library", "speeches"))
+
+
+@pytest.fixture(scope="session")
+def corpus(raw: RawData, line: Path) -> Corpus:
+    """The documents in splits that are large enough to hold some of each."""
+    return Clean(validation_percent=20, test_percent=20).run(raw, _made(line, "corpus"))
+
+
+@pytest.fixture(scope="session")
+def vocabulary(corpus: Corpus, line: Path) -> Vocabulary:
+    return TrainVocabulary(vocab_size=512).run(corpus, _made(line, "vocabulary"))
+
+
+@pytest.fixture(scope="session")
+def shards(corpus: Corpus, vocabulary: Vocabulary, line: Path) -> TokenShards:
+    inputs = TokenizeInputs(corpus=corpus, vocabulary=vocabulary)
+    return Tokenize(shard_tokens=20_000).run(inputs, _made(line, "shards"))
+
+
+@pytest.fixture(scope="session")
+def checkpoint(shards: TokenShards, vocabulary: Vocabulary, line: Path) -> Checkpoint:
+    """A decoder of two layers after 40 steps."""
+    component = Train(
+        training=Training(num_steps=40, batch_size=8, learning_rate=0.01, evaluate_every=20),
+        sequence_length=64,
+        width=64,
+        num_layers=2,
+        num_heads=2,
+        num_key_value_heads=1,
+        max_length=256,
+        validation_sequences=8,
+    )
+    inputs = TrainInputs(shards=shards, vocabulary=vocabulary)
+    return component.run(inputs, _made(line, "checkpoint"))
+
+
+@pytest.fixture(scope="session")
+def instruct(checkpoint: Checkpoint, raw: RawData, line: Path) -> Checkpoint:
+    """The decoder after it saw some hundred instructions: it answers in the right form."""
+    training = Training(num_steps=40, batch_size=16, learning_rate=0.01, evaluate_every=20)
+    inputs = SFTInputs(model=checkpoint, data=raw)
+    return SFT(training=training).run(inputs, _made(line, "instruct"))
+
+
+@pytest.fixture(scope="session")
+def pairs(instruct: Checkpoint, raw: RawData, line: Path) -> PreferencePairs:
+    """Right and wrong answers of that decoder."""
+    component = SamplePreferences(num_prompts=48, num_samples=4)
+    inputs = SampleInputs(model=instruct, data=raw)
+    return component.run(inputs, _made(line, "pairs"))
+
+
+@pytest.fixture(scope="session")
+def read_spool():
+    """Return the metrics in a folder, as (step, metrics), by nothing but `json`."""
+
+    def read(out: Path) -> list[tuple[int, dict[str, float]]]:
+        lines = (out / "metrics.jsonl").read_text("utf-8").splitlines()
+        points = [json.loads(line) for line in lines if line.strip()]
+        return [(point["step"], point["metrics"]) for point in points]
+
+    return read
