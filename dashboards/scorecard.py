@@ -6,7 +6,7 @@ from rich.table import Table
 
 from components.core.report import Report, StageRow
 
-_HEADINGS = ("stage", "component", "bits/byte", "accuracy", "size", "decode tok/s", "seconds", "")
+_HEADINGS = ("step", "bits/byte", "accuracy (95 %)", "size", "tokens/s", "seconds", "")
 
 
 def table(report: Report) -> Table:
@@ -14,7 +14,7 @@ def table(report: Report) -> Table:
     shown = Table(title=_title(report), title_justify="left", caption=_caption(report))
     shown.caption_justify = "left"
     for heading in _HEADINGS:
-        justify = "left" if heading in ("stage", "component", "") else "right"
+        justify = "left" if heading in ("step", "") else "right"
         shown.add_column(heading, justify=justify, no_wrap=True)
     for cells in _rows(report):
         shown.add_row(*cells)
@@ -30,7 +30,7 @@ def markdown(report: Report) -> str:
 
 def _rows(report: Report) -> Iterator[tuple[str, ...]]:
     for name, value in report.baselines.items():
-        yield "evals", f"{name} baseline", f"{value:.3f}", "", "", "", "", ""
+        yield f"{name} baseline", f"{value:.3f}", "", "", "", "", ""
     for row in report.stages:
         if row.component not in ("evals.probe", "evals.baselines"):
             yield _cells(row)
@@ -42,8 +42,7 @@ def _cells(row: StageRow) -> tuple[str, ...]:
         low, high = row.accuracy_interval
         accuracy += f" ({100 * low:.0f}-{100 * high:.0f})"
     return (
-        row.stage,
-        row.component.split(".", 1)[1],
+        row.component,
         f"{row.bits_per_byte:.3f}" if row.bits_per_byte is not None else "",
         accuracy,
         f"{row.bytes_on_disk / 1e6:.1f} MB" if row.bytes_on_disk is not None else "",

@@ -1,8 +1,10 @@
 """The `bloomery` command: run flows, add data, talk to models, read scorecards."""
 
+import errno
 import json
 import logging
 import sys
+import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +23,7 @@ app.add_typer(data_app, name="data")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 
-_out = Console()
+_out = Console(width=None if sys.stdout.isatty() else 110)
 _FLOWS = ("pipeline", "data", "baselines", "pretrain", "finetune", "align", "compress", "evals")
 
 
@@ -190,17 +192,26 @@ def _clear_errors(debug: bool) -> Generator[None]:
     except (ValueError, OSError, RuntimeError) as error:
         if debug:
             raise
-        typer.secho(f"Error: {error}", err=True, fg="red")
+        typer.secho(f"Error: {error}{_remedy(error)}", err=True, fg="red")
         sys.exit(1)
     except KeyboardInterrupt:
         typer.echo("Interrupted. The same command goes on where this one stopped.", err=True)
         sys.exit(130)
 
 
+def _remedy(error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return ". Free some space and run the same command again: finished steps are kept."
+    return ""
+
+
 def entry() -> None:
     """Run the command line; the console script `bloomery`."""
     debug = "--debug" in sys.argv
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    logging.basicConfig(format="%(levelname)s: %(message)s")
+    logging.getLogger().handlers[0].setLevel(logging.WARNING)
+    if not debug:
+        warnings.simplefilter("ignore")
     with _clear_errors(debug):
         app()
 

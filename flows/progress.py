@@ -3,6 +3,7 @@
 import logging
 import sys
 import threading
+import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,7 +25,7 @@ _SHOWN = ("loss", "validation_bits_per_byte", "tokens_per_second")
 @contextmanager
 def shown(name: str, out: Path) -> Generator[None]:
     """Show the spool of `out` while the block works."""
-    done = threading.Event()
+    done, start = threading.Event(), time.monotonic()
     artifact = create_progress_artifact(0.0, key=name.replace(".", "-"), description=name)
     show = _show_bar if sys.stderr.isatty() else _show_lines
     viewer = threading.Thread(target=show, args=(name, out, done), name="progress", daemon=True)
@@ -37,7 +38,12 @@ def shown(name: str, out: Path) -> Generator[None]:
         done.set()
         viewer.join()
     update_progress_artifact(UUID(str(artifact)), 100.0)
-    logger.info("%s done", name)
+    logger.info("%-20s %7.1f s", name, time.monotonic() - start)
+
+
+def say_cached(name: str) -> None:
+    """Say that a step had nothing to do."""
+    logger.info("%-20s  cached", name)
 
 
 def _points(out: Path, done: threading.Event) -> Iterator[tuple[float, str]]:
@@ -67,7 +73,7 @@ def _show_lines(name: str, out: Path, done: threading.Event) -> None:
     next_line = _LINE_EVERY_SHARE
     for share, description in _points(out, done):
         if share >= next_line:
-            logger.info("%s %.0f %%: %s", name, 100 * share, description)
+            logger.info("%-20s %5.0f %%    %s", name, 100 * share, description)
             next_line = share + _LINE_EVERY_SHARE
 
 

@@ -17,6 +17,7 @@ def run_flow(flow: str, recipe: str, changes: list[str]) -> bool:
     Raises:
         ValueError: the recipe, a change or an input is wrong.
     """
+    os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "100"  # above every level
     servers = running_servers()
     if servers is not None:
         os.environ["PREFECT_API_URL"] = f"{servers.prefect}/api"
@@ -26,7 +27,7 @@ def run_flow(flow: str, recipe: str, changes: list[str]) -> bool:
     from flows import recipes
 
     chosen = change(recipes.recipe(recipe), changes)
-    _quiet_logs()
+    _show_own_lines()
     module = importlib.import_module("flows.evals" if flow == "baselines" else f"flows.{flow}")
     # a heartbeat thread costs a second at the end of each subflow, and nobody listens to it here
     with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
@@ -77,7 +78,10 @@ def _assign(values: dict[str, Any], path: str, text: str) -> None:
         place[field] = text
 
 
-def _quiet_logs() -> None:
-    """Keep Prefect's own lines and tracebacks out of the terminal; its UI has them all."""
-    for name in ("prefect", "prefect.flow_runs", "prefect.task_runs", "prefect.server"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
+def _show_own_lines() -> None:
+    """Show the platform's own lines, not Prefect's: those, and all tracebacks, are in its UI."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    for name in ("flows", "components"):
+        logging.getLogger(name).setLevel(logging.INFO)
+    logging.getLogger("flows.progress").addHandler(handler)

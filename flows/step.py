@@ -13,7 +13,7 @@ from prefect.states import Completed
 from components.core.component import Component, In, Out
 from components.core.execute import address, execute, find
 from components.core.journal import Origin
-from flows.progress import shown
+from flows.progress import say_cached, shown
 
 
 def step(component: Component[In, Out], inputs: In) -> Out:
@@ -26,6 +26,7 @@ def step(component: Component[In, Out], inputs: In) -> Out:
 @task(cache_policy=NO_CACHE, persist_result=False)
 def _execute(component: Component[Any, Any], inputs: Any, origin: Origin) -> Any:
     if (artifact := find(component, inputs, origin)) is not None:
+        say_cached(component.name)
         return Completed(name="Cached", message=f"made before: {artifact.path}", data=artifact)
     with shown(component.name, address(component, inputs)):
         return execute(component, inputs, origin)

@@ -1,9 +1,9 @@
-"""Stop process groups once nobody supervises them any more.
+"""Stop the stack's processes once nobody supervises them any more.
 
-Runs as a process of its own, reads one group id a line, and at the end of its input stops the
-groups, the last one first. The input ends when the supervisor closes it and also when the
+Runs as a process of its own, reads one process id a line, and at the end of its input stops the
+processes, the last one first. The input ends when the supervisor closes it and also when the
 supervisor is killed, so no server outlives it. PR_SET_PDEATHSIG would not do: it reaches a direct
-child only, and MLflow serves from a grandchild.
+child only, while MLflow serves from a grandchild and a worker's runs have sessions of their own.
 """
 
 import os
@@ -11,18 +11,33 @@ import signal
 import sys
 import time
 
+import psutil
+
 WAIT_SECONDS = 25.0  # a training under Ray ends within 15 s of its signal
 
 
-def stop(group: int) -> None:
-    """Ask a process group to end, and kill what is left of it after a while."""
+def stop(leader: int) -> None:
+    """End a process group by its leader, after the groups that the leader has started.
+
+    So a run of the worker ends first, and tells the worker and the server how.
+    """
+    for child in _children(leader):
+        if child.is_running() and os.getpgid(child.pid) == child.pid:
+            stop(child.pid)
     deadline = time.monotonic() + WAIT_SECONDS
-    asked = _signal(group, signal.SIGTERM)
-    while asked and time.monotonic() < deadline:
+    there = _signal(leader, signal.SIGTERM)
+    while there and time.monotonic() < deadline:
         time.sleep(0.1)
-        asked = _signal(group, 0)
-    if asked:
-        _signal(group, signal.SIGKILL)
+        there = _signal(leader, 0)
+    if there:
+        _signal(leader, signal.SIGKILL)
+
+
+def _children(pid: int) -> list[psutil.Process]:
+    try:
+        return psutil.Process(pid).children()
+    except psutil.NoSuchProcess:
+        return []
 
 
 def _signal(group: int, number: int) -> bool:

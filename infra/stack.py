@@ -77,15 +77,14 @@ def _start_all(start: _Start, servers: Servers, home: Path) -> list[_Service]:
     mlflow = start("mlflow", *_mlflow(home))
     _wait(prefect, lambda: _answer(f"{servers.prefect}/api/health"))
     _wait(mlflow, lambda: _answer(f"{servers.mlflow}/health"))
+    deploy = start("deploy", "-m", "infra.deploy")
+    _wait(deploy, lambda: deploy.process.poll() == 0)
     write_atomically(servers_file(), servers.model_dump_json(indent=2) + "\n")
 
     name = f"{socket.gethostname()}-{os.getpid()}"
-    worker = start("worker", *_prefect("worker", "start", "-p", _POOL, "-t", "process", "-n", name))
+    worker = start("worker", *_prefect("worker", "start", "--pool", _POOL, "--name", name))
     workers = f"{servers.prefect}/api/work_pools/{_POOL}/workers/filter"
     _wait(worker, lambda: name in [row["name"] for row in _answer(workers, body={}) or []])
-    file = str(_CHECKOUT / "infra" / "prefect.yaml")
-    deploy = start("deploy", *_prefect("--no-prompt", "deploy", "--all", "--prefect-file", file))
-    _wait(deploy, lambda: deploy.process.poll() == 0)
     _say(_table(servers, home))
     return [prefect, mlflow, worker]
 

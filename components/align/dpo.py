@@ -49,14 +49,13 @@ class DPO(Component[DPOInputs, Checkpoint]):
         """Align all weights and leave the model in `out`."""
         import torch
         from datasets import Dataset
-        from transformers.utils import logging as transformers_logging
+        from transformers.trainer_callback import PrinterCallback
         from trl.trainer.dpo_config import DPOConfig
         from trl.trainer.dpo_trainer import DPOTrainer
 
         from components.lib.models import load_model, load_tokenizer, num_parameters, save_model
 
         torch.set_num_threads(settings().num_threads)
-        transformers_logging.disable_progress_bar()
         tokenizer = load_tokenizer(inputs.model.path)
         model = load_model(inputs.model.path)
         config = DPOConfig(
@@ -74,6 +73,7 @@ class DPO(Component[DPOInputs, Checkpoint]):
             save_strategy="no",
             report_to=[],
             disable_tqdm=True,
+            dataloader_pin_memory=torch.cuda.is_available(),
             seed=self.seed,
         )
         trainer = DPOTrainer(
@@ -82,6 +82,7 @@ class DPO(Component[DPOInputs, Checkpoint]):
             train_dataset=Dataset.from_json(str(inputs.pairs.path / "pairs.jsonl")),
             processing_class=tokenizer,
         )
+        trainer.remove_callback(PrinterCallback)
         trainer.train()
         metrics.rewind(out, 0)
         for entry in trainer.state.log_history:

@@ -85,7 +85,7 @@ def _make(component: Component[In, Out], inputs: In, out: Path, origin: Origin |
             packages=packages(),
             git_revision=git_revision(),
             data_revision=_data_revision(inputs, artifact),
-            mlflow_run_id=tracker.run_id,
+            mlflow_run_id=tracker.run_id(),
         )
         write_record(record, out)
         tracker.record(record)

@@ -84,6 +84,7 @@ def quiet_environment() -> dict[str, str]:
         "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
         "HF_HUB_OFFLINE": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",
+        "TQDM_DISABLE": "1",  # progress is shown by flows/progress.py
         "TOKENIZERS_PARALLELISM": "true",
         "OMP_WAIT_POLICY": "PASSIVE",  # spinning threads halve the speed of a shared machine
         "DVC_NO_ANALYTICS": "1",

@@ -26,11 +26,16 @@ logger = logging.getLogger(__name__)
 
 _SHIP_EVERY_SECONDS = 2.0
 _PATIENCE_SECONDS = 60.0  # at the end of a step; a first database takes 10 s to make
+_unanswered = threading.Event()  # set once tracking failed: later steps do not wait for it
 _STATE = ".mlflow.json"  # run id and spool offset, so that a resumed step goes on in its run
 _MAX_PARAM_LENGTH = 6000  # MLflow's limit
 
 logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
 logging.getLogger("alembic").setLevel(logging.WARNING)
+
+
+def _patience() -> float:
+    return 1.0 if _unanswered.is_set() else _PATIENCE_SECONDS
 
 
 def client() -> "MlflowClient":
@@ -78,9 +83,6 @@ class Tracker:
     Use as a context: leaving it ships what is left and closes the run as finished or failed.
     """
 
-    run_id: str | None = None
-    """The MLflow run, once it is open."""
-
     def __init__(
         self, component: Component[Any, Any], out: Path, origin: Origin, data_revision: str | None
     ) -> None:
@@ -92,6 +94,7 @@ class Tracker:
         self._record: Record | None = None
         self._status = "FINISHED"
         self._offset = 0
+        self._run_id: str | None = None
         self._done = threading.Event()
         self._opened = threading.Event()
         self._thread = threading.Thread(target=self._ship, name="mlflow", daemon=True)
@@ -100,6 +103,11 @@ class Tracker:
         """Start shipping."""
         self._thread.start()
         return self
+
+    def run_id(self) -> str | None:
+        """Return the MLflow run, waiting for it to open; None if tracking is down."""
+        self._opened.wait(_patience())
+        return self._run_id
 
     def record(self, record: Record) -> None:
         """Take the record of the finished work: its numbers become metrics of the run."""
@@ -117,18 +125,23 @@ class Tracker:
         elif error is not None:
             self._status = "FAILED"
         self._done.set()
-        self._thread.join(_PATIENCE_SECONDS)
+        self._thread.join(_patience())
         if self._thread.is_alive():
+            _unanswered.set()
             logger.warning("MLflow does not answer; the metrics are in %s", self._out)
 
     def _ship(self) -> None:
         try:
             mlflow = client()
-            self.run_id = self._open(mlflow)
+            run_id = self._run_id = self._open(mlflow)
+            self._opened.set()
             while not self._done.wait(_SHIP_EVERY_SECONDS):
-                self._ship_spool(mlflow, self.run_id)
-            self._close(mlflow, self.run_id)
+                self._ship_spool(mlflow, run_id)
+            self._close(mlflow, run_id)
+            _unanswered.clear()
         except Exception as error:
+            _unanswered.set()
+            self._opened.set()
             logger.warning("MLflow failed (%s); the metrics are in %s", error, self._out)
 
     def _open(self, mlflow: "MlflowClient") -> str:

@@ -16,14 +16,20 @@ class Optimizers:
     norms and the output head go to AdamW. Only matrices decay: norms must not.
     """
 
-    def __init__(self, model: nn.Module, learning_rate: float, weight_decay: float) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        learning_rate: float,
+        weight_decay: float,
+        embedding_multiplier: float = 1.0,
+    ) -> None:
         """Sort the trainable parameters of `model`; a tied embedding is taken once."""
         named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
         hidden = [p for name, p in named if p.ndim == 2 and _is_hidden(name)]
         other = [p for name, p in named if p.ndim != 2 or not _is_hidden(name)]
         self.parameters = [p for _, p in named]
-        embedding_rate = learning_rate * float(__import__("os").environ.get("EMB", "1"))
-        self._peaks = [learning_rate, embedding_rate, learning_rate]
+        embeddings = [p for p in other if p.ndim >= 2]
+        self._peaks = [learning_rate, learning_rate * embedding_multiplier, learning_rate]
         muon = torch.optim.Muon(
             hidden,
             lr=learning_rate,
@@ -32,7 +38,7 @@ class Optimizers:
         )
         adamw = torch.optim.AdamW(
             [
-                {"params": [p for p in other if p.ndim >= 2], "weight_decay": weight_decay},
+                {"params": embeddings, "weight_decay": weight_decay},
                 {"params": [p for p in other if p.ndim < 2], "weight_decay": 0.0},
             ],
             lr=learning_rate,

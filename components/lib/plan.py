@@ -15,7 +15,10 @@ class Training(Frozen):
     micro_batch_size: int = Field(default=1024, gt=0)
     """Examples that one process computes at once; gradients are summed over the rest."""
     learning_rate: float = Field(gt=0)
-    """Peak learning rate, in AdamW's scale."""
+    """Peak learning rate of the hidden matrices, in AdamW's scale."""
+    embedding_multiplier: float = Field(default=4.0, gt=0)
+    """Embeddings learn this many times faster. At 2 M parameters and 0.5 M tokens, 1 gave 2.08
+    validation bits per byte, 4 gave 1.86, 10 was worse than 4."""
     weight_decay: float = Field(default=0.1, ge=0)
     """Decoupled weight decay of the matrices."""
     max_gradient_norm: float = Field(default=1.0, gt=0)

@@ -89,7 +89,9 @@ def fit(
     group = Group.current()
     peak = measured_peak() * group.size
     move(model).train()
-    optimizers = Optimizers(model, training.learning_rate, training.weight_decay)
+    optimizers = Optimizers(
+        model, training.learning_rate, training.weight_decay, training.embedding_multiplier
+    )
     first_step = _resume(model, optimizers, out)
     if group.rank == 0:
         metrics.rewind(out, first_step)

@@ -35,13 +35,12 @@ class Registered(Frozen):
 
 def champion(name: str) -> Registered | None:
     """Return the version of `name` that bears the alias `champion`, or None."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        found = client().get_model_version_by_alias(name, ALIAS)
-    except MlflowException:
+    mlflow = client()
+    if not (models := mlflow.search_registered_models(f"name = '{name}'")):
         return None
-    return _registered(found)
+    if ALIAS not in models[0].aliases:
+        return None
+    return _registered(mlflow.get_model_version_by_alias(name, ALIAS))
 
 
 def opponent(name: str, candidate: Artifact) -> ProbeReport | None:
