@@ -62,7 +62,7 @@ def tiny() -> Recipe:
         vocabulary=TrainVocabulary(vocab_size=512),
         tokenize=Tokenize(),
         pretrain=Train(
-            training=Training(num_steps=600, batch_size=16, learning_rate=0.01),
+            training=Training(num_steps=480, batch_size=16, learning_rate=0.01),
             width=192,
             num_layers=5,
             num_heads=6,
@@ -70,7 +70,7 @@ def tiny() -> Recipe:
         ),
         sft=SFT(
             training=Training(
-                num_steps=700, batch_size=64, micro_batch_size=64, learning_rate=0.004
+                num_steps=500, batch_size=64, micro_batch_size=32, learning_rate=0.007
             )
         ),
         sample=SamplePreferences(),

@@ -24,11 +24,11 @@ from prefect.utilities.callables import parameter_schema
 from prefect.workers.process import ProcessWorker
 
 from components.core import tracking
+from infra.stack import POOL
 
 logger = logging.getLogger(__name__)
 
 FILE = Path(__file__).with_name("prefect.yaml")
-POOL = "bloomery"
 
 
 def deploy(client: SyncPrefectClient) -> None:

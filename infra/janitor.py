@@ -17,20 +17,31 @@ WAIT_SECONDS = 25.0  # a training under Ray ends within 15 s of its signal
 
 
 def stop(leader: int) -> None:
-    """End a process group by its leader, after the groups that the leader has started.
+    """End a process and its group, after the groups that its children lead: a worker's runs.
 
-    So a run of the worker ends first, and tells the worker and the server how.
+    A run that is asked itself ends its own children and tells the server that it crashed.
     """
     for child in _children(leader):
-        if child.is_running() and os.getpgid(child.pid) == child.pid:
-            stop(child.pid)
+        if _leads(child.pid):
+            _end(child.pid)
+    _end(leader)
+
+
+def _end(group: int) -> None:
     deadline = time.monotonic() + WAIT_SECONDS
-    there = _signal(leader, signal.SIGTERM)
+    there = _signal(group, signal.SIGTERM)
     while there and time.monotonic() < deadline:
         time.sleep(0.1)
-        there = _signal(leader, 0)
+        there = _signal(group, 0)
     if there:
-        _signal(leader, signal.SIGKILL)
+        _signal(group, signal.SIGKILL)
+
+
+def _leads(pid: int) -> bool:
+    try:
+        return os.getpgid(pid) == pid
+    except ProcessLookupError:
+        return False
 
 
 def _children(pid: int) -> list[psutil.Process]:

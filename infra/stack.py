@@ -19,17 +19,20 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple
 
-import psutil
 from filelock import FileLock, Timeout
 from rich.console import Console
 from rich.table import Table
 
-from components.core.endpoints import Servers, servers_file
+from components.core.endpoints import Servers, running_servers, servers_file
 from components.core.files import write_atomically
 from components.core.settings import quiet_environment, settings
+from infra.ports import port_holder
 
-_POOL = "bloomery"
+POOL = "bloomery"
+"""Work pool of the deployments, served by the worker of this machine."""
+
 _CHECKOUT = Path(__file__).resolve().parents[1]
+_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _PATIENCE_SECONDS = 180.0  # a first start makes two databases: half a minute on two busy cores
 
 _say = Console(stderr=True, highlight=False).print
@@ -73,7 +76,7 @@ def serve() -> None:
 
 def _start_all(start: _Start, servers: Servers, home: Path) -> list[_Service]:
     _say(f"Starting the servers over {home} ...")
-    prefect = start("prefect", *_prefect("server", "start", "--host", "127.0.0.1"))
+    prefect = start("prefect", "-m", "prefect", "server", "start", "--host", "127.0.0.1")
     mlflow = start("mlflow", *_mlflow(home))
     _wait(prefect, lambda: _answer(f"{servers.prefect}/api/health"))
     _wait(mlflow, lambda: _answer(f"{servers.mlflow}/health"))
@@ -82,15 +85,12 @@ def _start_all(start: _Start, servers: Servers, home: Path) -> list[_Service]:
     write_atomically(servers_file(), servers.model_dump_json(indent=2) + "\n")
 
     name = f"{socket.gethostname()}-{os.getpid()}"
-    worker = start("worker", *_prefect("worker", "start", "--pool", _POOL, "--name", name))
-    workers = f"{servers.prefect}/api/work_pools/{_POOL}/workers/filter"
+    command = ["-m", "prefect", "worker", "start", "--pool", POOL, "--name", name]
+    worker = start("worker", *command)
+    workers = f"{servers.prefect}/api/work_pools/{POOL}/workers/filter"
     _wait(worker, lambda: name in [row["name"] for row in _answer(workers, body={}) or []])
     _say(_table(servers, home))
     return [prefect, mlflow, worker]
-
-
-def _prefect(*words: str) -> list[str]:
-    return ["-m", "prefect", *words]
 
 
 def _mlflow(home: Path) -> list[str]:
@@ -104,18 +104,19 @@ def _mlflow(home: Path) -> list[str]:
 
 def _environment(servers: Servers) -> dict[str, str]:
     """Return the environment of every process of the stack, and so of the runs of the worker."""
-    localhost = servers.prefect.replace("127.0.0.1", "localhost")
-    path = [str(_CHECKOUT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    origins = servers.prefect, servers.prefect.replace("127.0.0.1", "localhost")
+    path = str(_CHECKOUT), *filter(None, [os.environ.get("PYTHONPATH")])
     return {
         **quiet_environment(),
         "PREFECT_WORKER_QUERY_SECONDS": "5",
+        "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "10",  # a new schedule shows its runs
         **os.environ,
         "BLOOMERY_HOME": str(settings().home.resolve()),
         "BLOOMERY_PROJECT": str(settings().project.resolve()),
         "PREFECT_API_URL": f"{servers.prefect}/api",
         "PREFECT_SERVER_API_PORT": str(settings().prefect_port),
         # the default lets any page that is open in the browser start runs
-        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": f"{servers.prefect},{localhost}",
+        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": ",".join(origins),
         "PYTHONPATH": os.pathsep.join(path),  # runs of the worker begin in an empty folder
     }
 
@@ -127,10 +128,8 @@ def _alone(home: Path) -> Generator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout as error:
-        where = "It is still starting."
-        if servers_file().exists():
-            found = Servers.model_validate_json(servers_file().read_text("utf-8"))
-            where = f"Prefect: {found.prefect}  MLflow: {found.mlflow}  (process {found.pid})"
+        found = running_servers()
+        where = f"Prefect {found.prefect}, MLflow {found.mlflow}." if found else "It is starting."
         raise ValueError(f"The stack over {home} is already up. {where}") from error
     try:
         yield
@@ -153,9 +152,6 @@ def _stoppable() -> Generator[None]:
             signal.signal(number, handler)
 
 
-_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
 def _refuse_taken_ports() -> None:
     for field, port in (
         ("BLOOMERY_PREFECT_PORT", settings().prefect_port),
@@ -167,26 +163,6 @@ def _refuse_taken_ports() -> None:
             )
 
 
-def port_holder(port: int) -> str | None:
-    """Return who listens on a TCP port of 127.0.0.1, None if nobody does."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            pass
-        else:
-            return None
-    try:
-        for found in psutil.net_connections("tcp"):
-            if found.status == psutil.CONN_LISTEN and found.laddr[1] == port and found.pid:
-                command = " ".join(psutil.Process(found.pid).cmdline())
-                return f"process {found.pid} ({command[:80]})"
-    except psutil.Error:
-        pass  # another user's process: its name is not ours to see
-    return "another user's process"
-
-
 @contextmanager
 def _supervised(environment: dict[str, str], logs: Path) -> Generator[_Start]:
     """Give a function that starts a service; every one is stopped, last first, at the end.
@@ -194,7 +170,7 @@ def _supervised(environment: dict[str, str], logs: Path) -> Generator[_Start]:
     A janitor stops them, in a session of its own, so that they are also stopped if this process
     is killed.
     """
-    logs.mkdir(parents=True, exist_ok=True)
+    logs.mkdir(exist_ok=True)
     services = list[_Service]()
     janitor = subprocess.Popen(
         [sys.executable, "-I", str(Path(__file__).with_name("janitor.py"))],
@@ -258,7 +234,7 @@ def _broken(service: _Service, what: str) -> OSError:
     return OSError(f"{service.name} {what}. The end of {service.log}:\n{tail}")
 
 
-def _answer(url: str, body: object | None = None) -> Any:  # noqa: ANN401 - any JSON value
+def _answer(url: str, body: object | None = None) -> Any:
     """Return the JSON (or a true value) that a server of ours answers, None if it does not."""
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(url, data, {"Content-Type": "application/json"})

@@ -29,7 +29,8 @@ def refuse(payload: dict[str, str]) -> None:
 
 def break_down(payload: dict[str, str]) -> None:
     for number in range(100):
-        print(f"line {number}")
+        sys.stdout.write(f"line {number}\n")
+    sys.stdout.flush()
     os._exit(9)
 
 

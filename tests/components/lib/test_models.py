@@ -40,14 +40,14 @@ def folder(vocabulary, tmp_path):
 
 def test_projections_into_the_residual_stream_start_at_zero_and_the_others_do_not():
     model = tiny()
-    for name, parameter in model.named_parameters():
+    for name, parameter in model.state_dict().items():
         if name.endswith(("o_proj.weight", "down_proj.weight")):
             assert not parameter.any(), name
         elif "norm" in name:
             assert (parameter == 1).all(), name
         else:
-            assert parameter.std() == pytest.approx(0.02, rel=0.15), name
-            assert abs(parameter.mean()) < 0.002, name
+            assert float(parameter.std()) == pytest.approx(0.02, rel=0.15), name
+            assert abs(float(parameter.mean())) < 0.002, name
 
 
 def test_so_every_block_begins_as_the_identity():
@@ -111,7 +111,7 @@ def test_weights_of_another_shape_are_refused(folder):
     weights = load_file(file)
     weights["model.norm.weight"] = torch.ones(47)
     save_file(weights, file, metadata={"format": "pt"})
-    with pytest.raises((ValueError, RuntimeError), match=r"model\.norm\.weight"):
+    with pytest.raises(ValueError, match=r"do not fit.*mismatched_keys.*model\.norm\.weight"):
         load_model(folder)
 
 

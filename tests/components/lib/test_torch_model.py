@@ -4,16 +4,18 @@ import numpy as np
 import pytest
 import torch
 
+from components.lib.chat import encode_prompt
 from components.lib.device import has_bfloat16
-from components.lib.models import load_model
+from components.lib.instructions import read_microtasks
+from components.lib.models import load_model, load_tokenizer
 from components.lib.torch_model import TorchModel
 
 ROUNDING = 3e-2 if has_bfloat16() else 1e-4
 
 
 @pytest.fixture(scope="module")
-def network(instruct):
-    return load_model(instruct.path)
+def network(checkpoint):
+    return load_model(checkpoint.path)
 
 
 @pytest.fixture(scope="module")
@@ -60,15 +62,11 @@ def test_more_prompts_than_one_batch_holds_come_back_in_their_order(model):
     assert together[::29] == alone
 
 
-def test_an_answer_stops_at_the_end_and_does_not_hold_it(model, network, raw):
-    from components.lib.chat import encode_prompt
-    from components.lib.instructions import read_microtasks
-    from components.lib.models import load_tokenizer
-
-    tokenizer = load_tokenizer(network.config.name_or_path)
+def test_an_answer_stops_at_the_end_and_does_not_hold_it(instruct, raw):
+    tokenizer, network = load_tokenizer(instruct.path), load_model(instruct.path)
     tasks = read_microtasks(raw.path / "instructions" / "test.jsonl")[:20]
     prompts = [encode_prompt(tokenizer, task.prompt) for task in tasks]
-    answers = model.generate(prompts, 30)
+    answers = TorchModel(network).generate(prompts, 30)
     assert answers == [greedy(network, prompt, 30) for prompt in prompts]
     special = {network.config.eos_token_id, network.config.pad_token_id}
     assert not special & {token for answer in answers for token in answer}

@@ -1,0 +1,86 @@
+"""The probe: the numbers in the report are those of its items, and of nothing else."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from components.evals.probe import Probe, ProbeInputs, open_model
+from components.lib.held_out import HeldOut
+from components.lib.instructions import Instructions, read_microtasks, take_evenly
+from components.lib.microtasks import is_correct
+from components.lib.models import load_model, load_tokenizer, save_model
+from components.lib.plan import Training
+from components.lib.training import fit
+
+PROBE = Probe(sequence_length=32, num_sequences=20, num_instructions=48, num_resamples=500)
+
+
+@pytest.fixture(scope="module")
+def found(instruct, shards, raw, tmp_path_factory):
+    """The report on the tiny model, as returned and as written."""
+    out = tmp_path_factory.mktemp("probe")
+    report = PROBE.run(ProbeInputs(model=instruct, shards=shards, data=raw), out)
+    return report, json.loads((out / "report.json").read_text("utf-8"))
+
+
+def test_the_accuracy_is_the_share_of_items_whose_answer_the_checker_accepts(found, raw):
+    report, written = found
+    tasks = {t.id: t for t in read_microtasks(raw.path / "instructions" / "test.jsonl")}
+    items = written["items"]
+    assert len(items) == len({item["id"] for item in items}) == 48
+    for item in items:
+        task = tasks[item["id"]]
+        assert (item["prompt"], item["answer"]) == (task.prompt, task.answer)
+        assert item["right"] == is_correct(task, item["given"])
+    right = [item["right"] for item in items]
+    assert report.accuracy == pytest.approx(sum(right) / 48)
+    assert 0 < report.accuracy < 1, "a model that knows all or nothing shows little"
+    assert report.accuracy_by_task == {"count": pytest.approx(report.accuracy)}
+
+
+def test_the_interval_holds_the_mean_and_is_about_as_wide_as_the_normal_one(found):
+    report, _ = found
+    low, high = report.accuracy_interval.low, report.accuracy_interval.high
+    assert low < report.accuracy < high
+    p = report.accuracy
+    normal = 2 * 1.96 * (p * (1 - p) / 48) ** 0.5
+    assert high - low == pytest.approx(normal, rel=0.25)
+
+
+def test_the_bits_per_byte_are_those_of_the_held_out_text(found, instruct, shards):
+    report, written = found
+    model = open_model(instruct)
+    expected = HeldOut(shards, "test", 32, 20).bits_per_byte(model)
+    assert report.bits_per_byte == pytest.approx(expected)
+    assert report.model == instruct.fingerprint
+    assert written["bits_per_byte"] == report.bits_per_byte
+    assert all(len(text) > 0 for text in written["completions"])
+
+
+def test_the_same_model_gives_the_same_report(found, instruct, shards, raw, tmp_path):
+    again = PROBE.run(ProbeInputs(model=instruct, shards=shards, data=raw), tmp_path)
+    assert json.loads((tmp_path / "report.json").read_text("utf-8")) == found[1]
+    assert again.accuracy_interval == found[0].accuracy_interval
+
+
+def test_a_model_that_learned_the_test_by_heart_gets_all_of_it(checkpoint, shards, raw, tmp_path):
+    """An upper anchor: if nothing can score 1.0, the template or the checker is wrong."""
+    tokenizer, model = load_tokenizer(checkpoint.path), load_model(checkpoint.path)
+    tasks = take_evenly(read_microtasks(raw.path / "instructions" / "test.jsonl"), 6)
+    training = Training(num_steps=100, batch_size=6, learning_rate=0.01, evaluate_every=1000)
+    fit(model, training, Instructions(tokenizer, tasks), tmp_path, dict, flops_per_token=1.0)
+    save_model(model, tokenizer, tmp_path / "oracle")
+    oracle = checkpoint.model_copy(update={"path": tmp_path / "oracle"})
+    probe = PROBE.model_copy(update={"num_instructions": 6})
+    report = probe.run(ProbeInputs(model=oracle, shards=shards, data=raw), tmp_path)
+    assert report.accuracy == 1.0
+    assert (report.accuracy_interval.low, report.accuracy_interval.high) == (1.0, 1.0)
+
+
+@given(right=st.lists(st.sampled_from([0.0, 1.0]), min_size=1, max_size=60))
+def test_an_interval_holds_the_mean_whatever_the_outcomes(right):
+    interval = PROBE._interval(np.array(right))
+    assert 0 <= interval.low <= np.mean(right) <= interval.high <= 1

@@ -1,0 +1,66 @@
+"""SFT: the answers get likelier, and the model stands on its own."""
+
+import numpy as np
+import pytest
+import torch
+
+from components.finetune.sft import SFT, SFTInputs
+from components.lib.instructions import Instructions, read_microtasks
+from components.lib.models import load_model, load_tokenizer
+from components.lib.plan import Training
+from components.lib.training import IGNORED
+
+
+@torch.no_grad()
+def nats_per_token(folder, tasks) -> float:
+    """Return the mean nats of an answer's tokens, with transformers' own loss."""
+    model, tokenizer = load_model(folder), load_tokenizer(folder)
+    total, count = 0.0, 0
+    for index in range(len(tasks)):
+        batch = Instructions(tokenizer, tasks).batch(np.array([index]))
+        logits = model(input_ids=torch.from_numpy(batch.inputs)).logits[0].log_softmax(-1)
+        for place, target in enumerate(batch.targets[0].tolist()):
+            if target != IGNORED:
+                total, count = total - float(logits[place, target]), count + 1
+    return total / count
+
+
+def test_held_out_answers_get_much_likelier(checkpoint, instruct, raw, read_spool):
+    tasks = read_microtasks(raw.path / "instructions" / "validation.jsonl")[:40]
+    before, after = nats_per_token(checkpoint.path, tasks), nats_per_token(instruct.path, tasks)
+    assert before > 3.0
+    assert after < 1.0
+    validated = [
+        p["validation_loss"] for _, p in read_spool(instruct.path) if "validation_loss" in p
+    ]
+    assert validated[-1] == pytest.approx(after, abs=0.25), "it is validated on something else"
+
+
+def test_the_model_before_is_left_as_it_was_and_the_new_one_stands_on_its_own(checkpoint, instruct):
+    old, new = load_model(checkpoint.path), load_model(instruct.path)
+    assert instruct.num_parameters == checkpoint.num_parameters
+    assert not torch.equal(old.model.embed_tokens.weight, new.model.embed_tokens.weight)
+    assert load_tokenizer(instruct.path).chat_template
+    assert not (instruct.path / "checkpoints").exists()
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_one_does_not(checkpoint, raw, tmp_path):
+    def train(name: str, seed: int) -> bytes:
+        (tmp_path / name).mkdir()
+        training = Training(num_steps=3, batch_size=4, learning_rate=0.01, seed=seed)
+        SFT(training=training).run(SFTInputs(model=checkpoint, data=raw), tmp_path / name)
+        return (tmp_path / name / "model.safetensors").read_bytes()
+
+    assert train("a", 0) == train("b", 0)
+    assert train("c", 1) != (tmp_path / "a" / "model.safetensors").read_bytes()
+
+
+def test_a_model_without_a_tokenizer_is_refused(checkpoint, raw, tmp_path):
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    for name in ("config.json", "model.safetensors"):
+        (bare / name).symlink_to(checkpoint.path / name)
+    inputs = SFTInputs(model=checkpoint.model_copy(update={"path": bare}), data=raw)
+    training = Training(num_steps=1, batch_size=4, learning_rate=0.01)
+    with pytest.raises(ValueError, match=r"no tokenizer\.json"):
+        SFT(training=training).run(inputs, tmp_path)
