@@ -1,6 +1,10 @@
 """Model -> report: the same probe at every stage boundary, and the baselines to beat."""
 
+from pathlib import Path
+from typing import Any
+
 from prefect import flow
+from prefect.runtime import flow_run
 
 from components.core.artifacts import BaselineReport, Checkpoint, CompressedModel, ProbeReport
 from components.evals.probe import ProbeInputs
@@ -10,7 +14,14 @@ from flows.recipes import Recipe, tiny
 from flows.step import step
 
 
-@flow
+def _run_name() -> str:
+    """Name the run after the step that made the model: `probe of align.dpo`."""
+    model: Any = flow_run.parameters.get("model")
+    path = model.get("path") if isinstance(model, dict) else getattr(model, "path", None)
+    return f"probe of {Path(path).parent.parent.name}" if path else "probe"
+
+
+@flow(flow_run_name=_run_name)
 def evals(
     recipe: Recipe = tiny(),
     source: Source | None = None,

@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import time
+from contextlib import suppress
 
 import psutil
 
@@ -29,12 +30,21 @@ def stop(leader: int) -> None:
 
 def _end(group: int) -> None:
     deadline = time.monotonic() + WAIT_SECONDS
-    there = _signal(group, signal.SIGTERM)
-    while there and time.monotonic() < deadline:
+    _signal(group, signal.SIGTERM)
+    while _is_alive(group) and time.monotonic() < deadline:
         time.sleep(0.1)
-        there = _signal(group, 0)
-    if there:
-        _signal(group, signal.SIGKILL)
+    _signal(group, signal.SIGKILL)
+
+
+def _is_alive(group: int) -> bool:
+    """Return whether a process of the group runs; one that only waits to be reaped does not."""
+    for process in psutil.process_iter():
+        try:
+            if os.getpgid(process.pid) == group and process.status() != psutil.STATUS_ZOMBIE:
+                return True
+        except (ProcessLookupError, psutil.NoSuchProcess):
+            continue
+    return False
 
 
 def _leads(pid: int) -> bool:
@@ -51,12 +61,9 @@ def _children(pid: int) -> list[psutil.Process]:
         return []
 
 
-def _signal(group: int, number: int) -> bool:
-    try:
+def _signal(group: int, number: int) -> None:
+    with suppress(ProcessLookupError):
         os.killpg(group, number)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 if __name__ == "__main__":

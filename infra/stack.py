@@ -1,7 +1,6 @@
 """The servers of one machine: Prefect with a worker, and MLflow, from `bloomery up` to Ctrl-C.
 
-Everything listens on 127.0.0.1 and keeps its state under `settings().home`, in the databases that
-runs without servers use too, so what was done before is there. Logs are in `<home>/logs`.
+All listen on 127.0.0.1 and use the databases under `settings().home` that runs without servers use.
 """
 
 import json
@@ -28,9 +27,7 @@ from components.core.files import write_atomically
 from components.core.settings import quiet_environment, settings
 from infra.ports import port_holder
 
-POOL = "bloomery"
-"""Work pool of the deployments, served by the worker of this machine."""
-
+POOL = "bloomery"  # the work pool of all deployments
 _CHECKOUT = Path(__file__).resolve().parents[1]
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _PATIENCE_SECONDS = 180.0  # a first start makes two databases: half a minute on two busy cores
@@ -38,9 +35,7 @@ _PATIENCE_SECONDS = 180.0  # a first start makes two databases: half a minute on
 _say = Console(stderr=True, highlight=False).print
 
 
-class _Service(NamedTuple):
-    """A process of the stack, leader of its own process group."""
-
+class _Service(NamedTuple):  # a process of the stack, leader of its own process group
     name: str
     process: "subprocess.Popen[bytes]"
     log: Path
@@ -85,8 +80,7 @@ def _start_all(start: _Start, servers: Servers, home: Path) -> list[_Service]:
     write_atomically(servers_file(), servers.model_dump_json(indent=2) + "\n")
 
     name = f"{socket.gethostname()}-{os.getpid()}"
-    command = ["-m", "prefect", "worker", "start", "--pool", POOL, "--name", name]
-    worker = start("worker", *command)
+    worker = start("worker", "-m", "prefect", "worker", "start", "--pool", POOL, "--name", name)
     workers = f"{servers.prefect}/api/work_pools/{POOL}/workers/filter"
     _wait(worker, lambda: name in [row["name"] for row in _answer(workers, body={}) or []])
     _say(_table(servers, home))
@@ -94,9 +88,8 @@ def _start_all(start: _Start, servers: Servers, home: Path) -> list[_Service]:
 
 
 def _mlflow(home: Path) -> list[str]:
-    store, artifacts = home / "mlflow" / "mlflow.db", home / "mlflow" / "artifacts"
-    artifacts.mkdir(parents=True, exist_ok=True)
-    places = ["--backend-store-uri", f"sqlite:///{store}"]
+    (artifacts := home / "mlflow" / "artifacts").mkdir(parents=True, exist_ok=True)
+    places = ["--backend-store-uri", f"sqlite:///{home / 'mlflow' / 'mlflow.db'}"]
     places += ["--default-artifact-root", artifacts.as_uri(), "--no-serve-artifacts"]
     address = ["--host", "127.0.0.1", "--port", str(settings().mlflow_port), "--workers", "1"]
     return ["-m", "mlflow", "server", *address, *places, "--uvicorn-opts", "--log-level warning"]
@@ -178,8 +171,8 @@ def _supervised(environment: dict[str, str], logs: Path) -> Generator[_Start]:
         start_new_session=True,
         text=True,
     )
-    assert janitor.stdin is not None
     groups = janitor.stdin
+    assert groups is not None
 
     def start(name: str, *arguments: str) -> _Service:
         log = logs / f"{name}.log"
@@ -214,22 +207,21 @@ def _wait(service: _Service, ready: Callable[[], Any]) -> None:
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while not ready():
         if service.process.poll():
-            raise _broken(service, f"ended with code {service.process.returncode}")
+            raise _broken(service)
         if time.monotonic() > deadline:
-            raise _broken(service, f"did not get ready in {_PATIENCE_SECONDS:.0f} s")
+            raise _broken(service)
         time.sleep(0.2)
 
 
 def _watch(services: list[_Service]) -> None:
-    """Return never: a service that ends by itself is an error."""
-    while True:
-        for service in services:
-            if service.process.poll() is not None:
-                raise _broken(service, f"ended with code {service.process.returncode}")
+    while all(service.process.poll() is None for service in services):
         time.sleep(1.0)
+    raise _broken(next(each for each in services if each.process.poll() is not None))
 
 
-def _broken(service: _Service, what: str) -> OSError:
+def _broken(service: _Service) -> OSError:
+    code = service.process.poll()
+    what = "does not get ready" if code is None else f"ended with code {code}"
     tail = "\n".join(service.log.read_text("utf-8", "replace").splitlines()[-15:])
     return OSError(f"{service.name} {what}. The end of {service.log}:\n{tail}")
 
@@ -248,8 +240,11 @@ def _answer(url: str, body: object | None = None) -> Any:
 
 def _table(servers: Servers, home: Path) -> Table:
     table = Table.grid(padding=(0, 2))
+    runs = (
+        f"{servers.mlflow}/#/experiments?workflowType=machine_learning"  # not MLflow's GenAI face
+    )
     table.add_row("Prefect", servers.prefect, "start, schedule and watch runs")
-    table.add_row("MLflow", servers.mlflow, "compare runs, find models")
+    table.add_row("MLflow", runs, "compare runs, find models")
     table.add_row("API", f"{servers.prefect}/docs", "the same by REST")
     table.add_row("Logs", str(home / "logs"), "Ctrl-C stops everything")
     return table

@@ -62,6 +62,7 @@ def parent_run(mlflow: "MlflowClient", origin: Origin) -> str:
     experiment = experiment_id(mlflow)
     query = f"tags.flow_run_id = '{origin.run_id}' and tags.level = 'flow'"
     if found := mlflow.search_runs([experiment], query, max_results=1):
+        mlflow.update_run(found[0].info.run_id, status="RUNNING")
         return found[0].info.run_id
     tags = {"flow_run_id": origin.run_id, "flow": origin.flow, "level": "flow"}
     return mlflow.create_run(experiment, run_name=origin.run_name, tags=tags).info.run_id
@@ -95,6 +96,7 @@ class Tracker:
         self._status = "FINISHED"
         self._offset = 0
         self._run_id: str | None = None
+        self._parent = ""
         self._done = threading.Event()
         self._opened = threading.Event()
         self._thread = threading.Thread(target=self._ship, name="mlflow", daemon=True)
@@ -146,14 +148,16 @@ class Tracker:
 
     def _open(self, mlflow: "MlflowClient") -> str:
         state_file = self._out / _STATE
+        self._parent = parent_run(mlflow, self._origin)
         if state_file.exists():
             state = json.loads(state_file.read_text("utf-8"))
             self._offset = state["offset"]
             mlflow.update_run(state["run_id"], status="RUNNING")
             return state["run_id"]
-        parent = parent_run(mlflow, self._origin)
         tags = {
-            "mlflow.parentRunId": parent,
+            "mlflow.parentRunId": self._parent,
+            "mlflow.source.name": self._component.name,
+            "mlflow.source.type": "JOB",
             "level": "component",
             "component": self._component.name,
             "stage": self._component.stage,
@@ -193,6 +197,7 @@ class Tracker:
             log_numbers(mlflow, run_id, {"seconds": self._record.seconds, **self._record.artifact})
             mlflow.log_text(run_id, self._record.model_dump_json(indent=2), "artifact.json")
         mlflow.set_terminated(run_id, status=self._status)
+        mlflow.set_terminated(self._parent, status=self._status)  # the next step opens it again
 
 
 def log_numbers(mlflow: "MlflowClient", run_id: str, values: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ import torch
 from components.align.dpo import DPO, DPOInputs
 from components.lib.models import load_model, load_tokenizer
 
-TRAINING = {"learning_rate": 1e-3, "batch_size": 8, "num_epochs": 3}
+TRAINING = {"learning_rate": 2e-3, "batch_size": 8, "num_epochs": 12}
 
 
 @pytest.fixture(scope="module")
@@ -46,8 +46,8 @@ def rows(pairs):
 def test_the_margin_of_the_chosen_answers_rises(instruct, aligned, rows):
     before, after = margins(instruct.path, rows), margins(aligned.path, rows)
     raised = [new > old for new, old in zip(after, before, strict=True)]
-    assert sum(raised) > 0.9 * len(rows)
-    assert sum(after) / len(rows) > sum(before) / len(rows) + 0.5
+    assert sum(raised) > 0.8 * len(rows)
+    assert sum(after) / len(rows) > sum(before) / len(rows) + 2
 
 
 def test_what_trl_logs_is_the_loss_of_the_paper(aligned, read_spool):
@@ -61,6 +61,7 @@ def test_what_trl_logs_is_the_loss_of_the_paper(aligned, read_spool):
 def test_the_pull_to_the_reference_holds_the_model_back(instruct, pairs, aligned, rows, tmp_path):
     """A larger beta stays nearer; if it were not passed on, both models would be the same."""
 
+    @torch.no_grad()
     def moved(folder: Path) -> float:
         old, new = load_model(instruct.path), load_model(folder)
         pairs_of = zip(old.parameters(), new.parameters(), strict=True)

@@ -58,5 +58,5 @@ def test_no_prompt_that_is_aligned_on_is_trained_or_tested_on(rows, raw, instruc
 def test_a_model_that_is_never_right_is_an_error_with_the_numbers(checkpoint, raw, tmp_path):
     """The base model has never seen an answer end."""
     component = SamplePreferences(num_prompts=6, num_samples=2)
-    with pytest.raises(ValueError, match="gave no pair: 0 of 12 answers were right.*fine-tune"):
+    with pytest.raises(ValueError, match=r"gave no pair: 0 of 12 answers were right.*fine-tune"):
         component.run(SampleInputs(model=checkpoint, data=raw), tmp_path)

@@ -68,9 +68,7 @@ def test_it_is_sixteen_hexadecimal_digits_and_the_same_each_time():
     assert found == Count().fingerprint(Both(left=A))
     # a golden value: if it changes, every artifact that was ever made is lost from sight
     golden = Brought().fingerprint(DataRevision(revision="1.dir"))
-    assert golden == _by_hand(
-        '["{}", "1.0.0", {{}}, {{"revision": "1.dir"}}]'.format(Brought().name)
-    )
+    assert golden == _by_hand(f'["{Brought().name}", "1.0.0", {{}}, {{"revision": "1.dir"}}]')
 
 
 def _by_hand(text: str) -> str:

@@ -65,7 +65,7 @@ class Unfinished(Write):
 
 
 class Fragile(Component[RawData, Text]):
-    """Goes on from what the last attempt left, and breaks at the third letter while it is told to."""
+    """Goes on from what the last attempt left, and breaks at the fourth letter when told to."""
 
     version: ClassVar[str] = "1.0.0"
 
@@ -122,7 +122,8 @@ def test_nothing_is_found_before_it_is_made_and_finding_does_no_work(data, ledge
 def test_two_processes_at_the_same_time_do_the_work_once(data, ledger, tmp_path):
     code = (
         "from pathlib import Path; import time;"
-        "from components.core.artifacts import RawData; from components.core.execute import execute;"
+        "from components.core.artifacts import RawData;"
+        "from components.core.execute import execute;"
         "from tests.components.core.test_execute import Write;"
         f"data = RawData(path=Path({str(data.path)!r}), fingerprint={data.fingerprint!r},"
         " revision='77.dir', sources=());"

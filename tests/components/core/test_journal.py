@@ -60,7 +60,7 @@ def test_runs_are_found_newest_first_by_name_by_id_and_by_flow():
 
 
 def test_a_run_that_is_not_there_is_an_error_that_names_it():
-    with pytest.raises(ValueError, match="No run in .* Start one with"):
+    with pytest.raises(ValueError, match=r"No run in .* Start one with"):
         find_run()
     write_step(_origin(1), _step("data.clean"))
     with pytest.raises(ValueError, match="No run 'bold-7' in"):

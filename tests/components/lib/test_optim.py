@@ -93,6 +93,18 @@ def test_the_first_update_of_an_embedding_is_adams():
     torch.testing.assert_close(embedding.detach(), before - 0.005)
 
 
+def test_embeddings_learn_as_many_times_faster_as_they_are_told():
+    model = _model()
+    embedding, norm = model.model.embed_tokens.weight, model.model.norm.weight
+    before = embedding.detach().clone()
+    optimizers = Optimizers(model, learning_rate=0.01, weight_decay=0.0, embedding_multiplier=4.0)
+    for parameter in model.parameters():
+        parameter.grad = torch.full_like(parameter, 3.0)
+    optimizers.step(scale=0.5)
+    torch.testing.assert_close(embedding.detach(), before - 0.02)
+    torch.testing.assert_close(norm.detach(), torch.full_like(norm, 1 - 0.005))
+
+
 def test_a_matrix_is_updated_by_about_the_root_mean_square_that_adam_has():
     """0.2 is the update of AdamW that Liu et al. 2025 match, section 2.2."""
     model = _model()

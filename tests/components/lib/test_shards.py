@@ -60,7 +60,7 @@ def test_an_even_choice_reaches_from_the_first_window_to_the_last_without_repeat
 
 
 def test_too_little_text_is_an_error_with_the_numbers_and_the_remedy(tmp_path):
-    with pytest.raises(ValueError, match="7 tokens, fewer than one sequence of 9.*`bloomery data"):
+    with pytest.raises(ValueError, match=r"7 tokens, fewer than one sequence of 9.*`bloomery data"):
         Sequences(_write(tmp_path, range(4), range(3)), length=8)
     with pytest.raises(ValueError, match="0 tokens"):
         Sequences(tmp_path / "nothing", length=8)

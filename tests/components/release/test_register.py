@@ -1,0 +1,159 @@
+"""Register: a version in a real MLflow registry, whose folder loads without code of ours."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from components.core.artifacts import (
+    Checkpoint,
+    CompressedModel,
+    Interval,
+    ProbeReport,
+    Verdict,
+)
+from components.core.record import Record, write_record
+from components.core.settings import settings
+from components.release.register import Register, RegisterInputs
+from components.release.registry import champion, opponent
+
+pytest.importorskip("mlflow")
+
+
+def _folder(name: str) -> Path:
+    folder = settings().artifacts / name
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _report(name: str, accuracy: float) -> ProbeReport:
+    """Return a report with its record beside it, as `execute` leaves it."""
+    report = ProbeReport(
+        path=_folder(f"evals.probe/1.0.0/{name}"),
+        model=name,
+        bits_per_byte=2.5,
+        accuracy=accuracy,
+        accuracy_interval=Interval(low=0.1, high=0.9),
+        accuracy_by_task={},
+    )
+    record = Record(
+        component="evals.probe",
+        version="1.0.0",
+        fingerprint=name,
+        config={},
+        inputs={},
+        artifact=report.model_dump(mode="json"),
+        files={},
+        seed=None,
+        seconds=0.0,
+        devices="",
+        packages={},
+        git_revision=None,
+        data_revision=None,
+        mlflow_run_id=None,
+    )
+    write_record(record, report.path)
+    return report
+
+
+def _small(name: str) -> CompressedModel:
+    folder = _folder(f"compress.quantize/1.0.0/{name}")
+    (folder / "model.onnx").write_bytes(b"graph of " + name.encode())
+    (folder / "artifact.json").write_text("the record of the export")
+    return CompressedModel(
+        path=folder,
+        num_parameters=1,
+        bytes_on_disk=1,
+        decode_tokens_per_second=1.0,
+        original_bytes_on_disk=1,
+        original_decode_tokens_per_second=1.0,
+    )
+
+
+def _release(model_name: str, candidate: str, model: Checkpoint, **changes):
+    verdict = _folder(f"release.gate/1.0.0/{candidate}")
+    (verdict / "verdict.json").write_text(json.dumps({"passed": True, "checks": []}))
+    small = _small(candidate)
+    inputs = RegisterInputs(
+        **{
+            "verdict": Verdict(path=verdict, passed=True, failures=()),
+            "model": model,
+            "compressed": small,
+            "aligned_report": _report(f"{candidate}-aligned", 0.625),
+            "compressed_report": _report(f"{candidate}-small", 0.5),
+            "champion": opponent(model_name, small),
+            **changes,
+        }
+    )
+    out = _folder(f"release.register/1.0.0/{candidate}")
+    return Register(model_name=model_name).run(inputs, out)
+
+
+def test_a_release_is_the_next_version_and_the_champion(instruct):
+    first = _release("otter", "one", instruct)
+    assert (first.name, first.registered_version, first.alias) == ("otter", 1, "champion")
+    second = _release("otter", "two", instruct)
+    assert second.registered_version == 2
+    current = champion("otter")
+    assert current is not None
+    assert current.version == 2
+    assert current.folder == second.path
+
+
+def test_the_released_folder_is_whole_and_holds_none_of_the_working_files(instruct):
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    made = _release("badger", "one", instruct)
+    model = AutoModelForCausalLM.from_pretrained(made.path, local_files_only=True)
+    tokenizer = AutoTokenizer.from_pretrained(made.path, local_files_only=True)
+    assert model.config.vocab_size == len(tokenizer)
+    assert (made.path / "onnx" / "model.onnx").read_bytes() == b"graph of one"
+    card = (made.path / "README.md").read_text("utf-8")
+    assert "| accuracy on micro-tasks | 62.5% | 50.0% |" in card
+    assert json.loads((made.path / "verdict.json").read_text())["passed"] is True
+    names = {file.name for file in made.path.rglob("*")}
+    assert not names & {"artifact.json", "metrics.jsonl", "checkpoints"}
+
+
+def test_the_registry_holds_the_files_too(instruct):
+    from mlflow import MlflowClient
+
+    made = _release("fox", "one", instruct)
+    version = MlflowClient(settings().tracking_uri).get_model_version("fox", "1")
+    (stored,) = (
+        settings().home.parent.parent.rglob(
+            f"{version.source.rpartition('/')[2]}/artifacts/model.safetensors"
+        )
+        if not version.source.startswith("file:")
+        else [Path(version.source.removeprefix("file://")) / "model.safetensors"]
+    )
+    assert stored.read_bytes() == (made.path / "model.safetensors").read_bytes()
+
+
+def test_a_model_that_did_not_pass_is_never_registered(instruct):
+    failed = Verdict(path=Path("/nowhere"), passed=False, failures=("accuracy lost: 0.5",))
+    with pytest.raises(ValueError, match=r"did not pass: accuracy lost: 0\.5"):
+        _release("weasel", "one", instruct, verdict=failed)
+    assert champion("weasel") is None
+
+
+def test_a_candidate_is_held_against_the_champion_and_never_against_itself(instruct):
+    assert opponent("stoat", _small("one")) is None
+    _release("stoat", "one", instruct)
+    held_against = opponent("stoat", _small("two"))
+    assert held_against is not None
+    assert held_against.model == "one-small"
+    assert opponent("stoat", _small("one")) is None, "it had no opponent when it was released"
+
+    _release("stoat", "two", instruct)
+    again = opponent("stoat", _small("two"))
+    assert again is not None
+    assert again.model == "one-small", "the same recipe must find the same verdict again"
+    assert opponent("stoat", _small("three")).model == "two-small"
+
+
+def test_a_report_of_the_champion_that_is_gone_is_an_error_and_not_a_free_pass(instruct):
+    _release("marten", "one", instruct)
+    (settings().artifacts / "evals.probe/1.0.0/one-small/artifact.json").unlink()
+    with pytest.raises(ValueError, match="report of marten version 1 is gone"):
+        opponent("marten", _small("two"))
