@@ -194,6 +194,12 @@ def _clear_errors(debug: bool) -> Generator[None]:
             raise
         typer.secho(f"Error: {error}{_remedy(error)}", err=True, fg="red")
         sys.exit(1)
+    except Exception as error:
+        if debug:
+            raise
+        typer.secho(f"Error: {type(error).__name__}: {error}", err=True, fg="red")
+        typer.echo("This should not happen: `bloomery --debug ...` shows where it did.", err=True)
+        sys.exit(1)
     except KeyboardInterrupt:
         typer.echo("Interrupted. The same command goes on where this one stopped.", err=True)
         sys.exit(130)

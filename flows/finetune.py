@@ -17,4 +17,4 @@ def finetune(
     """Fine-tune `base` on instructions. What is not given is made by the recipe first."""
     source = source or data(recipe)
     base = base or pretrain(recipe, source)
-    return step(recipe.sft, SFTInputs(model=base, data=source.raw))
+    return step(recipe.sft, SFTInputs(model=base, data=source.raw, shards=source.shards))

@@ -23,7 +23,7 @@ from flows.finetune import finetune
 from flows.pretrain import pretrain
 from flows.publish import publish
 from flows.recipes import Recipe, tiny
-from flows.release import Reports, release
+from flows.release import Reports, rejection, release
 
 
 @flow
@@ -51,9 +51,9 @@ def pipeline(recipe: Recipe = tiny()) -> Release | State[Any]:
         aligned=aligned_report,
         compressed=compressed,
     )
-    released = release(recipe, aligned, small, reports, return_state=True)
+    outcome = release(recipe, aligned, small, reports, return_state=True)
     publish()
-    return released if released.is_failed() else released.result()
+    return rejection(outcome) or outcome.result()
 
 
 if __name__ == "__main__":

@@ -63,14 +63,18 @@ def tiny() -> Recipe:
         tokenize=Tokenize(),
         pretrain=Train(
             training=Training(num_steps=480, batch_size=16, learning_rate=0.01),
-            width=192,
-            num_layers=5,
-            num_heads=6,
-            num_key_value_heads=3,
+            width=256,
+            num_layers=3,
+            num_heads=4,
+            num_key_value_heads=2,
         ),
         sft=SFT(
             training=Training(
-                num_steps=500, batch_size=64, micro_batch_size=32, learning_rate=0.007
+                num_steps=600,
+                batch_size=64,
+                micro_batch_size=32,
+                learning_rate=0.005,
+                embedding_multiplier=1.0,
             )
         ),
         sample=SamplePreferences(),

@@ -21,6 +21,9 @@ from flows.recipes import Recipe
 from flows.step import step
 
 
+_REJECTED = "Rejected"
+
+
 class Reports(Frozen):
     """What was measured along the way."""
 
@@ -36,6 +39,18 @@ class Reports(Frozen):
     """After compression."""
 
 
+def rejection(outcome: State[Any]) -> State[Any] | None:
+    """Return the state in which a flow ends that got this `outcome`, if the gate said no.
+
+    A state that is passed on as it is loses its name: Prefect takes it for a list of states.
+    """
+    return _rejected(outcome.message or "") if outcome.name == _REJECTED else None
+
+
+def _rejected(message: str) -> State[Any]:
+    return Failed(name=_REJECTED, message=message)
+
+
 @flow
 def release(
     recipe: Recipe, aligned: Checkpoint, small: CompressedModel, reports: Reports
@@ -45,7 +60,7 @@ def release(
     measured = {name: getattr(reports, name) for name in Reports.model_fields}
     verdict = step(recipe.gate, GateInputs(**measured, champion=champion))
     if not verdict.passed:
-        return Failed(name="Rejected", message=f"Not released. {'. '.join(verdict.failures)}.")
+        return _rejected(f"Not released. {'. '.join(verdict.failures)}.")
     candidate = RegisterInputs(
         verdict=verdict,
         model=aligned,

@@ -3,7 +3,9 @@
 from pathlib import Path
 from typing import ClassVar
 
-from components.core.artifacts import Checkpoint, Frozen, RawData
+from pydantic import Field
+
+from components.core.artifacts import Checkpoint, Frozen, RawData, TokenShards
 from components.core.component import Component
 from components.core.files import size_of
 from components.core.settings import settings
@@ -17,6 +19,8 @@ class SFTInputs(Frozen):
     """The model to start from."""
     data: RawData
     """Micro-tasks in `instructions/train.jsonl` and `instructions/validation.jsonl`."""
+    shards: TokenShards
+    """The pretraining text, for replay."""
 
 
 class SFT(Component[SFTInputs, Checkpoint]):
@@ -30,11 +34,16 @@ class SFT(Component[SFTInputs, Checkpoint]):
 
     training: Training
     """Steps, batch and learning rate; an example is one instruction with its answer."""
+    replay_share: float = Field(default=0.15, ge=0, lt=1)
+    """Share of the examples that are pretraining text, against forgetting; on top of the batch."""
+    replay_length: int = Field(default=64, ge=8)
+    """Tokens of such an example."""
 
     def run(self, inputs: SFTInputs, out: Path) -> Checkpoint:
         """Fine-tune all weights and leave the model in `out`."""
         import torch
 
+        from components.finetune.replay import WithReplay
         from components.lib.checkpoint import remove
         from components.lib.instructions import Instructions, read_microtasks
         from components.lib.models import (
@@ -44,13 +53,16 @@ class SFT(Component[SFTInputs, Checkpoint]):
             num_parameters,
             save_model,
         )
+        from components.lib.shards import Sequences
         from components.lib.training import IGNORED, fit, summed_loss
 
         torch.set_num_threads(settings().num_threads)
         tokenizer = load_tokenizer(inputs.model.path)
         model = load_model(inputs.model.path)
         folder = inputs.data.path / "instructions"
-        examples = Instructions(tokenizer, read_microtasks(folder / "train.jsonl"))
+        instructions = Instructions(tokenizer, read_microtasks(folder / "train.jsonl"))
+        text = Sequences(inputs.shards.path / "train", self.replay_length)
+        examples = WithReplay(instructions, text, self.replay_share)
         held_out = Instructions(tokenizer, read_microtasks(folder / "validation.jsonl"))
 
         def validate() -> dict[str, float]:
@@ -62,8 +74,7 @@ class SFT(Component[SFTInputs, Checkpoint]):
                 nats = summed_loss(model, torch.from_numpy(batch.inputs), targets).item()
             return {"validation_loss": nats / int((targets != IGNORED).sum())}
 
-        average_length = 64  # only scales `flop_use`, through attention
-        flops = flops_per_token(model, average_length)
+        flops = flops_per_token(model, self.replay_length)  # instructions are about as long
         fit(model, self.training, examples, out, validate, flops)
         save_model(model, tokenizer, out)
         remove(out)

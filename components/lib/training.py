@@ -9,7 +9,8 @@ Set up, fit, validate. Runs in one plain process or in each of a group of data-p
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -87,7 +88,7 @@ def fit(
     peak, measured at the start, that `flops_per_token` (forward and backward) make of it.
     """
     group = Group.current()
-    peak = measured_peak() * group.size
+    meter = _Meter(flops_per_token, measured_peak(), group)
     move(model).train()
     optimizers = Optimizers(
         model, training.learning_rate, training.weight_decay, training.embedding_multiplier
@@ -96,46 +97,82 @@ def fit(
     if group.rank == 0:
         metrics.rewind(out, first_step)
 
-    num_tokens, last = 0, time.perf_counter()
     for step in range(first_step, training.num_steps):
         indices = draw(step, training.batch_size, len(examples), training.seed)
         batch = examples.batch(indices[group.rank :: group.size])
-        loss, step_tokens = backward(model, batch, training.micro_batch_size, group)
+        loss, _ = backward(model, batch, training.micro_batch_size, group)
         norm = nn.utils.clip_grad_norm_(optimizers.parameters, training.max_gradient_norm)
         rate = warmup_stable_decay(
             step, training.num_steps, training.warmup_fraction, training.decay_fraction
         )
         optimizers.step(rate)
+        meter.count(batch)
 
-        done, num_tokens = step + 1, num_tokens + step_tokens
+        done = step + 1
         is_last = done == training.num_steps
-        if group.rank == 0 and (is_last or done % training.log_every == 0):
-            now = time.perf_counter()
-            point = {
-                "loss": loss,
-                "gradient_norm": float(norm),
-                "learning_rate": training.learning_rate * rate,
-                "tokens_per_second": num_tokens / (now - last),
-                "flop_use": num_tokens / (now - last) * flops_per_token / peak,
-                "progress": done / training.num_steps,
-            }
+        if group.rank != 0:
+            continue
+        if is_last or done % training.log_every == 0:
+            rates = {"learning_rate": training.learning_rate * rate, **meter.read()}
+            progress = {"progress": done / training.num_steps}
+            point = {"loss": loss, "gradient_norm": float(norm), **rates, **progress}
             metrics.append(out, done, point)
-            logger.info("step %d of %d: loss %.3f", done, training.num_steps, loss)
-            num_tokens, last = 0, now
-        if group.rank == 0 and (is_last or done % training.evaluate_every == 0):
-            paused = time.perf_counter()
-            model.eval()
-            metrics.append(out, done, evaluate())
-            model.train()
-            last += time.perf_counter() - paused
-        if group.rank == 0 and not is_last and done % training.checkpoint_every == 0:
-            state = {
-                "step": done,
-                "model": model.state_dict(),
-                "optimizers": optimizers.state_dict(),
-                "random": torch.get_rng_state(),
-            }
-            checkpoint.save(out, done, state)
+        with meter.paused():
+            if is_last or done % training.evaluate_every == 0:
+                metrics.append(out, done, _validated(model, evaluate))
+            if not is_last and done % training.checkpoint_every == 0:
+                _save(model, optimizers, out, done)
+
+
+class _Meter:
+    """Counts tokens, padding left out, against the time that steps take."""
+
+    def __init__(self, flops_per_token: float, peak: float, group: Group) -> None:
+        """`peak`: FLOP/s that one process of the group can reach."""
+        self._flops_per_token = flops_per_token
+        self._peak = peak * group.size
+        self._num_processes = group.size
+        self._num_tokens, self._since = 0, time.perf_counter()
+
+    def count(self, batch: Batch) -> None:
+        """Count a batch of this process; the others have as many examples."""
+        bears_loss = batch.targets != IGNORED
+        behind_last = batch.targets.shape[1] - np.argmax(bears_loss[:, ::-1], axis=1)
+        self._num_tokens += int(behind_last.sum()) * self._num_processes
+
+    def read(self) -> dict[str, float]:
+        """Return the rates since the last reading."""
+        now = time.perf_counter()
+        per_second = self._num_tokens / (now - self._since)
+        self._num_tokens, self._since = 0, now
+        flop_use = per_second * self._flops_per_token / self._peak
+        return {"tokens_per_second": per_second, "flop_use": flop_use}
+
+    @contextmanager
+    def paused(self) -> Generator[None]:
+        """Leave the time of the block out."""
+        start = time.perf_counter()
+        yield
+        self._since += time.perf_counter() - start
+
+
+def _validated(
+    model: PreTrainedModel, evaluate: Callable[[], dict[str, float]]
+) -> dict[str, float]:
+    model.eval()
+    found = evaluate()
+    model.train()
+    return found
+
+
+def _save(model: PreTrainedModel, optimizers: Optimizers, out: Path, done: int) -> None:
+    state = {
+        "step": done,
+        "model": model.state_dict(),
+        "optimizers": optimizers.state_dict(),
+        "random": torch.get_rng_state(),
+    }
+    checkpoint.save(out, done, state)
 
 
 def _resume(model: PreTrainedModel, optimizers: Optimizers, out: Path) -> int:

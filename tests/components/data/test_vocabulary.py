@@ -1,5 +1,7 @@
 """The tokenizer: every text there is has tokens and comes back to the last byte."""
 
+import json
+
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -50,11 +52,20 @@ def test_it_has_the_size_that_was_asked_with_the_special_tokens_first(vocabulary
     assert len(load_tokenizer(vocabulary.path)) == 512
 
 
-def test_every_digit_is_a_token_of_its_own(plain):
-    for text in ("1790", "in 1790, $12.50", "٣٤"):
-        tokens = plain.encode(text, add_special_tokens=False).tokens
-        assert not [t for t in tokens if sum(c.isdigit() for c in t) > 1], tokens
-    assert plain.encode("2026", add_special_tokens=False).tokens == ["2", "0", "2", "6"]
+def test_every_digit_is_a_token_of_its_own_however_often_a_number_was_read(corpus, tmp_path):
+    folder = tmp_path / "numbers"
+    folder.mkdir()
+    text = (corpus.path / "train.jsonl").read_text("utf-8").splitlines(keepends=True)[0]
+    numbers = json.dumps({"id": "numbers", "text": "In 1790 and 12.50 of 1790, 1790. " * 500})
+    (folder / "train.jsonl").write_text(text + numbers + "\n", encoding="utf-8")
+    (tmp_path / "out").mkdir()
+    made = TrainVocabulary(vocab_size=400).run(
+        corpus.model_copy(update={"path": folder}), tmp_path / "out"
+    )
+    tokenizer = Tokenizer.from_file(str(made.path / "tokenizer.json"))
+    assert not [token for token in tokenizer.get_vocab() if sum(map(str.isdigit, token)) > 1]
+    tokens = tokenizer.encode("in 1790, $12.50", add_special_tokens=False).tokens
+    assert [token for token in tokens if token.isdigit()] == list("17901250")
 
 
 def test_common_words_are_short_and_it_learned_from_the_train_split_alone(corpus, tmp_path, plain):

@@ -1,5 +1,6 @@
 """The training loop: it learns, weighs each target the same, and resumes to the last bit."""
 
+import json
 import os
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from torch.nn import functional as F
 
 from components.lib.device import has_bfloat16
 from components.lib.models import build_llama, num_parameters
+from components.lib.permutation import draw
 from components.lib.plan import Training
 from components.lib.training import IGNORED, Batch, Group, backward, fit, summed_loss
 
@@ -32,6 +34,7 @@ class Echoes:
 
     def __init__(self, num: int = 200, length: int = 24, seed: int = 0) -> None:
         random = np.random.default_rng(seed)
+        self.seen: list[list[int]] = []
         frequencies = 1 / np.arange(1, VOCABULARY - 1)
         letters = 2 + random.choice(
             VOCABULARY - 2, size=(num, length // 2 + 1), p=frequencies / frequencies.sum()
@@ -45,6 +48,7 @@ class Echoes:
         return len(self.rows)
 
     def batch(self, indices) -> Batch:
+        self.seen.append(indices.tolist())
         rows = self.rows[indices]
         targets = rows[:, 1:].copy()
         targets[indices % 4 == 0, 3:] = IGNORED
@@ -223,19 +227,13 @@ def test_killed_in_the_middle_and_resumed_it_ends_with_the_same_bits(tmp_path, r
 def test_a_finished_step_is_not_trained_again_by_a_run_that_resumes(tmp_path):
     """The data that a resumed run asks for begins behind the checkpoint, in the same order."""
 
-    class Watched(Echoes):
-        def __init__(self, stop: int) -> None:
-            super().__init__()
-            self.seen: list[list[int]] = []
-            self.stop = stop
-
+    class Interrupted(Echoes):
         def batch(self, indices) -> Batch:
-            if len(self.seen) == self.stop:
+            if len(self.seen) == 7:
                 raise KeyboardInterrupt
-            self.seen.append(indices.tolist())
             return super().batch(indices)
 
-    whole, first, second = Watched(99), Watched(7), Watched(99)
+    whole, first, second = Echoes(), Interrupted(), Echoes()
     train(tmp_path / "whole", whole, plan(num_steps=10))
     with pytest.raises(KeyboardInterrupt):
         train(tmp_path / "cut", first, plan(num_steps=10))
@@ -268,8 +266,10 @@ def in_a_group(out: Path, rank: int, size: int, port: int) -> None:
         "gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=size
     )
     training = plan(micro_batch_size=3, num_steps=12, checkpoint_every=1000)
-    trained = train(out, Echoes(), training)
+    examples = Echoes()
+    trained = train(out, examples, training)
     torch.save(trained.state_dict(), out / f"weights_{rank}.pt")
+    (out / f"seen_{rank}.json").write_text(json.dumps(examples.seen))
     torch.distributed.destroy_process_group()
 
 
@@ -307,6 +307,10 @@ def test_two_processes_train_as_one_does(tmp_path, read_spool):
             assert two["loss"] == pytest.approx(one["loss"], rel=ROUNDING), step
             assert two["gradient_norm"] == pytest.approx(one["gradient_norm"], rel=3 * ROUNDING)
     weights = [torch.load(out / f"weights_{rank}.pt") for rank in range(2)]
+    seen = [json.loads((out / f"seen_{rank}.json").read_text()) for rank in range(2)]
+    for step, (left, right) in enumerate(zip(*seen, strict=True)):
+        assert len(left) == len(right) == 8, "they do each other's work"
+        assert sorted(left + right) == sorted(draw(step, 16, 200, seed=0).tolist())
     for name, value in weights[0].items():
         assert torch.equal(value, weights[1][name]), f"the processes drifted apart at {name}"
 
