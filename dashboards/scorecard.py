@@ -1,12 +1,12 @@
 """The scorecard of a pipeline run: a table for the terminal and one in Markdown."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rich.table import Table
 
 from components.core.report import Report, StageRow
 
-_HEADINGS = ("step", "bits/byte", "accuracy (95 %)", "size", "tokens/s", "seconds", "")
+_HEADINGS = ("step", "bits/byte", "accuracy (95 %)", "size", "decode tokens/s", "seconds", "")
 
 
 def table(report: Report) -> Table:
@@ -21,11 +21,38 @@ def table(report: Report) -> Table:
     return shown
 
 
+def task_table(report: Report) -> Table | None:
+    """Return the accuracy of each micro-task after each stage, or None if none was measured."""
+    grid = _task_grid(report)
+    if grid is None:
+        return None
+    shown = Table(title="Accuracy on held-out micro-tasks, by stage", title_justify="left")
+    for index, heading in enumerate(grid[0]):
+        shown.add_column(heading, justify="right" if index else "left", no_wrap=True)
+    for cells in grid[1:]:
+        shown.add_row(*cells)
+    return shown
+
+
 def markdown(report: Report) -> str:
     """Return the scorecard as Markdown."""
-    head = f"| {' | '.join(_HEADINGS)} |\n|{'---|' * len(_HEADINGS)}\n"
-    body = "".join(f"| {' | '.join(cells)} |\n" for cells in _rows(report))
-    return f"{_title(report)}\n\n{head}{body}\n{_caption(report)}\n"
+    tables = [[_HEADINGS, *_rows(report)], _task_grid(report) or []]
+    return "\n\n".join([_title(report), *map(_lines, tables), _caption(report)]) + "\n"
+
+
+def _lines(rows: Sequence[Sequence[str]]) -> str:
+    lines = [f"| {' | '.join(cells)} |" for cells in rows]
+    return "\n".join([*lines[:1], f"|{'---|' * len(rows[0])}", *lines[1:]]) if rows else ""
+
+
+def _task_grid(report: Report) -> list[list[str]] | None:
+    """Return rows of cells: a heading, then a micro-task a row and a model a column."""
+    models = [row for row in report.stages if row.accuracy_by_task and row.model is None]
+    if not models:
+        return None
+    tasks = [row.accuracy_by_task or {} for row in models]
+    body = [[name, *(f"{found[name]:.0%}" for found in tasks)] for name in tasks[0]]
+    return [["micro-task", *(row.component for row in models)], *body]
 
 
 def _rows(report: Report) -> Iterator[tuple[str, ...]]:
@@ -46,10 +73,17 @@ def _cells(row: StageRow) -> tuple[str, ...]:
         f"{row.bits_per_byte:.3f}" if row.bits_per_byte is not None else "",
         accuracy,
         f"{row.bytes_on_disk / 1e6:.1f} MB" if row.bytes_on_disk is not None else "",
-        f"{row.decode_tokens_per_second:,.0f}" if row.decode_tokens_per_second else "",
+        _speed(row),
         f"{row.seconds:.1f}",
         "cached" if row.cached else "",
     )
+
+
+def _speed(row: StageRow) -> str:
+    if row.decode_tokens_per_second is None:
+        return ""
+    ratio = f" ({row.decode_speedup:.1f} x)" if row.decode_speedup else ""
+    return f"{row.decode_tokens_per_second:,.0f}{ratio}"
 
 
 def _title(report: Report) -> str:

@@ -64,7 +64,7 @@ def report(
     """Show the scorecard of the last run, or of the one that is named."""
     from components.core.journal import find_run
     from components.core.report import report_of
-    from dashboards.scorecard import table
+    from dashboards.scorecard import table, task_table
 
     folder, found = find_run(name)
     scorecard = report_of(folder, found)
@@ -72,6 +72,8 @@ def report(
         typer.echo(scorecard.model_dump_json(indent=2))
     else:
         _out.print(table(scorecard))
+        if (tasks := task_table(scorecard)) is not None:
+            _out.print(tasks)
 
 
 @app.command()

@@ -20,7 +20,6 @@ from components.release.registry import opponent
 from flows.recipes import Recipe
 from flows.step import step
 
-
 _REJECTED = "Rejected"
 
 

@@ -130,10 +130,10 @@ def checkpoint(shards: TokenShards, vocabulary: Vocabulary, line: Path) -> Check
 
 
 @pytest.fixture(scope="session")
-def instruct(checkpoint: Checkpoint, raw: RawData, line: Path) -> Checkpoint:
+def instruct(checkpoint: Checkpoint, raw: RawData, shards: TokenShards, line: Path) -> Checkpoint:
     """The decoder after it saw some hundred instructions: it answers in the right form."""
     training = Training(num_steps=40, batch_size=16, learning_rate=0.01, evaluate_every=20)
-    inputs = SFTInputs(model=checkpoint, data=raw)
+    inputs = SFTInputs(model=checkpoint, data=raw, shards=shards)
     return SFT(training=training).run(inputs, _made(line, "instruct"))
 
 

@@ -3,6 +3,7 @@
 The loss is TRL's: `loss_type` and `beta` below are all there is to configure of it.
 """
 
+import json
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -58,6 +59,8 @@ class DPO(Component[DPOInputs, Checkpoint]):
         torch.set_num_threads(settings().num_threads)
         tokenizer = load_tokenizer(inputs.model.path)
         model = load_model(inputs.model.path)
+        with (inputs.pairs.path / "pairs.jsonl").open(encoding="utf-8") as lines:
+            pairs = [json.loads(line) for line in lines]
         config = DPOConfig(
             output_dir=str(out / "checkpoints"),
             loss_type=[self.loss_type],
@@ -79,7 +82,7 @@ class DPO(Component[DPOInputs, Checkpoint]):
         trainer = DPOTrainer(
             model=model,
             args=config,
-            train_dataset=Dataset.from_json(str(inputs.pairs.path / "pairs.jsonl")),
+            train_dataset=Dataset.from_list(pairs),  # `from_json` keeps a copy in a global cache
             processing_class=tokenizer,
         )
         trainer.remove_callback(PrinterCallback)

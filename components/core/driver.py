@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections import deque
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ def run_in_driver(target: str, payload: dict[str, Any]) -> None:
     with tempfile.TemporaryDirectory(prefix="bloomery-") as folder:
         request = Path(folder) / "payload.json"
         request.write_text(json.dumps(payload), encoding="utf-8")
-        command = [sys.executable, "-m", __name__, target, str(request)]
+        command = [sys.executable, "-m", __name__, target, str(request), str(os.getpid())]
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -69,22 +70,24 @@ def _follow(process: "subprocess.Popen[str]") -> str:
 
 
 def _stop(process: "subprocess.Popen[str]") -> None:
-    if process.poll() is not None:
-        return
-    os.killpg(process.pid, signal.SIGINT)
+    """Stop the driver and all it started: with SIGINT, then for certain."""
     try:
-        process.wait(_GRACE_SECONDS)
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGINT)
+            process.wait(_GRACE_SECONDS)
     except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
+        logger.warning("driver %d does not stop and is killed", process.pid)
+    finally:
+        with suppress(ProcessLookupError):  # nobody of its session is left
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 
 def _main() -> int:
-    parent = os.getppid()
+    target, request, parent = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it died before the signal was asked for
         return 1
-    target, request = sys.argv[1], Path(sys.argv[2])
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     module, function = target.split(":")
     try:

@@ -36,13 +36,22 @@ def read(out: Path, offset: int = 0) -> Iterator[tuple[int, Point]]:
     with file.open("rb") as stream:
         stream.seek(offset)
         while (line := stream.readline()).endswith(b"\n"):
-            yield stream.tell(), json.loads(line)
+            if line.strip():
+                yield stream.tell(), json.loads(line)
 
 
 def rewind(out: Path, step: int) -> None:
-    """Drop the points behind `step`: a resumed run writes them again."""
-    kept = [point for _, point in read(out) if point["step"] <= step]
-    text = "".join(json.dumps(point) + "\n" for point in kept)
+    """Blank out the points behind `step`: a resumed run writes them again.
+
+    What follows keeps its offset, so that whoever reads along does not lose the place.
+    """
+    file = out / SPOOL
+
+    def kept(line: bytes) -> bytes:
+        is_kept = not line.strip() or json.loads(line)["step"] <= step
+        return line if is_kept else b" " * (len(line) - 1) + b"\n"
+
+    lines = file.read_bytes().splitlines(keepends=True) if file.exists() else []
     aside = out / f".{SPOOL}"
-    aside.write_text(text, encoding="utf-8")
-    aside.replace(out / SPOOL)
+    aside.write_bytes(b"".join(kept(line) for line in lines if line.endswith(b"\n")))
+    aside.replace(file)

@@ -3,7 +3,7 @@
 import os
 import secrets
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,9 @@ def worker_environment() -> dict[str, str]:
 
 def _write_token(file: Path) -> None:
     """Make the cluster's secret unless there is one; Ray's own default file is readable by all."""
-    if not file.exists():
-        file.touch(mode=0o600)
-        file.write_text(secrets.token_hex(32), encoding="utf-8")
+    aside = file.with_name(f".{file.name}.{os.getpid()}")
+    aside.touch(mode=0o600)
+    aside.write_text(secrets.token_hex(32), encoding="utf-8")
+    with suppress(FileExistsError):  # then another driver's holds
+        os.link(aside, file)
+    aside.unlink()

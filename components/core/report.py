@@ -36,12 +36,16 @@ class StageRow(Frozen):
     """On held-out micro-tasks, 0 to 1."""
     accuracy_interval: tuple[float, float] | None = None
     """95 % bootstrap interval."""
+    accuracy_by_task: dict[str, float] | None = None
+    """Accuracy of each micro-task."""
     num_parameters: int | None = None
     """Weights of the model."""
     bytes_on_disk: int | None = None
     """Size of the weights."""
     decode_tokens_per_second: float | None = None
     """Greedy, batch 1."""
+    decode_speedup: float | None = None
+    """That against the model it was made from, run by transformers in turns with it."""
 
     @property
     def label(self) -> str:
@@ -111,8 +115,15 @@ def _row(step: Step, record: Record, probes: dict[str, dict[str, Any]]) -> Stage
         bits_per_byte=probe.get("bits_per_byte"),
         accuracy=probe.get("accuracy"),
         accuracy_interval=(interval["low"], interval["high"]) if interval else None,
+        accuracy_by_task=probe.get("accuracy_by_task"),
+        decode_speedup=_speedup(made),
         **{name: made[name] for name in _MEASURED if name in made},
     )
+
+
+def _speedup(made: dict[str, Any]) -> float | None:
+    before = made.get("original_decode_tokens_per_second")
+    return made["decode_tokens_per_second"] / before if before else None
 
 
 def _released(steps: list[tuple[Step, Record]]) -> ReleasedModel | None:

@@ -100,9 +100,9 @@ class Clean(Component[RawData, Corpus]):
 
 def normalise(text: str) -> str:
     """Return `text` in Unicode form NFC, with Unix line ends and no other control characters."""
-    text = unicodedata.normalize("NFC", text.replace("\r\n", "\n").replace("\r", "\n"))
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
     kept = (c for c in text if c in "\n\t" or unicodedata.category(c) != "Cc")
-    return "".join(kept).strip()
+    return unicodedata.normalize("NFC", "".join(kept)).strip()
 
 
 def _documents(data: RawData) -> Iterator[Document]:

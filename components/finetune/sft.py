@@ -34,7 +34,7 @@ class SFT(Component[SFTInputs, Checkpoint]):
 
     training: Training
     """Steps, batch and learning rate; an example is one instruction with its answer."""
-    replay_share: float = Field(default=0.15, ge=0, lt=1)
+    replay_share: float = Field(default=0.15, ge=0, le=0.5)
     """Share of the examples that are pretraining text, against forgetting; on top of the batch."""
     replay_length: int = Field(default=64, ge=8)
     """Tokens of such an example."""
@@ -45,6 +45,7 @@ class SFT(Component[SFTInputs, Checkpoint]):
 
         from components.finetune.replay import WithReplay
         from components.lib.checkpoint import remove
+        from components.lib.device import device
         from components.lib.instructions import Instructions, read_microtasks
         from components.lib.models import (
             flops_per_token,
@@ -69,9 +70,9 @@ class SFT(Component[SFTInputs, Checkpoint]):
             import numpy as np
 
             batch = held_out.batch(np.arange(min(len(held_out), 256)))
-            targets = torch.from_numpy(batch.targets)
+            ids, targets = (torch.from_numpy(part).to(device()) for part in batch)
             with torch.no_grad():
-                nats = summed_loss(model, torch.from_numpy(batch.inputs), targets).item()
+                nats = summed_loss(model, ids, targets).item()
             return {"validation_loss": nats / int((targets != IGNORED).sum())}
 
         flops = flops_per_token(model, self.replay_length)  # instructions are about as long

@@ -11,6 +11,8 @@ USER = "<|user|>"
 ASSISTANT = "<|assistant|>"
 SPECIAL_TOKENS = (END_OF_TEXT, PADDING, USER, ASSISTANT)
 
+_MESSAGE = "\0"  # stands for a user's message while the template is rendered
+
 TEMPLATE = (
     "{% for message in messages %}"
     "{{ '<|' + message['role'] + '|>' + message['content'] }}"
@@ -36,8 +38,14 @@ def render_prompt(tokenizer: PreTrainedTokenizerFast, prompt: str) -> str:
 
 
 def encode_prompt(tokenizer: PreTrainedTokenizerFast, prompt: str) -> list[int]:
-    """Return the token ids that ask the model to answer one user message."""
-    return tokenizer.encode(render_prompt(tokenizer, prompt), add_special_tokens=False)
+    """Return the token ids that ask the model to answer one user message.
+
+    What looks like a special token in it is text: nobody can end a turn from within.
+    """
+    before, after = render_prompt(tokenizer, _MESSAGE).split(_MESSAGE)
+    message = tokenizer.encode(prompt, add_special_tokens=False, split_special_tokens=True)
+    frame = (tokenizer.encode(text, add_special_tokens=False) for text in (before, after))
+    return [*next(frame), *message, *next(frame)]
 
 
 def decode(tokenizer: PreTrainedTokenizerFast, ids: list[int]) -> str:

@@ -44,15 +44,14 @@ def newest(out: Path) -> dict[str, Any] | None:
     Raises:
         ValueError: there are checkpoints, but every one is damaged.
     """
-    damaged: list[Path] = []
     for folder in reversed(_folders(out)):
         if _is_whole(folder):
             return torch.load(folder / "state.pt", map_location="cpu", weights_only=True)
         aside = folder.with_name(f"damaged_{folder.name}")
         logger.warning("%s is damaged and set aside as %s", folder, aside.name)
         shutil.rmtree(aside, ignore_errors=True)
-        damaged.append(folder.replace(aside))
-    if damaged:
+        folder.replace(aside)
+    if damaged := sorted((out / _FOLDER).glob("damaged_*")):  # also of an earlier attempt
         raise ValueError(
             f"No checkpoint in {out / _FOLDER} verifies: {[d.name for d in damaged]}. "
             "Remove that folder to train from the beginning."

@@ -85,6 +85,7 @@ def load_model(folder: Path) -> PreTrainedModel:
         use_safetensors=True,
         trust_remote_code=False,
         local_files_only=True,
+        ignore_mismatched_sizes=True,  # they are refused below, by name
         output_loading_info=True,
     )
     model, loading = loaded  # with `output_loading_info` it is a pair, whatever the types say

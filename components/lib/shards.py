@@ -24,7 +24,7 @@ class Sequences:
         files = sorted(folder.glob("shard_*.npy"))
         self.length = length
         self._shards = [np.load(file, mmap_mode="r") for file in files]
-        counts = [(len(shard) - 1) // length for shard in self._shards]
+        counts = [max(0, len(shard) - 1) // length for shard in self._shards]
         self._starts = np.cumsum([0, *counts])
         if len(self) == 0:
             tokens = sum(len(shard) for shard in self._shards)

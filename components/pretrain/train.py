@@ -80,10 +80,15 @@ class Train(Component[TrainInputs, Checkpoint]):
         )
 
     def _check(self, inputs: TrainInputs) -> None:
-        if self.width % self.num_heads or self.num_heads % self.num_key_value_heads:
+        if self.width % (2 * self.num_heads) or self.num_heads % self.num_key_value_heads:
             raise ValueError(
-                f"{self.width=} must be a multiple of {self.num_heads=}, and that of "
-                f"{self.num_key_value_heads=}."
+                f"{self.width=} must be an even multiple of {self.num_heads=} (rotary embedding "
+                f"turns pairs), and that a multiple of {self.num_key_value_heads=}."
+            )
+        if settings().num_workers > self.training.batch_size:
+            raise ValueError(
+                f"{self.training.batch_size=} has no example for each of the "
+                f"{settings().num_workers} workers. Raise it or lower BLOOMERY_NUM_WORKERS."
             )
         if self.sequence_length > self.max_length:
             raise ValueError(f"{self.sequence_length=} is longer than {self.max_length=}.")

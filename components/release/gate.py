@@ -105,7 +105,7 @@ class Gate(Component[GateInputs, Verdict]):
                 Check(
                     name="champion's accuracy over the candidate's",
                     value=inputs.champion.accuracy - compressed.accuracy,
-                    threshold=-self.min_improvement,
+                    threshold=0.0 - self.min_improvement,  # not -0.0
                 )
             )
         return checks

@@ -40,7 +40,7 @@ def raise_an_error(payload: dict[str, str]) -> None:
 
 def linger(payload: dict[str, str]) -> None:
     """Start a process that does not listen to SIGINT, say which two there are, and wait."""
-    child = subprocess.Popen(["sh", "-c", "trap '' INT; sleep 60"])
+    child = subprocess.Popen(["sh", "-c", "trap '' INT; exec sleep 60"])
     time.sleep(0.3)  # the trap is set
     aside = Path(f"{payload['file']}.part")
     aside.write_text(f"{os.getpid()} {child.pid}", encoding="utf-8")

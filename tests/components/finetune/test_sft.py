@@ -5,9 +5,11 @@ import pytest
 import torch
 
 from components.finetune.sft import SFT, SFTInputs
+from components.lib.held_out import HeldOut
 from components.lib.instructions import Instructions, read_microtasks
 from components.lib.models import load_model, load_tokenizer
 from components.lib.plan import Training
+from components.lib.torch_model import TorchModel
 from components.lib.training import IGNORED
 
 
@@ -44,23 +46,50 @@ def test_the_model_before_is_left_as_it_was_and_the_new_one_stands_on_its_own(ch
     assert not (instruct.path / "checkpoints").exists()
 
 
-def test_the_same_seed_gives_the_same_weights_and_another_one_does_not(checkpoint, raw, tmp_path):
+def test_the_same_seed_gives_the_same_weights_and_another_one_does_not(
+    checkpoint, raw, shards, tmp_path
+):
     def train(name: str, seed: int) -> bytes:
         (tmp_path / name).mkdir()
         training = Training(num_steps=3, batch_size=4, learning_rate=0.01, seed=seed)
-        SFT(training=training).run(SFTInputs(model=checkpoint, data=raw), tmp_path / name)
+        inputs = SFTInputs(model=checkpoint, data=raw, shards=shards)
+        SFT(training=training).run(inputs, tmp_path / name)
         return (tmp_path / name / "model.safetensors").read_bytes()
 
     assert train("a", 0) == train("b", 0)
     assert train("c", 1) != (tmp_path / "a" / "model.safetensors").read_bytes()
 
 
-def test_a_model_without_a_tokenizer_is_refused(checkpoint, raw, tmp_path):
+def test_a_model_without_a_tokenizer_is_refused(checkpoint, raw, shards, tmp_path):
     bare = tmp_path / "bare"
     bare.mkdir()
     for name in ("config.json", "model.safetensors"):
         (bare / name).symlink_to(checkpoint.path / name)
-    inputs = SFTInputs(model=checkpoint.model_copy(update={"path": bare}), data=raw)
+    model = checkpoint.model_copy(update={"path": bare})
+    inputs = SFTInputs(model=model, data=raw, shards=shards)
     training = Training(num_steps=1, batch_size=4, learning_rate=0.01)
     with pytest.raises(ValueError, match=r"no tokenizer\.json"):
         SFT(training=training).run(inputs, tmp_path)
+
+
+def test_with_replay_less_of_the_text_is_forgotten(checkpoint, raw, shards, tmp_path):
+    held_out = HeldOut(shards, "test", 64, 30)
+
+    def bits_after(share: float) -> float:
+        out = tmp_path / str(share)
+        out.mkdir()
+        training = Training(num_steps=30, batch_size=16, learning_rate=0.01)
+        inputs = SFTInputs(model=checkpoint, data=raw, shards=shards)
+        SFT(training=training, replay_share=share).run(inputs, out)
+        return held_out.bits_per_byte(TorchModel(load_model(out)))
+
+    before = held_out.bits_per_byte(TorchModel(load_model(checkpoint.path)))
+    without, replayed = bits_after(0.0), bits_after(0.25)
+    assert without > before + 0.3, "nothing was forgotten, so nothing is shown"
+    assert replayed < without - 0.3
+
+
+def test_more_text_than_instructions_is_refused_since_a_batch_cannot_hold_it():
+    training = Training(num_steps=1, batch_size=4, learning_rate=0.01)
+    with pytest.raises(ValueError, match="replay_share"):
+        SFT(training=training, replay_share=0.6)

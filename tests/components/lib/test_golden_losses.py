@@ -15,7 +15,7 @@ from components.lib.models import build_llama
 from components.lib.plan import Training
 from components.lib.training import Batch, fit
 
-GOLDEN = {1: 0.0, 10: 0.0, 20: 0.0, 40: 0.0}
+GOLDEN = {1: 4.2186, 10: 0.7583, 20: 0.0951, 30: 0.01}
 
 
 class Stairs:
@@ -43,7 +43,7 @@ def test_the_loss_curve_is_the_recorded_one(tmp_path: Path) -> None:
         seed=0,
     )
     training = Training(num_steps=40, batch_size=32, learning_rate=0.01, log_every=1)
-    fit(model, training, Stairs(), tmp_path, evaluate=dict, flops_per_token=1.0)
-    losses = {point["step"]: point["metrics"] for _, point in metrics.read(tmp_path)}
-    found = {step: round(losses[step]["loss"], 4) for step in GOLDEN}
+    fit(model, training, Stairs(), tmp_path, evaluate=lambda: {}, flops_per_token=1.0)
+    points = [point for _, point in metrics.read(tmp_path) if "loss" in point["metrics"]]
+    found = {p["step"]: round(p["metrics"]["loss"], 4) for p in points if p["step"] in GOLDEN}
     assert found == pytest.approx(GOLDEN, abs=0.03)
