@@ -62,11 +62,12 @@ def tiny() -> Recipe:
         vocabulary=TrainVocabulary(vocab_size=512),
         tokenize=Tokenize(),
         pretrain=Train(
-            training=Training(num_steps=480, batch_size=16, learning_rate=0.01),
-            width=256,
-            num_layers=3,
-            num_heads=4,
-            num_key_value_heads=2,
+            training=Training(num_steps=440, batch_size=32, learning_rate=0.01),
+            sequence_length=128,
+            width=160,
+            num_layers=6,
+            num_heads=5,
+            num_key_value_heads=1,
         ),
         sft=SFT(
             training=Training(
@@ -74,14 +75,13 @@ def tiny() -> Recipe:
                 batch_size=64,
                 micro_batch_size=32,
                 learning_rate=0.005,
-                embedding_multiplier=1.0,
             )
         ),
         sample=SamplePreferences(),
         dpo=DPO(),
         quantize=Quantize(),
-        baselines=Baselines(),
-        probe=Probe(),
+        baselines=Baselines(sequence_length=128, num_sequences=512),
+        probe=Probe(sequence_length=128, num_sequences=512),
         gate=Gate(),
         release=Register(model_name="bloomery-tiny"),
     )

@@ -14,13 +14,13 @@ from components.lib.training import IGNORED, Batch
 class WithReplay:
     """Instructions with a share of text sequences in every batch.
 
-    Rehearsal of earlier data (Robins 1995) is the plainest remedy against forgetting. Which
-    sequences a batch gets is a function of which instructions it has, so a resumed run sees the
-    same.
+    Rehearsal of earlier data (Robins 1995) is the plainest remedy against forgetting. Whether an
+    instruction brings a sequence along, and which, is a function of the instruction alone, so a
+    resumed run and any number of processes see the same.
     """
 
     def __init__(self, instructions: Instructions, text: Sequences, share: float) -> None:
-        """Let `share` of the examples of a batch be sequences of `text`, on top of the rest."""
+        """Let `share` of all examples be sequences of `text`, on top of the instructions."""
         self._instructions = instructions
         self._text = text
         self._share = share
@@ -30,11 +30,11 @@ class WithReplay:
         return len(self._instructions)
 
     def batch(self, indices: NDArray[np.int64]) -> Batch:
-        """Return the chosen instructions, then text: (B / (1 - share), T), padded on the right."""
+        """Return the chosen instructions, then text: (B / (1 - share) on average, T)."""
         told = self._instructions.batch(indices)
-        number = round(len(indices) * self._share / (1 - self._share))
-        chosen = permute(indices[:number] % len(self._text), len(self._text), seed=0)
-        windows = self._text.windows(chosen)
+        places = permute(indices, len(self), seed=0)
+        brings = places < round(len(self) * self._share / (1 - self._share))
+        windows = self._text.windows(places[brings] % len(self._text))
         width = max(told.inputs.shape[1], self._text.length)
         pad = ((0, 0), (0, width - told.inputs.shape[1]))
         text_pad = ((0, 0), (0, width - self._text.length))

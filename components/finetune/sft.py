@@ -34,7 +34,7 @@ class SFT(Component[SFTInputs, Checkpoint]):
 
     training: Training
     """Steps, batch and learning rate; an example is one instruction with its answer."""
-    replay_share: float = Field(default=0.15, ge=0, le=0.5)
+    replay_share: float = Field(default=0.05, ge=0, le=0.5)
     """Share of the examples that are pretraining text, against forgetting; on top of the batch."""
     replay_length: int = Field(default=64, ge=8)
     """Tokens of such an example."""

@@ -23,11 +23,18 @@ def text(shards) -> Sequences:
     return Sequences(shards.path / "train", LENGTH)
 
 
-@pytest.mark.parametrize(("share", "rows_of_text"), [(0.0, 0), (0.2, 10), (0.5, 40)])
+@pytest.mark.parametrize(("share", "rows_of_text"), [(0.0, 0), (0.2, 50), (0.5, 200)])
 def test_the_share_of_text_is_the_one_that_was_asked(instructions, text, share, rows_of_text):
-    batch = WithReplay(instructions, text, share).batch(np.arange(40))
-    assert len(batch.inputs) == len(batch.targets) == 40 + rows_of_text
+    batch = WithReplay(instructions, text, share).batch(np.arange(200))
+    assert len(batch.inputs) == len(batch.targets) == 200 + rows_of_text
     assert rows_of_text == pytest.approx(share * len(batch.inputs), abs=0.5)
+
+
+def test_a_batch_brings_the_same_text_however_it_is_cut_into_processes(instructions, text):
+    replay = WithReplay(instructions, text, 0.4)
+    whole = {tuple(row[:LENGTH]) for row in replay.batch(np.arange(40)).inputs[40:].tolist()}
+    parts = [replay.batch(np.arange(40)[rank::2]) for rank in range(2)]
+    assert {tuple(row[:LENGTH]) for part in parts for row in part.inputs[20:].tolist()} == whole
 
 
 def test_the_instructions_come_first_and_as_they_are_without_replay(instructions, text):
