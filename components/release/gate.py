@@ -100,12 +100,18 @@ class Gate(Component[GateInputs, Verdict]):
                 threshold=self.max_compression_accuracy_loss,
             ),
         ]
-        if inputs.champion is not None:
-            checks.append(
-                Check(
-                    name="champion's accuracy over the candidate's",
-                    value=inputs.champion.accuracy - compressed.accuracy,
-                    threshold=0.0 - self.min_improvement,  # not -0.0
-                )
-            )
-        return checks
+        return checks + self._against_champion(inputs.champion, compressed)
+
+    def _against_champion(
+        self, champion: ProbeReport | None, candidate: ProbeReport
+    ) -> list[Check]:
+        """Return what makes the candidate the better one; at equal accuracy the text decides."""
+        if champion is None:
+            return []
+        if self.min_improvement == 0 and champion.accuracy == candidate.accuracy:
+            name = "bits per byte above the champion's, at equal accuracy"
+            value = candidate.bits_per_byte - champion.bits_per_byte
+            return [Check(name=name, value=value, threshold=0.0)]
+        name = "champion's accuracy over the candidate's"
+        value = champion.accuracy - candidate.accuracy
+        return [Check(name=name, value=value, threshold=0.0 - self.min_improvement)]  # not -0.0

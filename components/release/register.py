@@ -1,6 +1,5 @@
 """Register: a model that passed the gate -> a version in the MLflow registry, made the champion."""
 
-import json
 import shutil
 from pathlib import Path
 from typing import ClassVar
@@ -84,8 +83,7 @@ class Register(Component[RegisterInputs, Release]):
             compressed=inputs.compressed_report,
         )
         (out / "README.md").write_text(card, encoding="utf-8")
-        verdict = json.loads((inputs.verdict.path / "verdict.json").read_text("utf-8"))
-        (out / "verdict.json").write_text(json.dumps(verdict, indent=2) + "\n", encoding="utf-8")
+        shutil.copy(inputs.verdict.path / "verdict.json", out)
         registered = register(self.model_name, out, self._tags(inputs, out))
         return Release(
             path=out, name=registered.name, registered_version=registered.version, alias=ALIAS

@@ -4,6 +4,8 @@ import os
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlparse
+from urllib.request import url2pathname
 
 from components.core.artifacts import Artifact, Frozen, ProbeReport
 from components.core.record import RECORD, read_record
@@ -68,9 +70,14 @@ def opponent(name: str, candidate: Artifact) -> ProbeReport | None:
 def register(name: str, folder: Path, tags: dict[str, str]) -> Registered:
     """Register the model in `folder` as the next version of `name` and make it the champion.
 
-    Files are linked into MLflow's artifact store, not copied, where both are on one disk.
+    Files are linked into MLflow's artifact store, not copied, where both are on one disk. A folder
+    that an interrupted attempt has registered keeps its version.
     """
     mlflow = client()
+    for known in mlflow.search_model_versions(f"name = '{name}'"):
+        if known.tags.get("path") == tags["path"]:
+            mlflow.set_registered_model_alias(name, ALIAS, known.version)
+            return _registered(known)
     model = mlflow.create_logged_model(experiment_id(mlflow), name=name, tags=tags)
     _place(mlflow, model.model_id, model.artifact_location, folder)
     mlflow.finalize_logged_model(model.model_id, "READY")
@@ -87,7 +94,7 @@ def _place(mlflow: "MlflowClient", model_id: str, location: str, folder: Path) -
     if not location.startswith("file:"):
         mlflow.log_model_artifacts(model_id, str(folder))
         return
-    target = Path(location.removeprefix("file://"))
+    target = Path(url2pathname(urlparse(location).path))
     shutil.copytree(
         folder,
         target,

@@ -49,6 +49,11 @@ PLANTED = {
         {"compressed": _report("compressed", 0.50, 2.2)},
         "accuracy lost by compression: 0.1000 against at most 0.0300, fails by 0.0700",
     ),
+    "as accurate as the champion, but worse at text": (
+        {"champion": _report("champion", 0.59, 2.10)},
+        "bits per byte above the champion's, at equal accuracy: 0.1200 against at most 0.0000, "
+        "fails by 0.1200",
+    ),
     "the champion is better": (
         {"champion": _report("champion", 0.69, 2.0)},
         "champion's accuracy over the candidate's: 0.1000 against at most 0.0000, fails by 0.1000",

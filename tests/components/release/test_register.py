@@ -100,6 +100,12 @@ def test_a_release_is_the_next_version_and_the_champion(instruct):
     assert current.folder == second.path
 
 
+def test_a_release_that_was_interrupted_keeps_its_version(instruct):
+    first = _release("heron", "one", instruct)
+    again = _release("heron", "one", instruct)
+    assert again.registered_version == first.registered_version == 1
+
+
 def test_the_released_folder_is_whole_and_holds_none_of_the_working_files(instruct):
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
