@@ -216,8 +216,10 @@ def _remedy(error: Exception) -> str:
 def entry() -> None:
     """Run the command line; the console script `bloomery`."""
     debug = "--debug" in sys.argv
-    logging.basicConfig(format="%(levelname)s: %(message)s")
-    logging.getLogger().handlers[0].setLevel(logging.WARNING)
+    warner = logging.StreamHandler()
+    warner.setLevel(logging.WARNING)
+    for name in ("components", "flows", "infra"):
+        logging.getLogger(name).addHandler(warner)
     if not debug:
         warnings.simplefilter("ignore")
     with _clear_errors(debug):

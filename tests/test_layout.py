@@ -96,7 +96,8 @@ def test_a_component_has_its_mirrored_test(component):
 
 def hides(name: str) -> bool:
     """Return whether a module of this name is importable without `flows/` and this checkout."""
-    path = [entry for entry in sys.path if entry and not Path(entry).resolve().is_relative_to(ROOT)]
+    ours = {ROOT, ROOT / "flows"}
+    path = [entry for entry in sys.path if entry and Path(entry).resolve() not in ours]
     found = PathFinder.find_spec(name, path)
     return name in sys.stdlib_module_names or (found is not None and found.origin is not None)
 

@@ -208,10 +208,16 @@ def backward(
         loss.backward()
         total += loss.detach()
     if group.size > 1:
-        for parameter in model.parameters():
-            if parameter.grad is not None:
-                group.sum(parameter.grad)
+        _sum_gradients(model, group)
     return group.sum(total).item(), int(num_targets)
+
+
+def _sum_gradients(model: PreTrainedModel, group: Group) -> None:
+    """Add the gradients up over the group, all in one message."""
+    gradients = [p.grad for p in model.parameters() if p.grad is not None]
+    flat = group.sum(torch.cat([gradient.flatten() for gradient in gradients]))
+    for gradient, part in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+        gradient.copy_(part.view_as(gradient))
 
 
 def summed_loss(model: PreTrainedModel, inputs: Tensor, targets: Tensor) -> Tensor:

@@ -7,8 +7,8 @@ from pydantic import Field
 
 from components.core.artifacts import Checkpoint, Frozen, TokenShards, Vocabulary
 from components.core.component import Component
-from components.core.driver import run_in_driver
 from components.core.settings import settings
+from components.core.workers import train_on_workers
 from components.lib.plan import Training
 
 if TYPE_CHECKING:
@@ -64,15 +64,7 @@ class Train(Component[TrainInputs, Checkpoint]):
         from components.lib.models import load_model, num_parameters
 
         self._check(inputs)
-        payload = {
-            "component": self.model_dump(mode="json"),
-            "inputs": inputs.model_dump(mode="json"),
-            "out": str(out),
-        }
-        if settings().ray_address == "off":
-            train_worker(payload)
-        else:
-            run_in_driver(f"{__name__}:ray_train", payload)
+        train_on_workers(train_worker, self, inputs, out)
         return Checkpoint(
             path=out,
             num_parameters=num_parameters(load_model(out)),
@@ -122,35 +114,6 @@ class NextToken:
         return Batch(windows[:, :-1].copy(), windows[:, 1:].copy())
 
 
-def ray_train(payload: dict[str, Any]) -> None:
-    """Run `train_worker` on every worker of a Ray Train group; runs in the driver process."""
-    import uuid
-
-    import ray.train
-    import torch
-    from ray.train.torch import TorchConfig, TorchTrainer
-
-    from components.core.ray_session import ray_session
-
-    with ray_session():
-        use_gpu = torch.cuda.is_available()
-        trainer = TorchTrainer(
-            train_worker,
-            train_loop_config=payload,
-            torch_config=TorchConfig(timeout_s=300),
-            scaling_config=ray.train.ScalingConfig(
-                num_workers=settings().num_workers, use_gpu=use_gpu
-            ),
-            run_config=ray.train.RunConfig(
-                # Ray resumes a run of the same name from its own snapshot; our checkpoints decide
-                name=f"pretrain-{uuid.uuid4().hex}",
-                storage_path=str(settings().home.resolve() / "ray"),
-                failure_config=ray.train.FailureConfig(max_failures=3),
-            ),
-        )
-        trainer.fit()
-
-
 def train_worker(payload: dict[str, Any]) -> None:
     """Train in this process, one of a data-parallel group or alone; rank 0 saves the model."""
     import torch
@@ -166,7 +129,7 @@ def train_worker(payload: dict[str, Any]) -> None:
     component = Train.model_validate(payload["component"])
     inputs = TrainInputs.model_validate(payload["inputs"])
     out = Path(payload["out"])
-    torch.set_num_threads(max(1, settings().num_threads // settings().num_workers))
+    torch.set_num_threads(settings().threads_per_worker)
     keep_memory()
 
     examples = NextToken(inputs.shards.path / "train", component.sequence_length)
