@@ -15,7 +15,7 @@ _CHECKOUT = Path(__file__).resolve().parents[2]
 
 def _workers() -> int:
     num_gpus = len(list(Path("/proc/driver/nvidia/gpus").glob("*")))
-    return num_gpus or min(2, os.cpu_count() or 1)
+    return max(1, num_gpus)
 
 
 class Settings(BaseSettings):
@@ -36,8 +36,9 @@ class Settings(BaseSettings):
     ray_address: str = "local"
     """`local` starts Ray for the step, `off` runs in plain processes, else a cluster's address."""
     num_workers: int = Field(default_factory=_workers, ge=1)
-    """Data-parallel training processes: one a GPU; on a CPU two of half the threads each, which
-    train a small model 1.4 times as fast as one with all threads."""
+    """Data-parallel training processes: by default one a GPU, or one that has all CPU threads.
+
+    On two cores two processes train the tiny recipe 1.1 times as fast, for 1.3 GB more."""
     num_threads: int = Field(default=os.cpu_count() or 1, ge=1)
     """CPU threads that one process may use."""
     prefect_port: int = Field(default=4200, ge=1, le=65535)
