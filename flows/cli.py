@@ -49,7 +49,11 @@ def run(
 
     if flow not in _FLOWS:
         raise ValueError(f"No flow {flow!r}. There are: {', '.join(_FLOWS)}.")
-    released = run_flow(flow, recipe, set_ or [])
+    try:
+        released = run_flow(flow, recipe, set_ or [])
+    except KeyboardInterrupt:
+        typer.echo("Interrupted. The same command goes on where this one stopped.", err=True)
+        raise typer.Exit(130) from None
     report(name=None, as_json=False)
     _say_where_to_look()
     if not released:
@@ -202,9 +206,6 @@ def _clear_errors(debug: bool) -> Generator[None]:
         typer.secho(f"Error: {type(error).__name__}: {error}", err=True, fg="red")
         typer.echo("This should not happen: `bloomery --debug ...` shows where it did.", err=True)
         sys.exit(1)
-    except KeyboardInterrupt:
-        typer.echo("Interrupted. The same command goes on where this one stopped.", err=True)
-        sys.exit(130)
 
 
 def _remedy(error: Exception) -> str:

@@ -17,7 +17,7 @@ def run_flow(flow: str, recipe: str, changes: list[str]) -> bool:
     Raises:
         ValueError: the recipe, a change or an input is wrong.
     """
-    os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "100"  # above every level
+    os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "CRITICAL"  # above all it says
     servers = running_servers()
     if servers is not None:
         os.environ["PREFECT_API_URL"] = f"{servers.prefect}/api"
