@@ -23,8 +23,6 @@ class Origin(Frozen):
     """Name of the outermost flow run."""
     flow: str = "local"
     """Name of the outermost flow."""
-    subflow_run_id: str = "local"
-    """Id of the flow run that took the step: the pipeline's, or that of one stage in it."""
 
 
 class Run(Frozen):

@@ -1,7 +1,6 @@
 """What this process computes on, how precisely, and how fast that could be."""
 
 import ctypes
-import logging
 import time
 from contextlib import AbstractContextManager, nullcontext
 from typing import TypeVar
@@ -10,8 +9,6 @@ import torch
 from torch import nn
 
 Module = TypeVar("Module", bound=nn.Module)
-
-logger = logging.getLogger(__name__)
 
 # mallopt parameters of glibc's <malloc.h>
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
