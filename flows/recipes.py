@@ -62,7 +62,7 @@ def tiny() -> Recipe:
         vocabulary=TrainVocabulary(vocab_size=512),
         tokenize=Tokenize(),
         pretrain=Train(
-            training=Training(num_steps=440, batch_size=32, learning_rate=0.01),
+            training=Training(num_steps=400, batch_size=32, learning_rate=0.01),
             sequence_length=128,
             width=160,
             num_layers=6,
@@ -71,7 +71,7 @@ def tiny() -> Recipe:
         ),
         sft=SFT(
             training=Training(
-                num_steps=600,
+                num_steps=480,
                 batch_size=64,
                 micro_batch_size=32,
                 learning_rate=0.005,
@@ -82,7 +82,7 @@ def tiny() -> Recipe:
         quantize=Quantize(),
         baselines=Baselines(sequence_length=128, num_sequences=512),
         probe=Probe(sequence_length=128, num_sequences=512),
-        gate=Gate(),
+        gate=Gate(max_alignment_accuracy_loss=0.03),
         release=Register(model_name="bloomery-tiny"),
     )
 
