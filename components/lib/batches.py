@@ -1,0 +1,89 @@
+"""What a training loop eats: batches of examples, and which part of one a process computes."""
+
+# B = examples of a batch, T = tokens of an example
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from numpy.typing import NDArray
+from torch import Tensor
+
+IGNORED = -100  # target that bears no loss, as transformers and torch have it
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Token ids and what each position must predict."""
+
+    inputs: NDArray[np.int64]  # (B, T)
+    targets: NDArray[np.int64]  # (B, T), IGNORED where there is no loss
+    extras: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)  # (B, ...) by name
+
+    def __len__(self) -> int:
+        """Return the number of examples."""
+        return len(self.inputs)
+
+    def rows(self, chosen: slice) -> "Batch":
+        """Return some of the examples."""
+        extras = {name: values[chosen] for name, values in self.extras.items()}
+        return Batch(self.inputs[chosen], self.targets[chosen], extras)
+
+    def num_targets(self) -> int:
+        """Return how many positions bear a loss."""
+        return int((self.targets != IGNORED).sum())
+
+    def num_tokens(self) -> int:
+        """Return how many positions are not padding behind an example's last target."""
+        return int(self._widths().sum())
+
+    def trimmed(self) -> "Batch":
+        """Return the batch only as wide as its last target: for causal models, the same losses."""
+        width = int(self._widths().max())
+        return Batch(self.inputs[:, :width], self.targets[:, :width], self.extras)
+
+    def _widths(self) -> NDArray[np.int64]:
+        bears_loss = self.targets != IGNORED
+        behind_last = self.targets.shape[1] - np.argmax(bears_loss[:, ::-1], axis=1)
+        return np.where(bears_loss.any(axis=1), behind_last, 0)
+
+
+class Examples(Protocol):
+    """A finite set of examples that can be drawn in any order."""
+
+    def __len__(self) -> int:
+        """Return the number of examples."""
+        ...
+
+    def batch(self, indices: NDArray[np.int64]) -> Batch:
+        """Return the chosen examples as one batch; the same for the same indices."""
+        ...
+
+
+class Group(NamedTuple):
+    """This process among the data-parallel ones."""
+
+    rank: int
+    size: int
+
+    @classmethod
+    def current(cls) -> "Group":
+        """Return the group of this process; a plain process is alone."""
+        if dist.is_available() and dist.is_initialized():
+            return cls(dist.get_rank(), dist.get_world_size())
+        return cls(0, 1)
+
+    def sum(self, value: Tensor) -> Tensor:
+        """Add `value` up over the group, in place."""
+        if self.size > 1:
+            dist.all_reduce(value)
+        return value
+
+    def sum_integers(self, values: list[int], device: torch.device) -> list[int]:
+        """Return each of 64-bit `values` summed over the group; sums wrap around."""
+        if self.size == 1:
+            return values
+        return self.sum(torch.tensor(values, dtype=torch.int64, device=device)).tolist()
