@@ -95,9 +95,17 @@ def load_model(folder: Path) -> PreTrainedModel:
     return model.eval()
 
 
-def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
-    """Save weights as safetensors, config and tokenizer, so that `folder` stands on its own."""
-    model.save_pretrained(folder)
+def save_model(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerFast,
+    folder: Path,
+    weights: dict[str, torch.Tensor] | None = None,
+) -> None:
+    """Save weights as safetensors, config and tokenizer, so that `folder` stands on its own.
+
+    `weights` are those to save if `model` itself holds only a part of them.
+    """
+    model.save_pretrained(folder, state_dict=weights)
     tokenizer.save_pretrained(folder)
 
 
