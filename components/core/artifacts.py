@@ -85,7 +85,11 @@ class Vocabulary(Artifact):
 
 
 class TokenShards(Artifact):
-    """Token ids in `<split>/shard_00000.npy`, ...: uint16, shape (tokens,)."""
+    """Token ids in `<split>/shard_00000.npy`, ...: uint16, shape (tokens,).
+
+    Beside them `document_starts.npy`, int64, shape (documents + 1,), and `document_ids.jsonl` say
+    which document a token is of.
+    """
 
     vocab_size: int
     """Number of ids, special tokens included."""
