@@ -25,9 +25,7 @@ class Preempted(Exception):
 
     def __str__(self) -> str:
         """Return what happened and what to do."""
-        return (
-            f"Preempted after step {self.step}. The same command goes on where this one stopped."
-        )
+        return f"Preempted after step {self.step}. The same command goes on where this one stopped."
 
 
 @contextmanager

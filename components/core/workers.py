@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 Worker = Callable[[dict[str, Any]], None]
 
 _NUM_RESTARTS = 3
-_COLLECTIVE_SECONDS = 100  # a rank that is silent for longer fails the others
+_COLLECTIVE_SECONDS = 300  # the others wait that long for rank 0 to validate and to save
 _NOTICE = ".preempt"  # in the output folder, which workers on every machine see
 _LOOK_EVERY_SECONDS = 0.5
 
