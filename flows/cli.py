@@ -3,6 +3,7 @@
 import errno
 import json
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Generator
@@ -13,6 +14,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from components.core.preemption import Preempted
 from components.core.settings import settings
 
 app = typer.Typer(
@@ -54,6 +56,9 @@ def run(
     except KeyboardInterrupt:
         typer.echo("Interrupted. The same command goes on where this one stopped.", err=True)
         raise typer.Exit(130) from None
+    except Preempted as notice:
+        typer.echo(str(notice), err=True)
+        raise typer.Exit(os.EX_TEMPFAIL) from None
     report(name=None, as_json=False)
     _say_where_to_look()
     if not released:

@@ -98,7 +98,7 @@ def quiet_environment() -> dict[str, str]:
         "RAY_DEDUP_LOGS": "0",
         "RAY_worker_niceness": "0",  # the work is the workers'; by default they yield to anything
         "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
-        "RAY_TRAIN_WORKER_HEALTH_CHECK_TIMEOUT_S": "120",
+        "RAY_TRAIN_WORKER_HEALTH_CHECK_TIMEOUT_S": "60",
         "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
         "RAY_memory_usage_threshold": "0.97",
         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
