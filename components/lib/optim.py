@@ -5,6 +5,8 @@ from collections.abc import Iterable
 import torch
 from torch import nn
 
+from components.lib.parameters import by_kind
+
 _ADAM_BETAS = (0.9, 0.95)  # Brown et al. 2020 (GPT-3), appendix B
 
 
@@ -12,8 +14,8 @@ class Optimizers:
     """The optimizers of one model, stepped together.
 
     Hidden matrices go to Muon (Jordan 2024; `torch.optim.Muon`, whose learning rate is scaled to
-    AdamW's update size as in Liu et al. 2025, "Muon is scalable for LLM training"); embeddings,
-    norms and the output head go to AdamW. Only matrices decay: norms must not.
+    AdamW's update size as in Liu et al. 2025, "Muon is scalable for LLM training"), the rest
+    to AdamW. Only matrices decay: norms and biases must not.
     """
 
     def __init__(
@@ -24,22 +26,20 @@ class Optimizers:
         embedding_multiplier: float = 1.0,
     ) -> None:
         """Sort the trainable parameters of `model`; a tied embedding is taken once."""
-        named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
-        hidden = [p for name, p in named if p.ndim == 2 and _is_hidden(name)]
-        other = [p for name, p in named if p.ndim != 2 or not _is_hidden(name)]
-        self.parameters = [p for _, p in named]
-        embeddings = [p for p in other if p.ndim >= 2]
-        self._peaks = [learning_rate, learning_rate * embedding_multiplier, learning_rate]
+        kinds = by_kind(model)
+        self.parameters = [p for p in model.parameters() if p.requires_grad]
+        self._peaks = [learning_rate, learning_rate * embedding_multiplier, *[learning_rate] * 2]
         muon = torch.optim.Muon(
-            hidden,
+            kinds["hidden"],
             lr=learning_rate,
             weight_decay=weight_decay,
             adjust_lr_fn="match_rms_adamw",
         )
         adamw = torch.optim.AdamW(
             [
-                {"params": embeddings, "weight_decay": weight_decay},
-                {"params": [p for p in other if p.ndim < 2], "weight_decay": 0.0},
+                {"params": kinds["embedding"], "weight_decay": weight_decay},
+                {"params": kinds["other matrix"], "weight_decay": weight_decay},
+                {"params": kinds["vector"], "weight_decay": 0.0},
             ],
             lr=learning_rate,
             betas=_ADAM_BETAS,
@@ -64,10 +64,6 @@ class Optimizers:
         """Take back what `state_dict` returned."""
         for optimizer, state in zip(self._all, states, strict=True):
             optimizer.load_state_dict(state)
-
-
-def _is_hidden(name: str) -> bool:
-    return "embed" not in name and "lm_head" not in name
 
 
 def warmup_stable_decay(
