@@ -118,11 +118,13 @@ def train_worker(payload: dict[str, Any]) -> None:
     """Train in this process, one of a data-parallel group or alone; rank 0 saves the model."""
     import torch
 
+    from components.lib.architectures import SpecialIds, build_model
     from components.lib.chat import END_OF_TEXT, PADDING, token_id
     from components.lib.checkpoint import remove
     from components.lib.device import keep_memory
     from components.lib.held_out import HeldOut
-    from components.lib.models import build_llama, flops_per_token, load_tokenizer, save_model
+    from components.lib.models import flops_per_token, load_tokenizer, save_model
+    from components.lib.shape import Shape
     from components.lib.torch_model import TorchModel
     from components.lib.training import Group, fit
 
@@ -134,17 +136,15 @@ def train_worker(payload: dict[str, Any]) -> None:
 
     examples = NextToken(inputs.shards.path / "train", component.sequence_length)
     tokenizer = load_tokenizer(inputs.vocabulary.path)
-    model = build_llama(
-        vocab_size=inputs.vocabulary.vocab_size,
+    shape = Shape(
         width=component.width,
         num_layers=component.num_layers,
         num_heads=component.num_heads,
         num_key_value_heads=component.num_key_value_heads,
         max_length=component.max_length,
-        end_of_text=token_id(tokenizer, END_OF_TEXT),
-        padding=token_id(tokenizer, PADDING),
-        seed=component.training.seed,
     )
+    ids = SpecialIds(token_id(tokenizer, END_OF_TEXT), token_id(tokenizer, PADDING))
+    model = build_model(shape, inputs.vocabulary.vocab_size, ids, component.training.seed)
     held_out = HeldOut(
         inputs.shards, "validation", component.sequence_length, component.validation_sequences
     )
