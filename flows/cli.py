@@ -102,6 +102,33 @@ def lineage(
 
 
 @app.command()
+def ledger(
+    run: Annotated[str, typer.Argument(help="Name or id of a flow run, or a model.")],
+    step: Annotated[int | None, typer.Option(help="Show what this step saw, from 1.")] = None,
+    document: Annotated[str | None, typer.Option(help="Show when this id was seen.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Show what a pretraining has seen, what one step saw, or when a document was seen."""
+    from components.lib.history import History
+    from dashboards.ledger import table
+    from flows.models import find_pretraining
+
+    if step is not None and document is not None:
+        raise ValueError("--step and --document are two questions: ask one at a time.")
+    history = History(find_pretraining(run))
+    if step is not None:
+        seen = history.step(step)
+    elif document is not None:
+        seen = history.document(document)
+    else:
+        seen = history.overview()
+    if as_json:
+        typer.echo(seen.model_dump_json(indent=2))
+    else:
+        _out.print(table(seen))
+
+
+@app.command()
 def generate(
     model: Annotated[str, typer.Argument(help="Registered name or folder.")],
     prompt: Annotated[str, typer.Argument(help="Text to go on from.")],
