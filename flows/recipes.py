@@ -17,7 +17,7 @@ from components.data.vocabulary import TrainVocabulary
 from components.evals.baselines import Baselines
 from components.evals.probe import Probe
 from components.finetune.sft import SFT
-from components.lib.plan import Training
+from components.lib.plan import DialledTraining, Training
 from components.pretrain.train import Train
 from components.release.gate import Gate
 from components.release.register import Register
@@ -62,10 +62,12 @@ def tiny() -> Recipe:
         vocabulary=TrainVocabulary(vocab_size=512),
         tokenize=Tokenize(),
         pretrain=Train(
-            training=Training(num_steps=400, batch_size=32, learning_rate=0.01),
+            training=DialledTraining(
+                num_steps=400, batch_size=32, learning_rate=0.01, weight_decay=0.1
+            ),
             sequence_length=128,
+            depth=6,
             width=160,
-            num_layers=6,
             num_heads=5,
             num_key_value_heads=1,
         ),
@@ -98,12 +100,12 @@ def smoke() -> Recipe:
         vocabulary=TrainVocabulary(vocab_size=512),
         tokenize=Tokenize(),
         pretrain=Train(
-            training=Training(num_steps=20, batch_size=8, learning_rate=0.01, evaluate_every=10),
+            training=DialledTraining(
+                num_steps=20, batch_size=8, learning_rate=0.01, evaluate_every=10
+            ),
             sequence_length=64,
+            depth=2,
             width=64,
-            num_layers=2,
-            num_heads=2,
-            num_key_value_heads=1,
             max_length=256,
         ),
         sft=SFT(training=Training(num_steps=40, batch_size=64, learning_rate=0.01)),

@@ -104,6 +104,10 @@ class Checkpoint(Artifact):
 
     num_parameters: int
     """Trainable parameters; a tied embedding counts once."""
+    num_active_parameters: int
+    """Those that compute a token: of a mixture of experts, its experts alone."""
+    flops_per_token: float
+    """Forward and backward, at the sequence length it was trained with."""
     bytes_on_disk: int
     """Size of the weights."""
 

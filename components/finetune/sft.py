@@ -7,7 +7,6 @@ from pydantic import Field
 
 from components.core.artifacts import Checkpoint, Frozen, RawData, TokenShards
 from components.core.component import Component
-from components.core.files import size_of
 from components.core.workers import train_on_workers
 from components.lib.plan import Training
 
@@ -35,7 +34,7 @@ class SFT(Component[SFTInputs, Checkpoint]):
     Writes a model and tokenizer in Hugging Face layout.
     """
 
-    version: ClassVar[str] = "1.0.0"
+    version: ClassVar[str] = "2.0.0"
 
     training: Training
     """Steps, batch and learning rate; an example is one instruction with its answer."""
@@ -46,14 +45,10 @@ class SFT(Component[SFTInputs, Checkpoint]):
 
     def run(self, inputs: SFTInputs, out: Path) -> Checkpoint:
         """Fine-tune all weights, under Ray or in this process, and leave the model in `out`."""
-        from components.lib.models import load_model, num_parameters
+        from components.lib.models import describe
 
         train_on_workers(sft_worker, self, inputs, out)
-        return Checkpoint(
-            path=out,
-            num_parameters=num_parameters(load_model(out)),
-            bytes_on_disk=size_of(out, "*.safetensors"),
-        )
+        return describe(out, self.replay_length)  # instructions are about as long
 
 
 def sft_worker(payload: dict[str, Any]) -> None:
@@ -79,7 +74,6 @@ def sft_worker(payload: dict[str, Any]) -> None:
         examples=WithReplay(instructions, text, component.replay_share),
         objective=NextToken(),
         evaluate=lambda: {"validation_loss": _validation_loss(model, held_out)},
-        # instructions are about as long as the replayed text
         flops_per_token=flops_per_token(model, component.replay_length),
     )
     train_and_save(model, tokenizer, task, component.training, Path(payload["out"]))

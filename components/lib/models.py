@@ -13,6 +13,8 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from components.core.artifacts import Checkpoint
+from components.core.files import size_of
 from components.lib.device import attention
 
 
@@ -72,6 +74,18 @@ def save_model(
     """
     model.save_pretrained(folder, state_dict=weights)
     tokenizer.save_pretrained(folder)
+
+
+def describe(folder: Path, length: int) -> Checkpoint:
+    """Return the artifact of the model in `folder`, trained on sequences of `length` tokens."""
+    model = load_model(folder)
+    return Checkpoint(
+        path=folder,
+        num_parameters=num_parameters(model),
+        num_active_parameters=num_active_parameters(model),
+        flops_per_token=flops_per_token(model, length),
+        bytes_on_disk=size_of(folder, "*.safetensors"),
+    )
 
 
 def num_parameters(model: PreTrainedModel) -> int:

@@ -19,8 +19,6 @@ class Loop(Frozen):
     embedding_multiplier: float = Field(default=4.0, gt=0)
     """Embeddings learn this many times faster. At 2 M parameters and 0.5 M tokens, 1 gave 2.08
     validation bits per byte, 4 gave 1.86, 10 was worse than 4."""
-    weight_decay: float = Field(default=0.1, ge=0)
-    """Decoupled weight decay of the matrices."""
     max_gradient_norm: float = Field(default=1.0, gt=0)
     """Gradients are clipped to this L2 norm."""
     warmup_fraction: float = Field(default=0.02, ge=0, le=1)
@@ -55,3 +53,18 @@ class Training(Loop):
     """Examples of a step, over all processes."""
     learning_rate: float = Field(gt=0)
     """Peak learning rate of the hidden matrices, in AdamW's scale."""
+    weight_decay: float = Field(default=0.1, ge=0)
+    """Decoupled weight decay of the matrices."""
+
+
+class DialledTraining(Loop):
+    """The same, where what is left out follows from the depth of the model."""
+
+    num_steps: int | None = Field(default=None, gt=0)
+    """Optimizer steps; else as many as `tokens_per_parameter` takes."""
+    batch_size: int | None = Field(default=None, gt=0)
+    """Sequences of a step, over all processes; else it grows as tokens^0.383."""
+    learning_rate: float | None = Field(default=None, gt=0)
+    """Peak learning rate of the hidden matrices; else it falls with width, grows with batch."""
+    weight_decay: float | None = Field(default=None, ge=0)
+    """Decoupled weight decay of the matrices; else it falls as training gets longer."""

@@ -12,22 +12,14 @@ Architecture = Literal["llama", "qwen3", "gpt2", "sliding", "moe", "bert"]
 _ROTARY = ("llama", "qwen3", "sliding", "moe")
 
 
-class Shape(Frozen):
-    """The architecture of a model and its sizes; the vocabulary comes with the tokenizer."""
+class Kind(Frozen):
+    """The architecture of a model, apart from its sizes."""
 
     architecture: Architecture = "llama"
     """`llama` (Touvron et al. 2023); `qwen3`: the same with normalised queries and keys (Yang et
     al. 2025); `gpt2` (Radford et al. 2019); `sliding`: attention to a window (Mistral, Jiang et
     al. 2023); `moe`: a mixture of experts (Mixtral, Jiang et al. 2024); `bert`: an encoder that
     fills in masked tokens (Devlin et al. 2018)."""
-    width: int = Field(default=256, ge=16)
-    """Size of the residual stream; a multiple of `num_heads`."""
-    num_layers: int = Field(default=4, ge=1)
-    """Blocks of attention and feed-forward."""
-    num_heads: int = Field(default=4, ge=1)
-    """Attention heads."""
-    num_key_value_heads: int = Field(default=2, ge=1)
-    """Heads of keys and values; fewer than `num_heads` is grouped-query attention."""
     max_length: int = Field(default=512, ge=8)
     """Longest context that the model declares, in tokens."""
     dropout: float = Field(default=0.0, ge=0, lt=1)
@@ -39,6 +31,19 @@ class Shape(Frozen):
     """Feed-forward networks in each block of `moe`."""
     num_experts_per_token: int = Field(default=2, ge=1)
     """Those of them that compute a token."""
+
+
+class Shape(Kind):
+    """The architecture of a model and its sizes; the vocabulary comes with the tokenizer."""
+
+    width: int = Field(default=256, ge=16)
+    """Size of the residual stream; a multiple of `num_heads`."""
+    num_layers: int = Field(default=4, ge=1)
+    """Blocks of attention and feed-forward."""
+    num_heads: int = Field(default=4, ge=1)
+    """Attention heads."""
+    num_key_value_heads: int = Field(default=2, ge=1)
+    """Heads of keys and values; fewer than `num_heads` is grouped-query attention."""
 
     def check(self) -> None:
         """Raise one ValueError that names all that does not fit, with the remedies."""

@@ -8,8 +8,11 @@ Set up, fit, validate. Runs in one plain process or in each of a group of data-p
 import dataclasses
 import hashlib
 import logging
+import os
 import time
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -74,9 +77,8 @@ def fit(
         Preempted: SIGTERM came; a checkpoint holds every step that was done.
         RuntimeError: the training diverged more often than `training` allows.
     """
-    lease = Lease(out)
-    with preemption.listen():
-        run = _Run(model, task, training, out, lease)
+    with _only_writer(out) as check, preemption.listen():
+        run = _Run(model, task, training, out, check)
         run.resume()
         while run.at.step < training.num_steps:
             run.step()
@@ -86,9 +88,22 @@ def fit(
             run.roll_back()
         weights = whole_weights(model)
         if run.group.rank == 0:
-            lease.check()
+            check()
             finish(weights)
         run.checkpoints.remove()
+
+
+@contextmanager
+def _only_writer(out: Path) -> Generator[Callable[[], None]]:
+    """Hold the lease on `out`; yield what raises if another run took it meanwhile."""
+    if Group.current().rank != 0:
+        yield lambda: None
+        return
+    lease = Lease.take(out, os.environ.get("BLOOMERY_OWNER", uuid.uuid4().hex))
+    try:
+        yield lease.check
+    finally:
+        lease.release()
 
 
 @dataclass
@@ -123,7 +138,12 @@ class _Run:
     """One training in progress."""
 
     def __init__(
-        self, model: PreTrainedModel, task: Task, training: Training, out: Path, lease: Lease
+        self,
+        model: PreTrainedModel,
+        task: Task,
+        training: Training,
+        out: Path,
+        check: Callable[[], None],
     ) -> None:
         self.group = Group.current()
         self._model, self._task, self._training, self._out = model, task, training, out
@@ -134,7 +154,7 @@ class _Run:
         self._meter = Meter(task.flops_per_token, measured_peak() * self.group.size)
         self._ledger = Ledger(out) if self.group.rank == 0 else None
         self._recipe = _recipe(model, training)
-        self.checkpoints = Checkpoints(out, self.group, training.milestone_every, lease.check)
+        self.checkpoints = Checkpoints(out, self.group, training.milestone_every, check)
         self.at = _Position()
 
     def resume(self) -> None:
