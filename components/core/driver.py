@@ -31,8 +31,8 @@ _PREEMPTED = os.EX_TEMPFAIL
 def run_in_driver(target: str, payload: dict[str, Any]) -> None:
     """Call `target` ("package.module:function") with the JSON `payload` in a driver process.
 
-    Its output goes to the log. Raises ValueError with the driver's own message if the driver raised
-    one, Preempted if it raised that, RuntimeError with the end of its output if it failed otherwise.
+    Its output goes to the log. Raises ValueError or Preempted if the driver raised that, with the
+    same message, and RuntimeError with the end of its output if it failed otherwise.
     """
     with tempfile.TemporaryDirectory(prefix="bloomery-") as folder:
         request = Path(folder) / "payload.json"
