@@ -20,6 +20,7 @@ from components.core.artifacts import Frozen
 
 logger = logging.getLogger(__name__)
 
+OWNER = "BLOOMERY_OWNER"  # environment variable: the run that workers which start again belong to
 _FOLDER = ".lease"
 _HEARTBEAT_SECONDS = 10.0
 _STALE_SECONDS = 60.0

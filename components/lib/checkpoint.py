@@ -20,6 +20,7 @@ import torch.distributed.checkpoint as dcp
 from torch.distributed.checkpoint import FileSystemWriter
 
 from components.core.files import sha256, write_json
+from components.core.lease import Lease
 from components.lib.batches import Group
 
 logger = logging.getLogger(__name__)
@@ -37,16 +38,16 @@ class Checkpoints:
         out: Path,
         group: Group,
         milestone_every: int | None = None,
-        check: Callable[[], None] = lambda: None,
+        lease: Lease | None = None,
     ) -> None:
         """Keep the last two and every `milestone_every` steps'.
 
-        `check` raises if this process may no longer write; it is asked before each commit.
+        Nothing is committed once `lease` is lost; its number goes into the manifest.
         """
         self._folder = out / _FOLDER
         self._group = group
         self._milestone_every = milestone_every
-        self._check = check
+        self._lease = lease
         self._gloo = dist.new_group(backend="gloo") if group.size > 1 else None
         self._thread = ThreadPoolExecutor(1, "checkpoint")
         self._pending: Future[None] | None = None
@@ -115,9 +116,7 @@ class Checkpoints:
         try:
             written.result()
             if self._group.rank == 0:
-                self._check()
-                proof = {"step": step, "world_size": self._group.size, "files": _hashes(aside)}
-                write_json(aside / _MANIFEST, {**about, **proof})
+                write_json(aside / _MANIFEST, {**about, **self._proof(step, aside)})
         except BaseException as error:
             shutil.rmtree(aside, ignore_errors=True)
             raise _disk_error(error) or error from None
@@ -127,6 +126,16 @@ class Checkpoints:
             aside.replace(folder)
             _sync(self._folder)
             self._thin()
+
+    def _proof(self, step: int, folder: Path) -> dict[str, Any]:
+        if self._lease is not None:
+            self._lease.check()
+        return {
+            "step": step,
+            "world_size": self._group.size,
+            "lease": self._lease.number if self._lease else None,
+            "files": _hashes(folder),
+        }
 
     def _thin(self) -> None:
         for old in _folders(self._folder)[:-_KEPT]:

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from components.core import metrics, preemption
-from components.core.lease import Lease
+from components.core.lease import OWNER, Lease
 from components.lib.accumulate import backward, num_parts, share
 from components.lib.batches import Batch, Examples, Group
 from components.lib.checkpoint import Checkpoints
@@ -77,8 +77,8 @@ def fit(
         Preempted: SIGTERM came; a checkpoint holds every step that was done.
         RuntimeError: the training diverged more often than `training` allows.
     """
-    with _only_writer(out) as check, preemption.listen():
-        run = _Run(model, task, training, out, check)
+    with _only_writer(out) as lease, preemption.listen():
+        run = _Run(model, task, training, out, lease)
         run.resume()
         while run.at.step < training.num_steps:
             run.step()
@@ -87,23 +87,20 @@ def fit(
             run.save()
             run.roll_back()
         weights = whole_weights(model)
-        if run.group.rank == 0:
-            check()
+        if lease is not None:
+            lease.check()
             finish(weights)
         run.checkpoints.remove()
 
 
 @contextmanager
-def _only_writer(out: Path) -> Generator[Callable[[], None]]:
-    """Hold the lease on `out`; yield what raises if another run took it meanwhile."""
-    if Group.current().rank != 0:
-        yield lambda: None
-        return
-    lease = Lease.take(out, os.environ.get("BLOOMERY_OWNER", uuid.uuid4().hex))
-    try:
-        yield lease.check
-    finally:
-        lease.release()
+def _only_writer(out: Path) -> Generator[Lease | None]:
+    """Hold the lease on `out`, in the one process of the group that commits."""
+    if Group.current().rank == 0:
+        with Lease.take(out, os.environ.get(OWNER, uuid.uuid4().hex)) as lease:
+            yield lease
+    else:
+        yield None
 
 
 @dataclass
@@ -143,7 +140,7 @@ class _Run:
         task: Task,
         training: Training,
         out: Path,
-        check: Callable[[], None],
+        lease: Lease | None,
     ) -> None:
         self.group = Group.current()
         self._model, self._task, self._training, self._out = model, task, training, out
@@ -154,7 +151,7 @@ class _Run:
         self._meter = Meter(task.flops_per_token, measured_peak() * self.group.size)
         self._ledger = Ledger(out) if self.group.rank == 0 else None
         self._recipe = _recipe(model, training)
-        self.checkpoints = Checkpoints(out, self.group, training.milestone_every, check)
+        self.checkpoints = Checkpoints(out, self.group, training.milestone_every, lease)
         self.at = _Position()
 
     def resume(self) -> None:
