@@ -22,7 +22,7 @@ from pydantic import BaseModel
 from components.core import preemption
 from components.core.artifacts import Frozen
 from components.core.component import Component
-from components.core.driver import run_in_driver
+from components.core.driver import die_with_parent, run_in_driver
 from components.core.files import write_json
 from components.core.lease import OWNER
 from components.core.preemption import Preempted
@@ -92,7 +92,7 @@ def torchrun(request: dict[str, Any]) -> None:
         group = ["--standalone", f"--nproc-per-node={settings().num_workers}"]
         command = [sys.executable, "-m", "torch.distributed.run", *group, "-m", _RANK, str(file)]
         for num_left in reversed(range(_NUM_RESTARTS + 1)):
-            code = subprocess.run(command, check=False).returncode
+            code = subprocess.run(command, check=False, preexec_fn=die_with_parent).returncode
             if code == 0:
                 return
             _raise_answer(file.with_name(_ANSWER))

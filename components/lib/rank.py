@@ -15,12 +15,14 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
+from components.core.driver import die_with_parent
 from components.core.preemption import Preempted
 from components.core.workers import COLLECTIVE_SECONDS, Answer, call
 
 
 def main() -> None:
     """Join the group that torchrun describes in the environment, and do the work."""
+    die_with_parent()
     file = Path(sys.argv[1])
     request = json.loads(file.read_text("utf-8"))
     if torch.cuda.is_available():
