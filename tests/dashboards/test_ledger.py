@@ -1,5 +1,7 @@
 """What was seen, in a terminal: every number stands there, and markup in the data is text."""
 
+from io import StringIO
+
 from rich.console import Console
 
 from components.lib.seen import (
@@ -14,7 +16,7 @@ from dashboards.ledger import table
 
 
 def _shown(seen) -> str:
-    console = Console(width=110, record=True, quiet=True)
+    console = Console(width=110, record=True, file=StringIO())
     console.print(table(seen))
     return console.export_text()
 
