@@ -18,7 +18,7 @@ from dashboards.ledger import table
 def _shown(seen) -> str:
     console = Console(width=110, record=True, file=StringIO())
     console.print(table(seen))
-    return console.export_text()
+    return " ".join(console.export_text().split())  # however the lines are broken
 
 
 def _document(**changed) -> DocumentSeen:
