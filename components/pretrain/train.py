@@ -36,7 +36,7 @@ class Resolved(NamedTuple):
     training: Training
 
 
-class Train(Kind, Component[TrainInputs, Checkpoint]):
+class Train(Component[TrainInputs, Checkpoint], Kind):
     """Pretrain under Ray Train, torchrun or in this process, resuming from its own checkpoints.
 
     One dial, `depth`, says how large and how long; what is given beside it holds instead. While it
@@ -78,7 +78,8 @@ class Train(Kind, Component[TrainInputs, Checkpoint]):
         sizes = shape_at(self.depth) | self._given("width", "num_heads", "num_key_value_heads")
         if self.architecture in ("gpt2", "bert") and self.num_key_value_heads is None:
             sizes["num_key_value_heads"] = sizes["num_heads"]
-        shape = Shape(**{name: getattr(self, name) for name in Kind.model_fields}, **sizes)
+        kind = {name: getattr(self, name) for name in Kind.model_fields}
+        shape = Shape.model_validate(kind | sizes)
         shape.check()
         size = size_for(shape, vocab_size, self.sequence_length, self.tokens_per_parameter)
         given = self.training.model_dump(exclude_none=True)
