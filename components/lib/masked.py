@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.distributed.fsdp import FSDPModule
 from torch.nn import functional as F
 from transformers import BertForPreTraining, PreTrainedModel
 
@@ -148,9 +149,14 @@ def answers(model: PreTrainedModel, batch: Batch) -> Answers:
         for name in ("token_type_ids", "next_sentence")
     )
     is_token = inputs != model.config.pad_token_id
-    bert = cast(BertForPreTraining, model)
     mask = None if bool(is_token.all()) else is_token.long()
     is_target = targets != IGNORED
+    if isinstance(model, FSDPModule):  # its parts must not be called alone
+        with autocast():
+            whole: Any = model(inputs, attention_mask=mask, token_type_ids=types)
+        tokens, follows = whole.prediction_logits[is_target], whole.seq_relationship_logits
+        return Answers(tokens.float(), targets[is_target], follows.float(), labels)
+    bert = cast(BertForPreTraining, model)
     with autocast():
         encoded: Any = bert.bert(inputs, attention_mask=mask, token_type_ids=types)
         tokens = bert.cls.predictions(encoded.last_hidden_state[is_target])

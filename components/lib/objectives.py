@@ -5,8 +5,9 @@
 from typing import Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
+from transformers import PreTrainedModel
 
 from components.lib.batches import IGNORED, Batch, Group
 from components.lib.device import autocast, device
@@ -24,7 +25,7 @@ class Objective(Protocol):
         """Return the number of items that each term is the mean of; every batch has all terms."""
         ...
 
-    def __call__(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
+    def __call__(self, model: PreTrainedModel, batch: Batch) -> dict[str, Tensor]:
         """Return each term, weighed, summed over the items of `batch`: scalars with gradient."""
         ...
 
@@ -46,7 +47,7 @@ class NextToken:
         terms = ["cross_entropy", "z_loss"] if self._z_loss else ["cross_entropy"]
         return dict.fromkeys(terms, batch.num_targets())
 
-    def __call__(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
+    def __call__(self, model: PreTrainedModel, batch: Batch) -> dict[str, Tensor]:
         """Return the terms in nats, summed over the targets."""
         batch = batch.trimmed()
         inputs = torch.from_numpy(batch.inputs).to(device())

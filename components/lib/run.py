@@ -27,8 +27,8 @@ from components.lib.optim import Optimizers
 from components.lib.parallel import (
     is_sharded,
     load_training_state,
+    losses,
     prepare,
-    replicate,
     training_state,
 )
 from components.lib.permutation import draw
@@ -94,7 +94,7 @@ class Run:
         self.group = Group.current()
         self._model, self._task, self._training, self._out = model, task, training, out
         prepare(model, self.group)
-        self._forward = replicate(model, self.group)
+        self._losses = losses(model, task.objective, self.group)
         self._optimizers = Optimizers(model, training)
         self._micro_batch = MicroBatch(out, training.micro_batch_size)
         self._meter = Meter(task.flops_per_token, measured_peak() * self.group.size)
@@ -151,7 +151,7 @@ class Run:
         torch.manual_seed(_seed(self._training.seed, self.at.draw, self.group.rank))
         parts = num_parts(num_examples, self.group, self._micro_batch.size)
         try:
-            terms = backward(self._forward, self._task.objective, ours, num_items, parts)
+            terms = backward(self._losses, ours, num_items, parts)
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise
