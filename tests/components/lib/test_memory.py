@@ -1,6 +1,7 @@
 """Out of memory once, a training goes on with half of the micro-batch and ends the same."""
 
 import logging
+import weakref
 
 import pytest
 import torch
@@ -97,6 +98,22 @@ def test_the_half_done_gradient_of_the_first_try_is_forgotten(tmp_path):
         for name in ("whole", "late")
     ]
     assert norms[1] == pytest.approx(norms[0], rel=3 * ROUNDING)
+
+
+def test_what_did_not_fit_is_freed_before_the_half_is_tried(tmp_path):
+    """The traceback of the error refers to every activation that was made before it."""
+    left_over = []
+
+    class Watched(Small):
+        def __call__(self, model, batch):
+            if left_over and len(self.sizes) == 1:
+                assert left_over[0]() is None
+            activations = torch.zeros(1000)
+            left_over.append(weakref.ref(activations))
+            return super().__call__(model, batch)
+
+    train(tmp_path, training=plan(num_steps=2), objective=(watched := Watched(room=8)))
+    assert watched.sizes == [16, 8, 8, 8, 8]
 
 
 def test_a_training_that_does_not_fit_in_halves_either_says_what_to_do(tmp_path):
