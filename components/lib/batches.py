@@ -46,7 +46,7 @@ class Batch:
 
     def trimmed(self) -> "Batch":
         """Return the batch only as wide as its last target: for causal models, the same losses."""
-        width = int(self.widths().max())
+        width = max(1, int(self.widths().max()))  # models take no empty sequence
         return Batch(self.inputs[:, :width], self.targets[:, :width], self.extras)
 
     def widths(self) -> NDArray[np.int64]:
