@@ -39,8 +39,10 @@ class PairTokens(NamedTuple):
     @classmethod
     def of(cls, tokenizer: PreTrainedTokenizerFast) -> "PairTokens":
         """Return those of a tokenizer of the platform."""
-        ids = (token_id(tokenizer, token) for token in (CLS, END_OF_TEXT, MASK, PADDING))
-        return cls(*ids, len(tokenizer))
+        classify, separator, mask, padding = (
+            token_id(tokenizer, token) for token in (CLS, END_OF_TEXT, MASK, PADDING)
+        )
+        return cls(classify, separator, mask, padding, len(tokenizer))
 
 
 class MaskedSentencePairs:
