@@ -12,7 +12,7 @@ def test_the_default_sizes_fit_every_decoder_with_rotary_embedding(architecture)
 
 @pytest.mark.parametrize("architecture", ["gpt2", "bert"])
 def test_models_without_grouped_queries_say_so(architecture):
-    with pytest.raises(ValueError, match="num_key_value_heads=2 differs.*set both to 4"):
+    with pytest.raises(ValueError, match=r"num_key_value_heads=2 differs.*set both to 4"):
         Shape(architecture=architecture).check()
     Shape(architecture=architecture, num_key_value_heads=4).check()
 
