@@ -88,9 +88,14 @@ def _stop(process: "subprocess.Popen[str]") -> None:
         process.wait()
 
 
+def die_with_parent() -> None:
+    """Have this process killed when the one that started it dies, however that comes."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def _main() -> int:
     target, request, parent = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    die_with_parent()
     if os.getppid() != parent:  # it died before the signal was asked for
         return 1
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")

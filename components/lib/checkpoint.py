@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import torch.distributed as dist
-import torch.distributed.checkpoint as dcp
-from torch.distributed.checkpoint import FileSystemWriter
+from torch.distributed import ProcessGroup
+from torch.distributed.checkpoint.filesystem import FileSystemWriter
+from torch.distributed.checkpoint.state_dict_loader import load
+from torch.distributed.checkpoint.state_dict_saver import async_save
 
 from components.core.files import sha256, write_json
 from components.core.lease import Lease
@@ -48,7 +50,7 @@ class Checkpoints:
         self._group = group
         self._milestone_every = milestone_every
         self._lease = lease
-        self._gloo = dist.new_group(backend="gloo") if group.size > 1 else None
+        self._gloo = _gloo() if group.size > 1 else None
         self._thread = ThreadPoolExecutor(1, "checkpoint")
         self._pending: Future[None] | None = None
 
@@ -63,7 +65,7 @@ class Checkpoints:
         if self._group.rank == 0:
             shutil.rmtree(aside, ignore_errors=True)
             aside.mkdir(parents=True)
-        written = dcp.async_save(
+        written = async_save(
             state,
             storage_writer=FileSystemWriter(aside, sync_files=True),
             process_group=self._gloo,
@@ -99,7 +101,7 @@ class Checkpoints:
         if isinstance(folder, ValueError):
             raise folder
         loaded = state()
-        dcp.load(loaded, checkpoint_id=folder, process_group=self._gloo, no_dist=not self._gloo)
+        load(loaded, checkpoint_id=folder, process_group=self._gloo, no_dist=not self._gloo)
         return loaded, json.loads((folder / _MANIFEST).read_text("utf-8"))
 
     def remove(self) -> None:
@@ -161,6 +163,13 @@ class Checkpoints:
                 "Remove that folder to train from the beginning."
             )
         return None
+
+
+def _gloo() -> ProcessGroup:
+    """Return a group for what goes on behind the training, on the CPU."""
+    group = dist.new_group(backend="gloo")
+    assert isinstance(group, ProcessGroup)
+    return group
 
 
 def _hashes(folder: Path) -> dict[str, str]:

@@ -2,8 +2,8 @@
 
     torchrun --nproc-per-node 8 -m components.lib.rank REQUEST.json
 
-The request names a worker, `{"target": "package.module:function", "payload": {...}}`; its answer, if
-it has one, is written beside it: what a user can mend, or the step it was preempted after.
+The request names a worker, `{"target": "package.module:function", "payload": {...}}`. Beside it the
+answer is written, if there is one: what a user can mend, or the step it was preempted after.
 """
 
 import json
@@ -15,12 +15,14 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
+from components.core.driver import die_with_parent
 from components.core.preemption import Preempted
-from components.core.workers import COLLECTIVE_SECONDS, Answer, call
+from components.core.torchrun import COLLECTIVE_SECONDS, Answer, call
 
 
 def main() -> None:
     """Join the group that torchrun describes in the environment, and do the work."""
+    die_with_parent()
     file = Path(sys.argv[1])
     request = json.loads(file.read_text("utf-8"))
     if torch.cuda.is_available():

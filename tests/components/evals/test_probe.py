@@ -12,8 +12,8 @@ from components.lib.held_out import HeldOut
 from components.lib.instructions import Instructions, read_microtasks, take_evenly
 from components.lib.microtasks import is_correct
 from components.lib.models import load_model, load_tokenizer, save_model
-from components.lib.plan import Training
 from components.lib.objectives import NextToken
+from components.lib.plan import Training
 from components.lib.training import Task, fit
 
 PROBE = Probe(sequence_length=32, num_sequences=20, num_instructions=48, num_resamples=500)
