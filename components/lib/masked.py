@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.distributed.fsdp import FSDPModule
 from torch.nn import functional as F
-from transformers import BertForPreTraining, PreTrainedModel
+from transformers import BertForPreTraining, PreTrainedModel, PreTrainedTokenizerFast
 
 from components.lib.batches import IGNORED, Batch, Group
+from components.lib.chat import CLS, END_OF_TEXT, MASK, PADDING, token_id
 from components.lib.device import autocast, device
 from components.lib.document_windows import DocumentWindows
 from components.lib.permutation import random_words
@@ -34,6 +35,14 @@ class PairTokens(NamedTuple):
     mask: int
     padding: int
     vocab_size: int
+
+    @classmethod
+    def of(cls, tokenizer: PreTrainedTokenizerFast) -> "PairTokens":
+        """Return those of a tokenizer of the platform."""
+        classify, separator, mask, padding = (
+            token_id(tokenizer, token) for token in (CLS, END_OF_TEXT, MASK, PADDING)
+        )
+        return cls(classify, separator, mask, padding, len(tokenizer))
 
 
 class MaskedSentencePairs:

@@ -150,6 +150,7 @@ class Run:
         """Return the terms of the loss; out of memory, once, with half of the micro-batch."""
         torch.manual_seed(_seed(self._training.seed, self.at.draw, self.group.rank))
         parts = num_parts(num_examples, self.group, self._micro_batch.size)
+        terms: dict[str, float] | None = None
         try:
             terms = backward(self._losses, ours, num_items, parts)
         except RuntimeError as error:
@@ -158,6 +159,7 @@ class Run:
             self._micro_batch.halve(len(ours))
             if self.group.size > 1:  # the others wait for us: all begin again from a checkpoint
                 raise
+        if terms is None:  # behind the handler, where the error no longer holds the activations
             self._optimizers.forget()
             return self._backward(ours, num_items, num_examples)
         summed = self.group.sum(torch.tensor(list(terms.values()), device=device()))

@@ -122,13 +122,13 @@ class Train(Component[TrainInputs, Checkpoint], Kind):
 
     def examples(self, inputs: TrainInputs, split: str) -> "Examples":
         """Return what the objective of this architecture draws from a split."""
-        from components.lib.masked import MaskedSentencePairs
+        from components.lib.masked import MaskedSentencePairs, PairTokens
         from components.lib.models import load_tokenizer
         from components.lib.windows import Windows
 
         folder = inputs.shards.path / split
         if self.architecture == "bert":
-            tokens = pair_tokens(load_tokenizer(inputs.vocabulary.path))
+            tokens = PairTokens.of(load_tokenizer(inputs.vocabulary.path))
             return MaskedSentencePairs(folder, self.sequence_length, tokens, self.training.seed)
         return Windows(folder, self.sequence_length)
 
@@ -180,8 +180,7 @@ class Train(Component[TrainInputs, Checkpoint], Kind):
 
 def train_worker(payload: dict[str, Any]) -> None:
     """Train in this process, one of a data-parallel group or alone; rank 0 saves the model."""
-    from components.lib.architectures import build_model
-    from components.lib.chat import special_ids
+    from components.lib.architectures import SpecialIds, build_model
     from components.lib.models import load_tokenizer
     from components.lib.session import train_and_save
 
@@ -189,6 +188,7 @@ def train_worker(payload: dict[str, Any]) -> None:
     inputs = TrainInputs.model_validate(payload["inputs"])
     shape, training = component.resolve(inputs.vocabulary.vocab_size)
     tokenizer = load_tokenizer(inputs.vocabulary.path)
-    model = build_model(shape, inputs.vocabulary.vocab_size, special_ids(tokenizer), training.seed)
+    ids = SpecialIds.of(tokenizer)
+    model = build_model(shape, inputs.vocabulary.vocab_size, ids, training.seed)
     task = component.task(inputs, model)
     train_and_save(model, tokenizer, task, training, Path(payload["out"]))
