@@ -2,10 +2,11 @@
 
 torch's distributed checkpoint writes the tensors, each process its own, behind the training; so one
 written by any number of processes is read by any other. Around it: written aside and synced, listed
-with sha256 in `manifest.json`, then renamed. On start the newest one that verifies is used; a
-damaged one is set aside with a warning and never trusted.
+with sha256 in `manifest.json`, which proves itself too, then renamed. On start the newest one that
+verifies is used; a damaged one is set aside with a warning and never trusted.
 """
 
+import hashlib
 import json
 import logging
 import os
@@ -61,7 +62,7 @@ class Checkpoints:
         aside = self._folder / f".step_{step:08d}"
         if self._group.rank == 0:
             shutil.rmtree(aside, ignore_errors=True)
-            aside.mkdir(parents=True)
+            aside.mkdir(parents=True, exist_ok=True)  # another process may have made it anew
         written = dcp.async_save(
             state,
             storage_writer=FileSystemWriter(aside, sync_files=True),
@@ -116,8 +117,9 @@ class Checkpoints:
             written.result()
             if self._group.rank == 0:
                 self._check()
-                proof = {"step": step, "world_size": self._group.size, "files": _hashes(aside)}
-                write_json(aside / _MANIFEST, {**about, **proof})
+                made = {"step": step, "world_size": self._group.size, "files": _hashes(aside)}
+                manifest = {**about, **made}
+                write_json(aside / _MANIFEST, {**manifest, "proof": _proof(manifest)})
         except BaseException as error:
             shutil.rmtree(aside, ignore_errors=True)
             raise _disk_error(error) or error from None
@@ -165,10 +167,16 @@ def _folders(parent: Path) -> list[Path]:
 
 def _is_whole(folder: Path) -> bool:
     try:
-        proof = json.loads((folder / _MANIFEST).read_text("utf-8"))
-    except (OSError, json.JSONDecodeError):
+        manifest = json.loads((folder / _MANIFEST).read_text("utf-8"))
+        proof = manifest.pop("proof")
+    except (OSError, ValueError, AttributeError, KeyError, TypeError):
         return False
-    return _hashes(folder) == proof["files"]
+    return proof == _proof(manifest) and manifest["files"] == _hashes(folder)
+
+
+def _proof(manifest: dict[str, Any]) -> str:
+    """Return the sha256 of what a manifest says, 64 hex digits."""
+    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
 
 
 def _disk_error(error: BaseException) -> OSError | None:
