@@ -78,6 +78,14 @@ class Checkpoints:
             pending, self._pending = self._pending, None
             pending.result()
 
+    def close(self) -> None:
+        """Let what is being written become whole, however the training ended."""
+        try:
+            self.wait()
+        except Exception:
+            logger.exception("the last checkpoint could not be written")
+        self._thread.shutdown()
+
     def restore(
         self, state: Callable[[], dict[str, Any]]
     ) -> tuple[dict[str, Any], dict[str, Any]] | None:

@@ -12,7 +12,7 @@ import os
 import time
 import uuid
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -79,18 +79,20 @@ def fit(
     """
     with _only_writer(out) as check, preemption.listen():
         run = _Run(model, task, training, out, check)
-        run.resume()
-        while run.at.step < training.num_steps:
-            run.step()
-            run.log()
-            run.evaluate()
-            run.save()
-            run.roll_back()
-        weights = whole_weights(model)
-        if run.group.rank == 0:
-            check()
-            finish(weights)
-        run.checkpoints.remove()
+        with closing(run.checkpoints):
+            run.resume()
+            while run.at.step < training.num_steps:
+                run.step()
+                run.log()
+                run.evaluate()
+                run.save()
+                run.roll_back()
+            run.checkpoints.wait()
+            weights = whole_weights(model)
+            if run.group.rank == 0:
+                check()
+                finish(weights)
+            run.checkpoints.remove()
 
 
 @contextmanager
@@ -297,9 +299,7 @@ class _Run:
                 metrics.append(self._out, self.at.step, found)
 
     def save(self) -> None:
-        """Save a checkpoint now and then, and before the process has to go."""
-        if self.at.step == self._training.num_steps:
-            return
+        """Save a checkpoint now and then, at the end, and before the process has to go."""
         if self._seen.is_preempted or self._is_trusted_and_due():
             with self._meter.phase("checkpoint"):
                 self.at.history = self._guard.history
@@ -308,7 +308,7 @@ class _Run:
                 about = {"position": dataclasses.asdict(self.at), "recipe": self._recipe}
                 state = training_state(self._model, self._optimizers)
                 self.checkpoints.save(self.at.step, state, about)
-        if self._seen.is_preempted:
+        if self._seen.is_preempted and self.at.step < self._training.num_steps:
             self.checkpoints.wait()
             raise preemption.Preempted(self.at.step)
 
