@@ -2,10 +2,11 @@
 
 torch's distributed checkpoint writes the tensors, each process its own, behind the training; so one
 written by any number of processes is read by any other. Around it: written aside and synced, listed
-with sha256 in `manifest.json`, then renamed. On start the newest one that verifies is used; a
-damaged one is set aside with a warning and never trusted.
+with sha256 in `manifest.json`, which proves itself too, then renamed. On start the newest one that
+verifies is used; a damaged one is set aside with a warning and never trusted.
 """
 
+import hashlib
 import json
 import logging
 import os
@@ -64,7 +65,7 @@ class Checkpoints:
         aside = self._folder / f".step_{step:08d}"
         if self._group.rank == 0:
             shutil.rmtree(aside, ignore_errors=True)
-            aside.mkdir(parents=True)
+            aside.mkdir(parents=True, exist_ok=True)  # another process may have made it anew
         written = async_save(
             state,
             storage_writer=FileSystemWriter(aside, sync_files=True),
@@ -79,6 +80,14 @@ class Checkpoints:
         if self._pending is not None:
             pending, self._pending = self._pending, None
             pending.result()
+
+    def close(self) -> None:
+        """Let what is being written become whole, however the training ended."""
+        try:
+            self.wait()
+        except Exception:
+            logger.exception("the last checkpoint could not be written")
+        self._thread.shutdown()
 
     def restore(
         self, state: Callable[[], dict[str, Any]]
@@ -118,7 +127,8 @@ class Checkpoints:
         try:
             written.result()
             if self._group.rank == 0:
-                write_json(aside / _MANIFEST, {**about, **self._proof(step, aside)})
+                manifest = {**about, **self._facts(step, aside)}
+                write_json(aside / _MANIFEST, {**manifest, "proof": _proof(manifest)})
         except BaseException as error:
             shutil.rmtree(aside, ignore_errors=True)
             raise _disk_error(error) or error from None
@@ -129,7 +139,7 @@ class Checkpoints:
             _sync(self._folder)
             self._thin()
 
-    def _proof(self, step: int, folder: Path) -> dict[str, Any]:
+    def _facts(self, step: int, folder: Path) -> dict[str, Any]:
         if self._lease is not None:
             self._lease.check()
         return {
@@ -183,10 +193,16 @@ def _folders(parent: Path) -> list[Path]:
 
 def _is_whole(folder: Path) -> bool:
     try:
-        proof = json.loads((folder / _MANIFEST).read_text("utf-8"))
-    except (OSError, json.JSONDecodeError):
+        manifest = json.loads((folder / _MANIFEST).read_text("utf-8"))
+        proof = manifest.pop("proof")
+    except (OSError, ValueError, AttributeError, KeyError, TypeError):
         return False
-    return _hashes(folder) == proof["files"]
+    return proof == _proof(manifest) and manifest["files"] == _hashes(folder)
+
+
+def _proof(manifest: dict[str, Any]) -> str:
+    """Return the sha256 of what a manifest says, 64 hex digits."""
+    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
 
 
 def _disk_error(error: BaseException) -> OSError | None:

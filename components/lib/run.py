@@ -243,9 +243,7 @@ class Run:
                 metrics.append(self._out, self.at.step, found)
 
     def save(self) -> None:
-        """Save a checkpoint now and then, and before the process has to go."""
-        if self.at.step == self._training.num_steps:
-            return
+        """Save a checkpoint now and then, at the end, and before the process has to go."""
         if self._seen.is_preempted or self._is_trusted_and_due():
             with self._meter.phase("checkpoint"):
                 self.at.history = self._guard.history
@@ -254,7 +252,7 @@ class Run:
                 about = {"position": dataclasses.asdict(self.at), "recipe": self._recipe}
                 state = training_state(self._model, self._optimizers)
                 self.checkpoints.save(self.at.step, state, about)
-        if self._seen.is_preempted:
+        if self._seen.is_preempted and self.at.step < self._training.num_steps:
             self.checkpoints.wait()
             raise preemption.Preempted(self.at.step)
 

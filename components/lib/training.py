@@ -8,7 +8,7 @@ Set up, fit, validate. Runs in one plain process or in each of a group of data-p
 import os
 import uuid
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from torch import Tensor
@@ -42,18 +42,20 @@ def fit(
     """
     with _only_writer(out) as lease, preemption.listen():
         run = Run(model, task, training, out, lease)
-        run.resume()
-        while run.at.step < training.num_steps:
-            run.step()
-            run.log()
-            run.evaluate()
-            run.save()
-            run.roll_back()
-        weights = whole_weights(model)
-        if lease is not None:
-            lease.check()
-            finish(weights)
-        run.checkpoints.remove()
+        with closing(run.checkpoints):
+            run.resume()
+            while run.at.step < training.num_steps:
+                run.step()
+                run.log()
+                run.evaluate()
+                run.save()
+                run.roll_back()
+            run.checkpoints.wait()
+            weights = whole_weights(model)
+            if lease is not None:
+                lease.check()
+                finish(weights)
+            run.checkpoints.remove()
 
 
 @contextmanager

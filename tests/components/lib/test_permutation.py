@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.lib.permutation import draw, drawn_at, invert, permute
-from components.lib.permutation import draw, permute, random_words
+from components.lib.permutation import draw, drawn_at, invert, permute, random_words
 
 sizes = st.integers(1, 5000)
 seeds = st.integers(-(2**63), 2**70)
