@@ -36,7 +36,7 @@ class SFT(Component[SFTInputs, Checkpoint]):
     Writes a model and tokenizer in Hugging Face layout.
     """
 
-    version: ClassVar[str] = "1.0.0"
+    version: ClassVar[str] = "1.1.0"
 
     training: Training
     """Steps, batch and learning rate; an example is one instruction with its answer."""

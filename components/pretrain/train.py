@@ -35,7 +35,7 @@ class Train(Component[TrainInputs, Checkpoint]):
     Writes a model and tokenizer in Hugging Face layout.
     """
 
-    version: ClassVar[str] = "1.0.0"
+    version: ClassVar[str] = "1.1.0"
 
     training: Training
     """Steps, batch and learning rate; an example is one sequence."""
