@@ -116,7 +116,7 @@ def flops_per_token(model: PreTrainedModel, length: int, predicted: float = 1.0)
     the output head computes: BERT's objective asks it for the masked ones alone.
     """
     config = model.config
-    head = model.get_output_embeddings().weight.numel()
+    head = config.vocab_size * config.hidden_size
     multiplied = num_active_parameters(model) - _num_looked_up(model) - (1 - predicted) * head
     seen = min(length, getattr(config, "sliding_window", None) or length)
     return 6 * multiplied + 12 * config.num_hidden_layers * config.hidden_size * seen

@@ -84,7 +84,9 @@ def test_the_shares_of_processes_add_up_to_the_batch_whatever_their_number():
     for size in (2, 3, 5):
         apart.zero_grad()
         shares = [share(batch, Group(rank, size)) for rank in range(size)]
-        assert sorted(len(one) for one in shares) == sorted(len(range(r, 32, size)) for r in range(size))
+        assert sorted(len(one) for one in shares) == sorted(
+            len(range(r, 32, size)) for r in range(size)
+        )
         found = [of(apart, one, 2, whole=batch)["cross_entropy"] for one in shares]
         assert sum(found) == pytest.approx(loss, rel=ROUNDING)
         assert distance(gradient(apart), gradient(whole)) < ROUNDING
@@ -163,5 +165,7 @@ def test_what_follows_the_last_target_is_not_computed_and_changes_nothing():
     ("examples", "size", "at_once", "parts"),
     [(32, 1, 1024, 1), (32, 1, 8, 4), (32, 1, 7, 5), (33, 2, 8, 3), (2, 2, 1, 1), (5, 4, 1, 2)],
 )
-def test_all_processes_compute_in_as_many_parts_as_the_fullest_needs(examples, size, at_once, parts):
+def test_all_processes_compute_in_as_many_parts_as_the_fullest_needs(
+    examples, size, at_once, parts
+):
     assert num_parts(examples, Group(0, size), at_once) == parts

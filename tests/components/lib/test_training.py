@@ -213,7 +213,7 @@ def test_a_checkpoint_of_another_training_or_model_is_not_gone_on_from(tmp_path,
     with pytest.raises(Fault):
         train(tmp_path, Trap(at=7, then=fail))
     changes = {} if other == "dropout" else {other: 3}
-    with pytest.raises((ValueError, RuntimeError), match="another|Missing|missing|size"):
+    with pytest.raises(ValueError, match="checkpoints of another model or another training"):
         train(tmp_path, training=plan(**changes), dropout=0.1 if other == "dropout" else 0.0)
     train(tmp_path)
 
@@ -330,7 +330,7 @@ def test_a_spike_of_the_loss_is_skipped_too(tmp_path):
             return {name: factor * value for name, value in terms.items()}
 
     training = plan(num_steps=72, learning_rate=0.005, checkpoint_every=100)
-    train(tmp_path, Trap(bad=[3, 70]), training, objective=Spike())
+    train(tmp_path, Trap(bad=[70]), training, objective=Spike())
     skipped = column(tmp_path, "skipped_steps")
     assert skipped[:70] == [0] * 70
     assert skipped[70:] == [1, 1]

@@ -202,7 +202,10 @@ def points(out: Path) -> list[tuple[int, dict[str, float]]]:
     read = [json.loads(line) for line in lines if line.strip()]
     clocks = ("second", "flop_use", "memory")
     return [
-        (point["step"], {k: v for k, v in point["metrics"].items() if not any(c in k for c in clocks)})
+        (
+            point["step"],
+            {k: v for k, v in point["metrics"].items() if not any(c in k for c in clocks)},
+        )
         for point in read
     ]
 
