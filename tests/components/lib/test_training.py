@@ -22,6 +22,7 @@ from tests.components.lib.toy import (
     Trap,
     assert_same_training,
     changed,
+    column,
     committed,
     ledger,
     losses,
@@ -44,10 +45,6 @@ def fail():
 
 def drawn(*numbers: int) -> list[list[int]]:
     return [draw(number, 16, 200, seed=0).tolist() for number in numbers]
-
-
-def column(out: Path, name: str) -> list[float]:
-    return [point[name] for _, point in points(out) if name in point]
 
 
 def test_the_loss_falls_to_what_can_be_known(tmp_path):
