@@ -205,6 +205,15 @@ def doctor(as_json: Json = False) -> None:
 
 
 @app.command()
+def sync() -> None:
+    """Send MLflow what it missed of earlier steps while it was down."""
+    from components.core.shipping import sync as ship
+
+    folders = list(ship())
+    typer.echo(f"{len(folders)} steps completed." if folders else "MLflow has everything.")
+
+
+@app.command()
 def up() -> None:
     """Start the Prefect server, a worker and the MLflow server until Ctrl-C."""
     from infra.stack import serve

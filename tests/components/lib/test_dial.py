@@ -90,7 +90,9 @@ def test_longer_sequences_take_fewer_of_them_for_the_same_tokens():
 
 def test_what_is_deeper_is_larger_trained_longer_and_more_gently():
     sizes = [size_at(depth) for depth in range(1, 33)]
-    counts = [multiplying_parameters(Shape(**shape_at(depth)), VOCABULARY) for depth in range(1, 33)]
+    counts = [
+        multiplying_parameters(Shape(**shape_at(depth)), VOCABULARY) for depth in range(1, 33)
+    ]
     tokens = [size.num_steps * size.batch_size for size in sizes]
     assert counts == sorted(set(counts))
     assert tokens == sorted(set(tokens))
@@ -126,9 +128,7 @@ def test_every_size_that_is_given_holds(name, value):
     shape, _ = Train(depth=4, **{name: value}).resolve(VOCABULARY)
     assert getattr(shape, name) == value
     others = {key for key in shape_at(4) if key != name}
-    assert {key: getattr(shape, key) for key in others} == {
-        key: shape_at(4)[key] for key in others
-    }
+    assert {key: getattr(shape, key) for key in others} == {key: shape_at(4)[key] for key in others}
 
 
 @pytest.mark.parametrize(

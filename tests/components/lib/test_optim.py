@@ -102,9 +102,7 @@ def test_without_gradients_matrices_shrink_by_the_decay_and_vectors_stay(archite
         for parameter in model.parameters():
             parameter.add_(1.0)  # no bias and no projection is zero, where nothing could decay
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
-    optimizers = optimizers_of(
-        model, 0.2, 0.5, embedding_multiplier=3.0, optimizer=optimizer
-    )
+    optimizers = optimizers_of(model, 0.2, 0.5, embedding_multiplier=3.0, optimizer=optimizer)
     give_gradients(model, 0.0)
     optimizers.step(scale=0.5)
     for name, parameter in model.named_parameters():
@@ -132,9 +130,7 @@ def test_a_matrix_is_updated_by_about_the_root_mean_square_that_adam_has():
 def test_restored_optimizers_go_on_exactly_as_the_saved_ones(architecture, optimizer):
     """Also with another learning rate: what is loaded brings new groups along."""
     one, two = build(architecture), build(architecture)
-    first, second = (
-        optimizers_of(model, 0.01, 0.1, optimizer=optimizer) for model in (one, two)
-    )
+    first, second = (optimizers_of(model, 0.01, 0.1, optimizer=optimizer) for model in (one, two))
     give_gradients(one, seed=1)
     first.step(1.0)
     saved = training_state(one, first)

@@ -289,7 +289,9 @@ def test_four_bad_steps_in_a_row_are_skipped_without_going_back(tmp_path):
     assert column(tmp_path, "skipped_steps")[-1] == 4
 
 
-def test_bad_data_for_ever_is_an_error_with_the_remedy_after_the_returns_that_were_allowed(tmp_path):
+def test_bad_data_for_ever_is_an_error_with_the_remedy_after_the_returns_that_were_allowed(
+    tmp_path,
+):
     examples = Trap(bad=range(12, 60))
     match = r"5 steps in a row up to step 15 .* after 2 returns .*Lower learning_rate \(0\.02\)"
     with pytest.raises(RuntimeError, match=match):
