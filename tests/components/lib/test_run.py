@@ -8,12 +8,10 @@ import pytest
 import torch
 
 from components.lib import ledger as ledgers
-from components.lib.models import load_model
 from tests.components.lib.toy import (
     ROUNDING,
     Child,
     assert_same_training,
-    changed,
     column,
     committed,
     ledger,
@@ -103,12 +101,12 @@ def both(tmp_path_factory):
     return out
 
 
-TRAINING = plan(num_steps=18, checkpoint_every=3, micro_batch_size=3)
+TRAINING = plan(num_steps=21, checkpoint_every=3, micro_batch_size=3)
 
 
-def pair(out, dies_at=-1, victim=0, by=signal.SIGKILL, **environment):
+def pair(out, dies_at=-1, victim=0, by=signal.SIGKILL):
     group = [Child(out, TRAINING, dies_at if rank == victim else -1, by) for rank in range(2)]
-    return processes(*group, **environment)
+    return processes(*group)
 
 
 def test_two_processes_train_as_one_does(alone, both):
@@ -120,7 +118,7 @@ def test_two_processes_train_as_one_does(alone, both):
 
 
 def test_killed_in_turn_two_processes_end_as_if_nothing_had_been(tmp_path, both):
-    for dies_at, victim in ((7, 0), (8, 1), (8, 0)):
+    for dies_at, victim in ((7, 0), (8, 1), (7, 0)):
         codes = pair(tmp_path, dies_at, victim)
         assert codes[victim] == KILLED
         assert committed(tmp_path)
@@ -149,16 +147,19 @@ def test_told_to_leave_one_of_two_processes_takes_the_other_along(tmp_path, both
     assert_about_the_same_training(tmp_path, both, 1e-6)
 
 
-def test_sharded_over_two_processes_it_is_the_same_training_and_one_can_take_it_over(
-    tmp_path, alone
-):
+def test_sharded_over_two_processes_it_is_the_same_training_and_one_can_take_it_over(tmp_path):
     sharded = {"BLOOMERY_DATA_PARALLEL": "shard"}
-    assert pair(tmp_path / "whole", **sharded) == [0, 0]
-    assert_about_the_same_training(tmp_path / "whole", alone)
-    assert weights(tmp_path / "whole").keys() == weights(alone).keys()
-    assert distance(weights(tmp_path / "whole"), weights(alone)) < 5 * ROUNDING
+    training = plan(num_steps=8, checkpoint_every=2, micro_batch_size=5)
+    train(tmp_path / "alone", training=training)
 
-    assert pair(tmp_path / "cut", dies_at=14, **sharded)[0] == KILLED
-    assert len(list((tmp_path / "cut" / "checkpoints").glob("step_*/__*.distcp"))) == 4
-    assert processes(Child(tmp_path / "cut", TRAINING)) == [0]
-    assert_about_the_same_training(tmp_path / "cut", alone)
+    first, other = (Child(tmp_path / "cut", training, dies_at) for dies_at in (6, -1))
+    assert processes(first, other, **sharded)[0] == KILLED
+    assert len(list((tmp_path / "cut" / "checkpoints").glob("step_*/__*.distcp"))) >= 4
+    assert processes(Child(tmp_path / "cut", training)) == [0]
+    assert_about_the_same_training(tmp_path / "cut", tmp_path / "alone")
+
+    assert processes(*[Child(tmp_path / "whole", training)] * 2, **sharded) == [0, 0]
+    assert_about_the_same_training(tmp_path / "whole", tmp_path / "alone")
+    assert weights(tmp_path / "whole").keys() == weights(tmp_path / "alone").keys()
+    left, right = weights(tmp_path / "whole"), weights(tmp_path / "alone")
+    assert distance(left, right) < 5 * ROUNDING
