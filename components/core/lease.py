@@ -92,8 +92,14 @@ class Lease:
         self._done.set()
         self._thread.join()
         if _latest(self._folder) == self.number:
-            aside = _written(self._folder, self._holder.model_copy(update={"released": True}))
-            aside.replace(_file(self._folder, self.number))
+            file = _file(self._folder, self.number)
+            try:
+                _written(self._folder, self._holder.model_copy(update={"released": True})).replace(
+                    file
+                )
+            except OSError as error:  # a full disk: to have been silent for long takes no space
+                logger.warning("lease %d left without a word: %s", self.number, error)
+                os.utime(file, (0, 0))
 
     def __enter__(self) -> Self:
         """Return the lease itself."""

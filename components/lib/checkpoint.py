@@ -90,12 +90,13 @@ class Checkpoints:
         self._thread.shutdown()
 
     def restore(
-        self, state: Callable[[], dict[str, Any]]
+        self, state: Callable[[dict[str, Any]], dict[str, Any]]
     ) -> tuple[dict[str, Any], dict[str, Any]] | None:
         """Load the newest checkpoint that verifies; return its tensors and its manifest.
 
-        `state` makes tensors to load into, of the shapes this process holds; it is called only if
-        there is something to load. Returns None if there never was a checkpoint.
+        `state` makes tensors to load into, of the shapes this process holds, unless it objects to
+        the manifest; it is called only if there is one. Returns None if there never was a
+        checkpoint.
 
         Raises:
             ValueError: there are checkpoints, but every one is damaged.
@@ -109,9 +110,10 @@ class Checkpoints:
             return None
         if isinstance(folder, ValueError):
             raise folder
-        loaded = state()
+        manifest = json.loads((folder / _MANIFEST).read_text("utf-8"))
+        loaded = state(manifest)
         load(loaded, checkpoint_id=folder, process_group=self._gloo, no_dist=not self._gloo)
-        return loaded, json.loads((folder / _MANIFEST).read_text("utf-8"))
+        return loaded, manifest
 
     def remove(self) -> None:
         """Remove those of a training that is finished, apart from milestones."""
@@ -127,8 +129,7 @@ class Checkpoints:
         try:
             written.result()
             if self._group.rank == 0:
-                manifest = {**about, **self._facts(step, aside)}
-                write_json(aside / _MANIFEST, {**manifest, "proof": _proof(manifest)})
+                write_json(aside / _MANIFEST, self._manifest(step, aside, about))
         except BaseException as error:
             shutil.rmtree(aside, ignore_errors=True)
             raise _disk_error(error) or error from None
@@ -139,15 +140,17 @@ class Checkpoints:
             _sync(self._folder)
             self._thin()
 
-    def _facts(self, step: int, folder: Path) -> dict[str, Any]:
+    def _manifest(self, step: int, folder: Path, about: dict[str, Any]) -> dict[str, Any]:
         if self._lease is not None:
             self._lease.check()
-        return {
+        told = {
+            **about,
             "step": step,
             "world_size": self._group.size,
             "lease": self._lease.number if self._lease else None,
             "files": _hashes(folder),
         }
+        return {**told, "proof": _proof(told)}
 
     def _thin(self) -> None:
         for old in _folders(self._folder)[:-_KEPT]:
@@ -206,9 +209,17 @@ def _proof(manifest: dict[str, Any]) -> str:
 
 
 def _disk_error(error: BaseException) -> OSError | None:
-    """Return the OSError among what the processes met: torch wraps it."""
+    """Return the OSError among what the processes met.
+
+    torch wraps it, and where a file could not be ended, raises a RuntimeError in its course.
+    """
     met = getattr(error, "failures", {})  # CheckpointException: {rank: (error, traceback)}
-    return next((one for one, _ in met.values() if isinstance(one, OSError)), None)
+    for one, _ in met.values():
+        while one is not None and not isinstance(one, OSError):
+            one = one.__cause__ or one.__context__
+        if one is not None:
+            return one
+    return None
 
 
 def _sync(folder: Path) -> None:

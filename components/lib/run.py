@@ -260,17 +260,21 @@ class Run:
         return self.at.skipped_in_row == 0 and self._is_due(self._training.checkpoint_every)
 
     def _restore(self) -> Position | None:
-        restored = self.checkpoints.restore(lambda: training_state(self._model, self._optimizers))
+        restored = self.checkpoints.restore(self._room_for)
         if restored is None:
             return None
         state, manifest = restored
+        load_training_state(self._model, self._optimizers, state)
+        return Position(**manifest["position"])
+
+    def _room_for(self, manifest: dict[str, Any]) -> dict[str, Any]:
+        """Return tensors to load a checkpoint into, if it is one of this training."""
         if manifest["recipe"] != self._recipe:
             raise ValueError(
                 f"{self._out} holds checkpoints of another model or another training. "
                 "Train into another folder, or remove it."
             )
-        load_training_state(self._model, self._optimizers, state)
-        return Position(**manifest["position"])
+        return training_state(self._model, self._optimizers)
 
     def _rewind(self) -> None:
         if self._ledger is not None:

@@ -122,3 +122,18 @@ def test_the_lease_is_no_part_of_what_was_made(tmp_path):
     (tmp_path / "made.txt").write_text("x")
     with Lease.take(tmp_path, owner="mine"):
         assert set(hash_files(tmp_path)) == {"made.txt"}
+
+
+def test_on_a_full_disk_it_is_given_back_without_a_word(tmp_path):
+    """What is said takes space; the next run would wait a minute for one that has left."""
+    import resource
+
+    held = Lease.take(tmp_path, "a")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        held.release()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    with Lease.take(tmp_path, "b") as other:
+        assert other.number == held.number + 1

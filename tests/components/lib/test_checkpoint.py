@@ -1,12 +1,14 @@
 """Checkpoints: whole or absent, newest first, and never trusted when damaged."""
 
 import logging
+import resource
 import shutil
 import threading
 
 import pytest
 import torch
 
+from components.core.lease import Lease, LeaseLost
 from components.lib.batches import Group
 from components.lib.checkpoint import Checkpoints
 
@@ -30,7 +32,7 @@ def save(out, *steps, **options):
 
 def newest(out):
     """Return the step of the newest checkpoint, whose tensors are checked."""
-    restored = checkpoints(out).restore(lambda: state_of(-1.0))
+    restored = checkpoints(out).restore(lambda _: state_of(-1.0))
     if restored is None:
         return None
     state, manifest = restored
@@ -68,7 +70,7 @@ DAMAGES = {
 
 def test_a_run_that_never_saved_has_none(tmp_path):
     assert newest(tmp_path) is None
-    assert checkpoints(tmp_path).restore(lambda: pytest.fail("nothing to load into")) is None
+    assert checkpoints(tmp_path).restore(lambda _: pytest.fail("nothing to load into")) is None
 
 
 def test_what_was_saved_comes_back_with_what_was_told_about_it(tmp_path):
@@ -83,7 +85,7 @@ def test_what_was_saved_comes_back_with_what_was_told_about_it(tmp_path):
         "model": {"w": torch.zeros(4, 4), "half": torch.zeros(5).bfloat16()},
         "optimizers": {"w": {"exp_avg": torch.zeros(4, 4), "step": torch.tensor(0.0)}, "lr": 0.0},
     }
-    found, manifest = saved.restore(lambda: empty)
+    found, manifest = saved.restore(lambda _: empty)
     for name, value in wanted["model"].items():
         assert torch.equal(found["model"][name], value), name
     for name, value in wanted["optimizers"]["w"].items():
@@ -183,7 +185,7 @@ def test_a_step_that_is_saved_again_replaces_the_first(tmp_path):
     save(tmp_path, 10)
     saved = checkpoints(tmp_path)
     saved.save(10, state_of(0.0), {})
-    found, _ = saved.restore(lambda: state_of(-1.0))
+    found, _ = saved.restore(lambda _: state_of(-1.0))
     assert torch.equal(found["model"]["weights"], torch.zeros(1000))
 
 
@@ -195,13 +197,14 @@ def test_what_is_written_behind_is_the_state_at_the_call(tmp_path):
     for tensor in state["model"].values():
         tensor.fill_(-1.0)
     empty = {"model": {f"w{i}": torch.zeros(300_000) for i in range(20)}}
-    found, _ = saved.restore(lambda: empty)
+    found, _ = saved.restore(lambda _: empty)
     assert all(bool((tensor == 10.0).all()) for tensor in found["model"].values())
 
 
 def test_the_training_goes_on_while_it_is_written(tmp_path):
     gate = threading.Event()
-    saved = checkpoints(tmp_path, check=lambda: gate.wait(30) or pytest.fail("it was waited for"))
+    saved = checkpoints(tmp_path)
+    saved._thread.submit(gate.wait, 30)
     saved.save(10, state_of(10.0), {"position": {"step": 10, "seconds": 1.0}})
     assert not folder(tmp_path, 10).exists()
     gate.set()
@@ -210,33 +213,53 @@ def test_the_training_goes_on_while_it_is_written(tmp_path):
 
 
 def test_who_may_no_longer_write_commits_nothing_and_leaves_the_last_good_one(tmp_path):
-    class Fenced(Exception):
-        pass
-
-    def check():
-        raise Fenced("another run has taken over")
-
-    save(tmp_path, 10)
-    saved = checkpoints(tmp_path, check=check)
-    saved.save(20, state_of(20.0), {})
-    with pytest.raises(Fenced, match="taken over"):
+    with Lease.take(tmp_path, "a") as lease:
+        saved = checkpoints(tmp_path, lease=lease)
+        saved.save(10, state_of(10.0), {"position": {"step": 10, "seconds": 1.0}})
         saved.wait()
+    with Lease.take(tmp_path, "b") as other:
+        assert other.number == lease.number + 1
+        saved.save(20, state_of(20.0), {})
+        with pytest.raises(LeaseLost, match="taken over"):
+            saved.wait()
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step_00000010"]
     assert newest(tmp_path) == 10
 
 
-def test_what_went_wrong_with_one_is_raised_at_the_next_and_once(tmp_path):
-    asked = []
+@pytest.fixture
+def small_files():
+    """Files may not grow beyond 2,000 bytes until `lift` is called."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, before[1]))
 
-    def check():
-        asked.append(1)
-        if len(asked) == 1:
-            raise OSError(28, "No space left on device")
+    def lift():
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
-    saved = checkpoints(tmp_path, check=check)
+    yield lift
+    lift()
+
+
+def test_what_went_wrong_with_one_is_raised_at_the_next_and_once(tmp_path, small_files):
+    saved = checkpoints(tmp_path)
     saved.save(10, state_of(10.0), {})
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OSError, match="File too large"):
         saved.save(20, state_of(20.0), {})
+    small_files()
+    assert not list((tmp_path / "checkpoints").iterdir())
     saved.save(20, state_of(20.0), {"position": {"step": 20, "seconds": 2.0}})
     saved.wait()
+    assert newest(tmp_path) == 20
+
+
+def test_closed_what_was_being_written_is_whole_and_what_fails_is_told(
+    tmp_path, small_files, caplog
+):
+    saved = checkpoints(tmp_path)
+    saved.save(10, state_of(10.0), {})
+    saved.close()
+    assert "the last checkpoint could not be written" in caplog.text
+    small_files()
+    saved = checkpoints(tmp_path)
+    saved.save(20, state_of(20.0), {"position": {"step": 20, "seconds": 2.0}})
+    saved.close()
     assert newest(tmp_path) == 20

@@ -1,6 +1,7 @@
 """What depth says, against the formulas worked out by hand."""
 
 import math
+from itertools import pairwise
 from typing import get_args
 
 import pytest
@@ -98,7 +99,7 @@ def test_what_is_deeper_is_larger_trained_longer_and_more_gently():
     assert tokens == sorted(set(tokens))
     batches = [size.batch_size for size in sizes]
     assert batches == sorted(batches)
-    for smaller, larger in zip(sizes, sizes[1:], strict=False):
+    for smaller, larger in pairwise(sizes):
         if smaller.batch_size == larger.batch_size:
             assert larger.learning_rate < smaller.learning_rate
             assert larger.weight_decay < smaller.weight_decay

@@ -117,5 +117,7 @@ def test_what_did_not_fit_is_freed_before_the_half_is_tried(tmp_path):
 
 
 def test_a_training_that_does_not_fit_in_halves_either_says_what_to_do(tmp_path):
-    with pytest.raises(RuntimeError, match="8 examples at once do not fit.*Lower micro_batch_size"):
+    with pytest.raises(
+        RuntimeError, match=r"8 examples at once do not fit.*Lower micro_batch_size"
+    ):
         train(tmp_path, training=plan(num_steps=2), objective=Small(room=5))

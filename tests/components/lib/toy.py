@@ -210,6 +210,10 @@ def points(out: Path) -> list[tuple[int, dict[str, float]]]:
     ]
 
 
+def column(out: Path, name: str) -> list[float]:
+    return [point[name] for _, point in points(out) if name in point]
+
+
 def losses(out: Path) -> dict[int, float]:
     return {step: point["loss"] for step, point in points(out) if "loss" in point}
 
