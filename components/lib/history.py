@@ -37,7 +37,7 @@ class History:
         if config["architecture"] == "bert":
             raise ValueError(
                 f"{folder} is an encoder: its examples are pairs of stretches, not windows, and "
-                f"which documents they are of is not traced. {LEDGER} proves the order all the same."
+                f"whose documents are not traced. {LEDGER} proves their order all the same."
             )
         self._windows = Windows(self._shards / "train", config["sequence_length"])
         self._documents = Documents(self._shards / "train")
