@@ -210,8 +210,9 @@ def sync() -> None:
     """Send MLflow what it missed of earlier steps while it was down."""
     from components.core.shipping import sync as ship
 
-    folders = list(ship())
-    typer.echo(f"{len(folders)} steps completed." if folders else "MLflow has everything.")
+    for folder in ship():
+        typer.echo(folder)
+    typer.echo("MLflow has all of every step that is not at work.")
 
 
 @app.command()
