@@ -42,8 +42,9 @@ def autocast() -> AbstractContextManager[object]:
 def attention() -> str:
     """Return transformers' attention for this device.
 
-    On one CPU thread a training step in bfloat16 of 10 M parameters takes "sdpa" 1.1 to 1.2 times
-    as long as "eager", and "blocked" MEASURED.
+    CPU seconds of a training step against "eager", one thread, bfloat16, 10 M parameters with a
+    vocabulary of 8,192: "blocked" 1.08 times fewer at 256 tokens, 1.01 to 1.04 at 128; "sdpa" 1.1
+    times more. The attention alone: 1.4 to 1.7 times fewer at 256, 1.2 to 1.7 at 128.
     """
     return "sdpa" if torch.cuda.is_available() else BLOCKED
 

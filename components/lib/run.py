@@ -123,8 +123,7 @@ class Run:
 
     def _draw(self) -> Batch:
         """Return the whole batch of this step."""
-        size = self._training.batch_size
-        examples = self._task.examples
+        examples, size = self._task.examples, self._training.batch_size
         return examples.batch(draw(self.at.draw, size, len(examples), self._training.seed))
 
     def _gradient(self, batch: Batch) -> Seen:
