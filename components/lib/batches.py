@@ -22,6 +22,9 @@ class Batch:
     inputs: NDArray[np.int64]  # (B, T)
     targets: NDArray[np.int64]  # (B, T), IGNORED where there is no loss
     extras: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)  # (B, ...) by name
+    lengths: NDArray[np.int64] | None = (
+        None  # (B,), if not up to the last target
+    )
 
     def __len__(self) -> int:
         """Return the number of examples."""
@@ -30,27 +33,30 @@ class Batch:
     def rows(self, chosen: slice) -> "Batch":
         """Return some of the examples."""
         extras = {name: values[chosen] for name, values in self.extras.items()}
-        return Batch(self.inputs[chosen], self.targets[chosen], extras)
+        lengths = None if self.lengths is None else self.lengths[chosen]
+        return Batch(self.inputs[chosen], self.targets[chosen], extras, lengths)
 
     def num_targets(self) -> int:
         """Return how many positions bear a loss."""
         return int((self.targets != IGNORED).sum())
 
     def num_tokens(self) -> int:
-        """Return how many positions are not padding behind an example's last target."""
+        """Return how many positions are not padding."""
         return int(self.widths().sum())
 
     def holds_tokens(self) -> NDArray[np.bool_]:
-        """Return where there is no padding behind an example's last target, shape (B, T)."""
+        """Return where there is no padding, shape (B, T)."""
         return np.arange(self.targets.shape[1]) < self.widths()[:, None]
 
     def trimmed(self) -> "Batch":
         """Return the batch only as wide as its last target: for causal models, the same losses."""
         width = max(1, int(self.widths().max()))  # models take no empty sequence
-        return Batch(self.inputs[:, :width], self.targets[:, :width], self.extras)
+        return Batch(self.inputs[:, :width], self.targets[:, :width], self.extras, self.lengths)
 
     def widths(self) -> NDArray[np.int64]:
-        """Return how far each example reaches, up to its last target, shape (B,)."""
+        """Return how far each example reaches: up to its last target, or its length; (B,)."""
+        if self.lengths is not None:
+            return self.lengths
         bears_loss = self.targets != IGNORED
         behind_last = self.targets.shape[1] - np.argmax(bears_loss[:, ::-1], axis=1)
         return np.where(bears_loss.any(axis=1), behind_last, 0)

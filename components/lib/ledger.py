@@ -42,7 +42,7 @@ class Entry(NamedTuple):
 def row_hashes(batch: "Batch") -> list[int]:
     """Return the 64-bit BLAKE2b of each example: what its loss is computed from, and its extras.
 
-    That are the inputs and targets up to the last target that counts, so that it does not matter
+    That are the inputs and targets without the padding behind them, so that it does not matter
     how wide the batch is padded.
     """
     extras = sorted(batch.extras.items())

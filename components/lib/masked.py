@@ -77,6 +77,7 @@ class MaskedSentencePairs:
         others = self._windows.elsewhere(indices, self._words(_OTHER, indices))
         ids = np.full((len(indices), self._length), self._tokens.padding, np.int64)
         types = np.zeros_like(ids)
+        lengths = np.empty(len(indices), np.int64)
         for row, index in enumerate(indices.tolist()):
             text = self._windows.text(index)
             cut = max(1, int(split[row] * len(text)))
@@ -85,11 +86,11 @@ class MaskedSentencePairs:
                 second = self._windows.text(int(others[row]))[: len(second)]
             frame = [[self._tokens.classify], first, [self._tokens.separator], second]
             pair = np.concatenate([*frame, [self._tokens.separator]])
-            ids[row, : len(pair)] = pair
+            ids[row, : len(pair)], lengths[row] = pair, len(pair)
             types[row, len(first) + 2 : len(pair)] = 1
         inputs, targets = self._masked(ids, indices)
         extras = {"token_type_ids": types, "next_sentence": is_random.astype(np.int64)}
-        return Batch(inputs, targets, extras)
+        return Batch(inputs, targets, extras, lengths)
 
     def _masked(
         self, ids: NDArray[np.int64], indices: NDArray[np.int64]

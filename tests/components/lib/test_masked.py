@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from components.lib.architectures import SpecialIds, build_model
-from components.lib.batches import IGNORED
+from components.lib.batches import IGNORED, Batch
+from components.lib.ledger import batch_hash
 from components.lib.masked import (
     MaskedPairObjective,
     MaskedSentencePairs,
@@ -194,3 +195,12 @@ def test_the_evaluation_is_the_share_and_the_mean_over_all_that_was_asked(folder
     few = evaluate_masked(model, examples, 5)
     assert few.keys() == found.keys()
     assert few != found
+
+
+def test_all_of_a_pair_counts_as_seen_not_only_up_to_its_last_hidden_token(folder):
+    batch = pairs(folder).batch(np.arange(4))
+    assert batch.num_tokens() == int((batch.inputs != PADDING).sum())
+    behind = Batch(batch.inputs.copy(), batch.targets, batch.extras, batch.lengths)
+    (row, place) = 0, int(batch.lengths[0]) - 2
+    behind.inputs[row, place] += 1
+    assert batch_hash(behind) != batch_hash(batch)

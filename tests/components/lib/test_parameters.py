@@ -123,7 +123,7 @@ def test_every_weight_is_of_the_kind_that_is_written_here(architecture):
 def test_every_weight_is_optimized_once_and_vectors_never_decay(architecture):
     model = build(architecture)
     optimizers = Optimizers(model, learning_rate=0.1, weight_decay=0.1)
-    groups = [group for optimizer in optimizers._all for group in optimizer.param_groups]
+    groups = [group for optimizer in optimizers.all for group in optimizer.param_groups]
     held = [p for group in groups for p in group["params"]]
     assert len(held) == len({id(p) for p in held}) == len(list(model.parameters()))
     for group in groups:
