@@ -3,6 +3,7 @@
 import errno
 import json
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Generator
@@ -13,6 +14,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from components.core.preemption import Preempted
 from components.core.settings import settings
 
 app = typer.Typer(
@@ -54,6 +56,9 @@ def run(
     except KeyboardInterrupt:
         typer.echo("Interrupted. The same command goes on where this one stopped.", err=True)
         raise typer.Exit(130) from None
+    except Preempted as notice:
+        typer.echo(str(notice), err=True)
+        raise typer.Exit(os.EX_TEMPFAIL) from None
     report(name=None, as_json=False)
     _say_where_to_look()
     if not released:
@@ -94,6 +99,33 @@ def lineage(
         typer.echo(json.dumps(chain(folder), indent=2))
     else:
         _out.print(tree(folder))
+
+
+@app.command()
+def ledger(
+    run: Annotated[str, typer.Argument(help="Name or id of a flow run, or a model.")],
+    step: Annotated[int | None, typer.Option(help="Show what this step saw, from 1.")] = None,
+    document: Annotated[str | None, typer.Option(help="Show when this id was seen.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Show what a pretraining has seen, what one step saw, or when a document was seen."""
+    from components.lib.history import History
+    from dashboards.ledger import table
+    from flows.models import find_pretraining
+
+    if step is not None and document is not None:
+        raise ValueError("--step and --document are two questions: ask one at a time.")
+    history = History(find_pretraining(run))
+    if step is not None:
+        seen = history.step(step)
+    elif document is not None:
+        seen = history.document(document)
+    else:
+        seen = history.overview()
+    if as_json:
+        typer.echo(seen.model_dump_json(indent=2))
+    else:
+        _out.print(table(seen))
 
 
 @app.command()

@@ -24,7 +24,7 @@ from components.data.tokenize import Tokenize, TokenizeInputs
 from components.data.vocabulary import TrainVocabulary
 from components.finetune.sft import SFT, SFTInputs
 from components.lib import microtasks
-from components.lib.plan import Training
+from components.lib.plan import DialledTraining, Training
 from components.pretrain.train import Train, TrainInputs
 
 _MACHINE = {
@@ -116,12 +116,12 @@ def shards(corpus: Corpus, vocabulary: Vocabulary, line: Path) -> TokenShards:
 def checkpoint(shards: TokenShards, vocabulary: Vocabulary, line: Path) -> Checkpoint:
     """A decoder of two layers after 40 steps."""
     component = Train(
-        training=Training(num_steps=40, batch_size=8, learning_rate=0.01, evaluate_every=20),
+        training=DialledTraining(
+            num_steps=40, batch_size=8, learning_rate=0.01, evaluate_every=20
+        ),
         sequence_length=64,
+        depth=2,
         width=64,
-        num_layers=2,
-        num_heads=2,
-        num_key_value_heads=1,
         max_length=256,
         validation_sequences=8,
     )

@@ -16,6 +16,7 @@ from components.core.component import Component
 from components.core.endpoints import tracking_uri
 from components.core.files import write_json
 from components.core.journal import Origin
+from components.core.preemption import Preempted
 from components.core.record import Record, git_revision
 from components.core.settings import settings
 
@@ -122,7 +123,7 @@ class Tracker:
         trace: TracebackType | None,
     ) -> None:
         """Ship what is left; a dead tracking server is a warning, never a failed step."""
-        if isinstance(error, KeyboardInterrupt):
+        if isinstance(error, KeyboardInterrupt | Preempted):
             self._status = "KILLED"
         elif error is not None:
             self._status = "FAILED"

@@ -1,7 +1,10 @@
 """Data-parallel training: one function on every process of a Ray Train group, or in this one."""
 
 import importlib
+import logging
 import shutil
+import threading
+import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -9,11 +12,20 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from components.core import preemption
 from components.core.component import Component
 from components.core.driver import run_in_driver
+from components.core.preemption import Preempted
 from components.core.settings import settings
 
+logger = logging.getLogger(__name__)
+
 Worker = Callable[[dict[str, Any]], None]
+
+_NUM_RESTARTS = 3
+_COLLECTIVE_SECONDS = 300  # the others wait that long for rank 0 to validate and to save
+_NOTICE = ".preempt"  # in the output folder, which workers on every machine see
+_LOOK_EVERY_SECONDS = 0.5
 
 
 def train_on_workers(
@@ -22,7 +34,12 @@ def train_on_workers(
     """Call `worker` in every process of a group of `BLOOMERY_NUM_WORKERS`, under Ray Train.
 
     It gets a JSON payload with `component`, `inputs` and `out`. With `BLOOMERY_RAY_ADDRESS=off` it
-    runs in this process, alone. `worker` must be importable: a function of a module.
+    runs in this process, alone. `worker` must be importable: a function of a module. A group that
+    loses a process starts again; SIGTERM to this process is passed on to every worker.
+
+    Raises:
+        ValueError: a worker raised it; that would only happen again.
+        Preempted: the workers were told to leave and saved what they had.
     """
     payload = {
         "component": component.model_dump(mode="json"),
@@ -31,41 +48,79 @@ def train_on_workers(
     }
     if settings().ray_address == "off":
         worker(payload)
-    else:
-        target = f"{worker.__module__}:{worker.__qualname__}"
+        return
+    target, notice = f"{worker.__module__}:{worker.__qualname__}", out / _NOTICE
+    notice.unlink(missing_ok=True)
+    with preemption.listen(notice.touch):
         run_in_driver(f"{__name__}:ray_train", {"target": target, "payload": payload})
 
 
 def ray_train(request: dict[str, Any]) -> None:
     """Run the target on a Ray Train group; runs in the driver process."""
+    from ray.exceptions import RayActorError
+    from ray.train import TrainingFailedError
+
+    from components.core.ray_session import ray_session
+
+    with ray_session():
+        for num_left in reversed(range(_NUM_RESTARTS + 1)):
+            try:
+                return _fit(request)
+            except (TrainingFailedError, RayActorError) as error:
+                _raise_final(error)
+                if num_left == 0:
+                    raise
+                logger.warning("the workers start again, %d times more: %s", num_left, error)
+
+
+def _fit(request: dict[str, Any]) -> None:
+    """Run one group of workers until all are done or one has failed.
+
+    Every group is a run of its own: Ray resumes one of the same name from its own snapshot, and
+    restarts a group no matter what it failed of. Our checkpoints and `_raise_final` decide that.
+    """
     import ray
     import ray.train
     from ray.train.torch import TorchConfig, TorchTrainer
 
-    from components.core.ray_session import ray_session
-
-    # Ray resumes a run of the same name from its own snapshot; our checkpoints decide
     name, storage = f"train-{uuid.uuid4().hex}", settings().home.resolve() / "ray"
     num_workers = settings().num_workers
-    with ray_session():
-        trainer = TorchTrainer(
-            _call,
-            train_loop_config=request,
-            torch_config=TorchConfig(timeout_s=300),
-            scaling_config=ray.train.ScalingConfig(
-                num_workers=num_workers,
-                use_gpu=ray.cluster_resources().get("GPU", 0) >= num_workers,
-            ),
-            run_config=ray.train.RunConfig(
-                name=name,
-                storage_path=str(storage),
-                failure_config=ray.train.FailureConfig(max_failures=3),
-            ),
-        )
+    trainer = TorchTrainer(
+        _call,
+        train_loop_config=request,
+        torch_config=TorchConfig(timeout_s=_COLLECTIVE_SECONDS),
+        scaling_config=ray.train.ScalingConfig(
+            num_workers=num_workers,
+            use_gpu=ray.cluster_resources().get("GPU", 0) >= num_workers,
+        ),
+        run_config=ray.train.RunConfig(name=name, storage_path=str(storage)),
+    )
+    try:
         trainer.fit()
-    shutil.rmtree(storage / name, ignore_errors=True)
+    finally:
+        shutil.rmtree(storage / name, ignore_errors=True)
+
+
+def _raise_final(error: Exception) -> None:
+    """Raise what a worker raised if starting again is no remedy for it."""
+    failures: dict[int, Exception] = getattr(error, "worker_failures", {})
+    for failure in failures.values():
+        if isinstance(failure, ValueError | Preempted):
+            raise failure from None
 
 
 def _call(request: dict[str, Any]) -> None:
     module, function = request["target"].split(":")
-    getattr(importlib.import_module(module), function)(request["payload"])
+    notice = Path(request["payload"]["out"]) / _NOTICE
+    threading.Thread(target=_pass_on, args=(notice,), daemon=True).start()
+    try:
+        getattr(importlib.import_module(module), function)(request["payload"])
+    except ValueError as error:
+        raise ValueError(str(error)) from error  # of a class that every process can unpickle
+
+
+def _pass_on(notice: Path) -> None:
+    """Ask this worker to leave once the notice is there."""
+    while not notice.exists():
+        time.sleep(_LOOK_EVERY_SECONDS)
+    preemption.request()

@@ -38,14 +38,15 @@ class Batch:
 
     def num_tokens(self) -> int:
         """Return how many positions are not padding behind an example's last target."""
-        return int(self._widths().sum())
+        return int(self.widths().sum())
 
     def trimmed(self) -> "Batch":
         """Return the batch only as wide as its last target: for causal models, the same losses."""
-        width = int(self._widths().max())
+        width = int(self.widths().max())
         return Batch(self.inputs[:, :width], self.targets[:, :width], self.extras)
 
-    def _widths(self) -> NDArray[np.int64]:
+    def widths(self) -> NDArray[np.int64]:
+        """Return how far each example reaches, up to its last target, shape (B,)."""
         bears_loss = self.targets != IGNORED
         behind_last = self.targets.shape[1] - np.argmax(bears_loss[:, ::-1], axis=1)
         return np.where(bears_loss.any(axis=1), behind_last, 0)

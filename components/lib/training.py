@@ -1,229 +1,352 @@
-"""The training loop of every component that trains by gradient descent on token targets.
+"""The training loop of every component that trains by gradient descent.
 
 Set up, fit, validate. Runs in one plain process or in each of a group of data-parallel ones
 (`torch.distributed`), with the same batches: which examples a step sees is a pure function of
-(seed, step), and the loss is normalised by the tokens of the whole batch.
+(seed, step), and each loss is a mean over the items of the whole batch.
 """
 
-# B = examples of a batch, T = tokens of an example, V = vocabulary
-
+import dataclasses
+import hashlib
 import logging
+import os
 import time
+import uuid
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple
 
-import numpy as np
 import torch
-import torch.distributed as dist
-from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional as F
 from transformers import PreTrainedModel
 
-from components.core import metrics
-from components.lib import checkpoint
-from components.lib.device import autocast, device, measured_peak, move
-from components.lib.optim import Optimizers, warmup_stable_decay
+from components.core import metrics, preemption
+from components.core.lease import Lease
+from components.lib.accumulate import backward, num_parts, share
+from components.lib.batches import Batch, Examples, Group
+from components.lib.checkpoint import Checkpoints
+from components.lib.device import device, measured_peak
+from components.lib.ledger import Ledger, batch_hash
+from components.lib.memory import MicroBatch, is_out_of_memory
+from components.lib.meter import Meter
+from components.lib.objectives import Objective
+from components.lib.optim import Optimizers
+from components.lib.parallel import (
+    is_sharded,
+    load_training_state,
+    prepare,
+    replicate,
+    training_state,
+    whole_weights,
+)
 from components.lib.permutation import draw
 from components.lib.plan import Training
+from components.lib.schedule import learning_rate_share
+from components.lib.spikes import SpikeGuard
 
 logger = logging.getLogger(__name__)
 
-IGNORED = -100  # target that bears no loss, as transformers and torch have it
 
+class Task(NamedTuple):
+    """What a model is trained on, what for, and how it is judged."""
 
-class Batch(NamedTuple):
-    """Token ids and what each position must predict."""
-
-    inputs: NDArray[np.int64]  # (B, T)
-    targets: NDArray[np.int64]  # (B, T), IGNORED where there is no loss
-
-
-class Examples(Protocol):
-    """A finite set of examples that can be drawn in any order."""
-
-    def __len__(self) -> int:
-        """Return the number of examples."""
-        ...
-
-    def batch(self, indices: NDArray[np.int64]) -> Batch:
-        """Return the chosen examples as one batch."""
-        ...
-
-
-class Group(NamedTuple):
-    """This process among the data-parallel ones."""
-
-    rank: int
-    size: int
-
-    @classmethod
-    def current(cls) -> "Group":
-        """Return the group of this process; a plain process is alone."""
-        if dist.is_available() and dist.is_initialized():
-            return cls(dist.get_rank(), dist.get_world_size())
-        return cls(0, 1)
-
-    def sum(self, value: Tensor) -> Tensor:
-        """Add `value` up over the group, in place."""
-        if self.size > 1:
-            dist.all_reduce(value)
-        return value
+    examples: Examples
+    objective: Objective
+    evaluate: Callable[[], dict[str, float]]
+    """Returns metrics of the model on held-out examples."""
+    flops_per_token: float
+    """Of the forward and the backward pass."""
 
 
 def fit(
     model: PreTrainedModel,
+    task: Task,
     training: Training,
-    examples: Examples,
     out: Path,
-    evaluate: Callable[[], dict[str, float]],
-    flops_per_token: float,
+    finish: Callable[[dict[str, Tensor]], None] = lambda _: None,
 ) -> None:
     """Train `model` in place; interrupted, the same call goes on from its newest checkpoint.
 
-    Rank 0 appends the metrics to the spool of `out`, calls `evaluate` now and then and adds what it
-    returns, and writes checkpoints under `out`. `flop_use` is the share of this device's matmul
-    peak, measured at the start, that `flops_per_token` (forward and backward) make of it.
+    Under `out`, rank 0 appends metrics to the spool and what each step saw to the ledger, and
+    checkpoints are written behind the training. At the end rank 0 calls `finish` with all weights,
+    on the CPU, while no other run may write `out`.
+
+    Raises:
+        ValueError: another run writes `out`, or what is there does not verify.
+        Preempted: SIGTERM came; a checkpoint holds every step that was done.
+        RuntimeError: the training diverged more often than `training` allows.
     """
-    group = Group.current()
-    meter = _Meter(flops_per_token, measured_peak(), group)
-    move(model).train()
-    optimizers = Optimizers(
-        model, training.learning_rate, training.weight_decay, training.embedding_multiplier
-    )
-    first_step = _resume(model, optimizers, out)
-    if group.rank == 0:
-        metrics.rewind(out, first_step)
-
-    for step in range(first_step, training.num_steps):
-        indices = draw(step, training.batch_size, len(examples), training.seed)
-        batch = examples.batch(indices[group.rank :: group.size])
-        loss, _ = backward(model, batch, training.micro_batch_size, group)
-        norm = nn.utils.clip_grad_norm_(optimizers.parameters, training.max_gradient_norm)
-        rate = warmup_stable_decay(
-            step, training.num_steps, training.warmup_fraction, training.decay_fraction
-        )
-        optimizers.step(rate)
-        meter.count(batch)
-
-        done = step + 1
-        is_last = done == training.num_steps
-        if group.rank != 0:
-            continue
-        if is_last or done % training.log_every == 0:
-            rates = {"learning_rate": training.learning_rate * rate, **meter.read()}
-            progress = {"progress": done / training.num_steps}
-            point = {"loss": loss, "gradient_norm": float(norm), **rates, **progress}
-            metrics.append(out, done, point)
-        with meter.paused():
-            if is_last or done % training.evaluate_every == 0:
-                metrics.append(out, done, _validated(model, evaluate))
-            if not is_last and done % training.checkpoint_every == 0:
-                _save(model, optimizers, out, done)
+    with _only_writer(out) as check, preemption.listen():
+        run = _Run(model, task, training, out, check)
+        run.resume()
+        while run.at.step < training.num_steps:
+            run.step()
+            run.log()
+            run.evaluate()
+            run.save()
+            run.roll_back()
+        weights = whole_weights(model)
+        if run.group.rank == 0:
+            check()
+            finish(weights)
+        run.checkpoints.remove()
 
 
-class _Meter:
-    """Counts tokens, padding left out, against the time that steps take."""
+@contextmanager
+def _only_writer(out: Path) -> Generator[Callable[[], None]]:
+    """Hold the lease on `out`; yield what raises if another run took it meanwhile."""
+    if Group.current().rank != 0:
+        yield lambda: None
+        return
+    lease = Lease.take(out, os.environ.get("BLOOMERY_OWNER", uuid.uuid4().hex))
+    try:
+        yield lease.check
+    finally:
+        lease.release()
 
-    def __init__(self, flops_per_token: float, peak: float, group: Group) -> None:
-        """`peak`: FLOP/s that one process of the group can reach."""
-        self._flops_per_token = flops_per_token
-        self._peak = peak * group.size
-        self._num_processes = group.size
-        self._num_tokens, self._since = 0, time.perf_counter()
 
-    def count(self, batch: Batch) -> None:
-        """Count a batch of this process; the others have as many examples."""
-        bears_loss = batch.targets != IGNORED
-        behind_last = batch.targets.shape[1] - np.argmax(bears_loss[:, ::-1], axis=1)
-        self._num_tokens += int(behind_last.sum()) * self._num_processes
+@dataclass
+class _Position:
+    """Where a training stands, apart from tensors: a checkpoint's manifest holds it."""
 
-    def read(self) -> dict[str, float]:
-        """Return the rates since the last reading."""
-        now = time.perf_counter()
-        per_second = self._num_tokens / (now - self._since)
-        self._num_tokens, self._since = 0, now
-        flop_use = per_second * self._flops_per_token / self._peak
-        return {"tokens_per_second": per_second, "flop_use": flop_use}
+    step: int = 0  # steps done
+    draw: int = 0  # batches drawn: more than steps where a rollback left data out
+    tokens: int = 0
+    seconds: float = 0.0  # of training, over all attempts
+    skipped_in_row: int = 0
+    num_skipped: int = 0
+    num_rollbacks: int = 0
+    chain: str = ""  # the ledger's rolling hash of all that was seen
+    history: list[tuple[float, float]] = field(default_factory=list)  # of the spike guard
 
-    @contextmanager
-    def paused(self) -> Generator[None]:
-        """Leave the time of the block out."""
+
+class _Seen(NamedTuple):
+    """What a step's batch held and gave, over all processes."""
+
+    terms: dict[str, float]
+    norm: float
+    num_tokens: int
+    is_preempted: bool
+
+    @property
+    def loss(self) -> float:
+        return sum(self.terms.values())
+
+
+class _Run:
+    """One training in progress."""
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        task: Task,
+        training: Training,
+        out: Path,
+        check: Callable[[], None],
+    ) -> None:
+        self.group = Group.current()
+        self._model, self._task, self._training, self._out = model, task, training, out
+        prepare(model, self.group)
+        self._forward = replicate(model, self.group)
+        self._optimizers = Optimizers(model, training)
+        self._micro_batch = MicroBatch(out, training.micro_batch_size)
+        self._meter = Meter(task.flops_per_token, measured_peak() * self.group.size)
+        self._ledger = Ledger(out) if self.group.rank == 0 else None
+        self._recipe = _recipe(model, training)
+        self.checkpoints = Checkpoints(out, self.group, training.milestone_every, check)
+        self.at = _Position()
+
+    def resume(self) -> None:
+        """Go to the newest checkpoint, or to the beginning if there is none."""
+        found = self._restore()
+        if found is not None:
+            logger.info("resumed after step %d", found.step)
+        self.at = found or _Position()
+        self._rewind()
+        self._guard = SpikeGuard(self._training.spike_deviations, self.at.history)
+
+    def step(self) -> None:
+        """Take one step, or skip it if its gradient is not to be trusted."""
         start = time.perf_counter()
-        yield
-        self._since += time.perf_counter() - start
+        with self._meter.phase("data"):
+            batch = self._draw()
+        with self._meter.phase("gradient"):
+            self._seen = self._gradient(batch)
+        with self._meter.phase("optimizer"):
+            self._update()
+        self.at.seconds += time.perf_counter() - start
+
+    def _draw(self) -> Batch:
+        """Return the whole batch of this step."""
+        size = self._training.batch_size
+        examples = self._task.examples
+        return examples.batch(draw(self.at.draw, size, len(examples), self._training.seed))
+
+    def _gradient(self, batch: Batch) -> _Seen:
+        ours = share(batch, self.group)
+        counts = self._task.objective.count(ours)
+        told = [int(preemption.requested()), ours.num_tokens(), batch_hash(ours), *counts.values()]
+        wanted, num_tokens, seen, *sums = self.group.sum_integers(told, device())
+        num_items = dict(zip(counts, sums, strict=True))
+        terms = self._backward(ours, num_items, len(batch))
+        norm = nn.utils.clip_grad_norm_(
+            self._optimizers.parameters, self._training.max_gradient_norm
+        )
+        if self._ledger is not None:
+            self._ledger.append(self.at.step + 1, self.at.draw, len(batch), seen)
+            self.at.chain = self._ledger.chain
+        return _Seen(terms, _number(norm), num_tokens, wanted > 0)
+
+    def _backward(
+        self, ours: Batch, num_items: dict[str, int], num_examples: int
+    ) -> dict[str, float]:
+        """Return the terms of the loss; out of memory, once, with half of the micro-batch."""
+        torch.manual_seed(_seed(self._training.seed, self.at.draw, self.group.rank))
+        parts = num_parts(num_examples, self.group, self._micro_batch.size)
+        try:
+            terms = backward(self._forward, self._task.objective, ours, num_items, parts)
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            self._micro_batch.halve(len(ours))
+            if self.group.size > 1:  # the others wait for us: all begin again from a checkpoint
+                raise
+            self._optimizers.forget()
+            return self._backward(ours, num_items, num_examples)
+        summed = self.group.sum(torch.tensor(list(terms.values()), device=device()))
+        return dict(zip(terms, summed.tolist(), strict=True))
+
+    def _update(self) -> None:
+        """Let the optimizers step, unless the gradient is not to be trusted."""
+        seen = self._seen
+        if self._guard.accepts(seen.loss, seen.norm):
+            self._optimizers.step(learning_rate_share(self._training, self.at.step))
+            self.at.skipped_in_row = 0
+        else:
+            logger.warning(
+                "step %d skipped: loss %g, gradient norm %g", self.at.step + 1, seen.loss, seen.norm
+            )
+            self._optimizers.forget()
+            self.at.skipped_in_row += 1
+            self.at.num_skipped += 1
+        self.at.step += 1
+        self.at.draw += 1
+        self.at.tokens += seen.num_tokens
+        self._meter.count(seen.num_tokens)
+
+    def roll_back(self) -> None:
+        """Go back to the newest checkpoint if too many steps in a row were skipped.
+
+        The data drawn since is left out: it goes on behind it.
+        """
+        if (bad := self.at).skipped_in_row <= self._training.max_skipped_in_row:
+            return
+        found = self._restore()
+        if found is None or bad.num_rollbacks == self._training.max_rollbacks:
+            raise RuntimeError(
+                f"The training diverged: {bad.skipped_in_row} steps in a row up to step {bad.step} "
+                f"had no gradient to trust, after {bad.num_rollbacks} returns to a checkpoint. "
+                f"Lower learning_rate ({self._training.learning_rate:g}) or clean the data."
+            )
+        logger.warning("back from step %d to %d, leaving data out", bad.step, found.step)
+        self.at = dataclasses.replace(
+            found,
+            draw=bad.draw,
+            num_skipped=bad.num_skipped,
+            num_rollbacks=bad.num_rollbacks + 1,
+            skipped_in_row=0,
+        )
+        self._rewind()
+        self._guard = SpikeGuard(self._training.spike_deviations, self.at.history)
+
+    def log(self) -> None:
+        """Append a point to the metrics now and then."""
+        done = self.at.step
+        if not self._is_due(self._training.log_every):
+            return
+        observed = self._task.objective.observed(self.group)
+        if self.group.rank != 0:
+            return
+        share_of_peak = learning_rate_share(self._training, max(0, done - 1))
+        terms = self._seen.terms if len(self._seen.terms) > 1 else {}
+        point = {
+            "loss": self._seen.loss,
+            "gradient_norm": self._seen.norm,
+            "learning_rate": self._training.learning_rate * share_of_peak,
+            "tokens": self.at.tokens,
+            "seconds": self.at.seconds,
+            "skipped_steps": self.at.num_skipped,
+            "rollbacks": self.at.num_rollbacks,
+            "progress": done / self._training.num_steps,
+        }
+        metrics.append(self._out, done, {**point, **terms, **observed, **self._meter.read()})
+
+    def evaluate(self) -> None:
+        """Measure the model on held-out examples now and then; sharded, all processes must."""
+        if not self._is_due(self._training.evaluate_every):
+            return
+        if self.group.rank == 0 or is_sharded(self.group):
+            with self._meter.phase("evaluate"):
+                self._model.eval()
+                found = self._task.evaluate()
+                self._model.train()
+            if self.group.rank == 0:
+                metrics.append(self._out, self.at.step, found)
+
+    def save(self) -> None:
+        """Save a checkpoint now and then, and before the process has to go."""
+        if self.at.step == self._training.num_steps:
+            return
+        if self._seen.is_preempted or self._is_trusted_and_due():
+            with self._meter.phase("checkpoint"):
+                self.at.history = self._guard.history
+                if self._ledger is not None:
+                    self._ledger.sync()
+                about = {"position": dataclasses.asdict(self.at), "recipe": self._recipe}
+                state = training_state(self._model, self._optimizers)
+                self.checkpoints.save(self.at.step, state, about)
+        if self._seen.is_preempted:
+            self.checkpoints.wait()
+            raise preemption.Preempted(self.at.step)
+
+    def _is_trusted_and_due(self) -> bool:
+        return self.at.skipped_in_row == 0 and self._is_due(self._training.checkpoint_every)
+
+    def _restore(self) -> _Position | None:
+        restored = self.checkpoints.restore(lambda: training_state(self._model, self._optimizers))
+        if restored is None:
+            return None
+        state, manifest = restored
+        if manifest["recipe"] != self._recipe:
+            raise ValueError(
+                f"{self._out} holds checkpoints of another model or another training. "
+                "Train into another folder, or remove it."
+            )
+        load_training_state(self._model, self._optimizers, state)
+        return _Position(**manifest["position"])
+
+    def _rewind(self) -> None:
+        if self._ledger is not None:
+            self._ledger.rewind(self.at.step, self.at.chain)
+            metrics.rewind(self._out, self.at.step)
+
+    def _is_due(self, every: int) -> bool:
+        return self.at.step % every == 0 or self.at.step == self._training.num_steps
 
 
-def _validated(
-    model: PreTrainedModel, evaluate: Callable[[], dict[str, float]]
-) -> dict[str, float]:
-    model.eval()
-    found = evaluate()
-    model.train()
-    return found
+def _recipe(model: PreTrainedModel, training: Training) -> str:
+    """Return a hash of what a checkpoint must have been trained with to be gone on from."""
+    text = model.config.to_json_string(use_diff=False) + training.model_dump_json()
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _save(model: PreTrainedModel, optimizers: Optimizers, out: Path, done: int) -> None:
-    state = {
-        "step": done,
-        "model": model.state_dict(),
-        "optimizers": optimizers.state_dict(),
-        "random": torch.get_rng_state(),
-    }
-    checkpoint.save(out, done, state)
+def _seed(seed: int, draw: int, rank: int) -> int:
+    """Return the seed of dropout in a step: a function of the step, so nothing need be saved."""
+    digest = hashlib.blake2b(f"{seed} {draw} {rank}".encode(), digest_size=7)
+    return int.from_bytes(digest.digest())
 
 
-def _resume(model: PreTrainedModel, optimizers: Optimizers, out: Path) -> int:
-    """Return the steps that are done, after loading the newest checkpoint if there is one."""
-    state = checkpoint.newest(out)
-    if state is None:
-        return 0
-    model.load_state_dict(state["model"])
-    optimizers.load_state_dict(state["optimizers"])
-    torch.set_rng_state(state["random"])
-    logger.info("resumed after step %d", state["step"])
-    return state["step"]
-
-
-def backward(
-    model: PreTrainedModel, batch: Batch, micro_batch_size: int, group: Group
-) -> tuple[float, int]:
-    """Leave the gradient of the whole batch's mean loss in the parameters of every process.
-
-    Returns the mean loss in nats and the targets that bore it, over the whole group. However the
-    batch is cut into processes and micro-batches, each target weighs the same
-    (transformers#35203). A micro-batch is as wide as its last target: what follows is padding.
-    """
-    counted = torch.tensor(float((batch.targets != IGNORED).sum()), device=device())
-    num_targets = group.sum(counted).item()
-    total = torch.zeros((), device=device())
-    for start in range(0, len(batch.inputs), micro_batch_size):
-        rows = slice(start, start + micro_batch_size)
-        width = int(np.flatnonzero((batch.targets[rows] != IGNORED).any(axis=0))[-1]) + 1
-        inputs = torch.from_numpy(batch.inputs[rows, :width]).to(device())
-        targets = torch.from_numpy(batch.targets[rows, :width]).to(device())
-        loss = summed_loss(model, inputs, targets) / num_targets
-        loss.backward()
-        total += loss.detach()
-    if group.size > 1:
-        _sum_gradients(model, group)
-    return group.sum(total).item(), int(num_targets)
-
-
-def _sum_gradients(model: PreTrainedModel, group: Group) -> None:
-    """Add the gradients up over the group, all in one message."""
-    gradients = [p.grad for p in model.parameters() if p.grad is not None]
-    flat = group.sum(torch.cat([gradient.flatten() for gradient in gradients]))
-    for gradient, part in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
-        gradient.copy_(part.view_as(gradient))
-
-
-def summed_loss(model: PreTrainedModel, inputs: Tensor, targets: Tensor) -> Tensor:
-    """Return the cross-entropy of (B, T) targets summed over those that count, in nats."""
-    with autocast():
-        logits = model(input_ids=inputs, use_cache=False).logits  # (B, T, V)
-    return F.cross_entropy(
-        logits.float().flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="sum"
-    )
+def _number(norm: Any) -> float:
+    """Return a norm as a number; sharded, it is spread over the processes."""
+    return (norm.full_tensor() if hasattr(norm, "full_tensor") else norm).item()

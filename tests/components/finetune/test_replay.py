@@ -8,7 +8,7 @@ from components.lib.instructions import Instructions
 from components.lib.microtasks import generate
 from components.lib.models import load_tokenizer
 from components.lib.shards import Sequences
-from components.lib.training import IGNORED
+from components.lib.batches import IGNORED
 
 LENGTH = 48
 

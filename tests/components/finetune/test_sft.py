@@ -10,7 +10,7 @@ from components.lib.instructions import Instructions, read_microtasks
 from components.lib.models import load_model, load_tokenizer
 from components.lib.plan import Training
 from components.lib.torch_model import TorchModel
-from components.lib.training import IGNORED
+from components.lib.batches import IGNORED
 
 
 @torch.no_grad()

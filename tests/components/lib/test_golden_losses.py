@@ -11,8 +11,9 @@ import pytest
 from numpy.typing import NDArray
 
 from components.core import metrics
-from components.lib.models import build_llama
+from components.lib.architectures import SpecialIds, build_model
 from components.lib.plan import Training
+from components.lib.shape import Shape
 from components.lib.training import Batch, fit
 
 GOLDEN = {1: 4.2186, 10: 0.7583, 20: 0.0951, 30: 0.01}
@@ -31,17 +32,8 @@ class Stairs:
 
 @pytest.mark.slow
 def test_the_loss_curve_is_the_recorded_one(tmp_path: Path) -> None:
-    model = build_llama(
-        vocab_size=64,
-        width=64,
-        num_layers=2,
-        num_heads=2,
-        num_key_value_heads=1,
-        max_length=32,
-        end_of_text=0,
-        padding=1,
-        seed=0,
-    )
+    shape = Shape(width=64, num_layers=2, num_heads=2, num_key_value_heads=1, max_length=32)
+    model = build_model(shape, 64, SpecialIds(0, 1), seed=0)
     training = Training(num_steps=40, batch_size=32, learning_rate=0.01, log_every=1)
     fit(model, training, Stairs(), tmp_path, evaluate=lambda: {}, flops_per_token=1.0)
     points = [point for _, point in metrics.read(tmp_path) if "loss" in point["metrics"]]

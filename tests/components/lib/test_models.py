@@ -7,29 +7,21 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from components.lib.architectures import SpecialIds, build_model
 from components.lib.models import (
-    build_llama,
     flops_per_token,
     load_model,
     load_tokenizer,
     num_parameters,
     save_model,
 )
+from components.lib.shape import Shape
 
 
 def tiny(**changes):
-    shape = {
-        "vocab_size": 512,
-        "width": 48,
-        "num_layers": 2,
-        "num_heads": 4,
-        "num_key_value_heads": 2,
-        "max_length": 32,
-        "end_of_text": 0,
-        "padding": 1,
-        "seed": 0,
-    }
-    return build_llama(**{**shape, **changes})
+    sizes = {"width": 48, "num_layers": 2, "num_heads": 4, "num_key_value_heads": 2}
+    shape = Shape(**{**sizes, "max_length": 32, **changes})
+    return build_model(shape, 512, SpecialIds(end_of_text=0, padding=1), seed=0)
 
 
 @pytest.fixture

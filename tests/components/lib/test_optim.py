@@ -6,22 +6,23 @@ from copy import deepcopy
 import pytest
 import torch
 
-from components.lib.models import build_llama, num_parameters
+from components.lib.architectures import SpecialIds, build_model
+from components.lib.models import num_parameters
 from components.lib.optim import Optimizers, warmup_stable_decay
+from components.lib.shape import Shape
 
 
-def _model():
-    return build_llama(
-        vocab_size=40,
+def _model(architecture="llama"):
+    heads = 2 if architecture in ("gpt2", "bert") else 1
+    shape = Shape(
+        architecture=architecture,
         width=32,
         num_layers=2,
         num_heads=2,
-        num_key_value_heads=1,
+        num_key_value_heads=heads,
         max_length=32,
-        end_of_text=0,
-        padding=1,
-        seed=0,
     )
+    return build_model(shape, 40, SpecialIds(0, 1), seed=0)
 
 
 def test_the_rate_rises_to_the_peak_stays_there_and_falls_to_almost_nothing():

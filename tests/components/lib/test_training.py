@@ -12,10 +12,12 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from components.lib.architectures import SpecialIds, build_model
 from components.lib.device import has_bfloat16
-from components.lib.models import build_llama, num_parameters
+from components.lib.models import num_parameters
 from components.lib.permutation import draw
 from components.lib.plan import Training
+from components.lib.shape import Shape
 from components.lib.training import IGNORED, Batch, Group, backward, fit, summed_loss
 
 ROOT = Path(__file__).parents[3]
@@ -68,17 +70,8 @@ class Fatal(Echoes):
 
 
 def model(seed: int = 0):
-    return build_llama(
-        vocab_size=VOCABULARY,
-        width=32,
-        num_layers=2,
-        num_heads=2,
-        num_key_value_heads=1,
-        max_length=64,
-        end_of_text=0,
-        padding=1,
-        seed=seed,
-    )
+    shape = Shape(width=32, num_layers=2, num_heads=2, num_key_value_heads=1, max_length=64)
+    return build_model(shape, VOCABULARY, SpecialIds(0, 1), seed)
 
 
 def plan(**changes) -> Training:

@@ -1,0 +1,82 @@
+"""A model spread over the data-parallel processes, and what of that its checkpoints must undo."""
+
+from typing import Any
+
+import torch
+from torch import nn
+from torch.distributed.checkpoint.state_dict import (
+    StateDictOptions,
+    get_model_state_dict,
+    get_optimizer_state_dict,
+    set_model_state_dict,
+    set_optimizer_state_dict,
+)
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
+from torch.nn.parallel import DistributedDataParallel
+from transformers import PreTrainedModel
+
+from components.core.settings import settings
+from components.lib.batches import Group
+from components.lib.device import device, has_bfloat16, move
+from components.lib.optim import Optimizers
+
+
+def is_sharded(group: Group) -> bool:
+    """Return whether each process holds only its part of the weights."""
+    return group.size > 1 and settings().data_parallel == "shard"
+
+
+def prepare(model: PreTrainedModel, group: Group) -> None:
+    """Move `model` to the device and shard, compile and checkpoint it as this machine asks."""
+    move(model).train()
+    if settings().activation_checkpointing:
+        model.gradient_checkpointing_enable({"use_reentrant": False})
+    if is_sharded(group):
+        _shard(model, group)
+    if settings().compiles:
+        model.compile(dynamic=False)
+
+
+def replicate(model: PreTrainedModel, group: Group) -> nn.Module:
+    """Return what to call for the forward pass: gradients are averaged over replicas behind it."""
+    if group.size == 1 or is_sharded(group):
+        return model
+    return DistributedDataParallel(model, gradient_as_bucket_view=True)
+
+
+def _shard(model: PreTrainedModel, group: Group) -> None:
+    """Shard weights, gradients and optimizer states (Zhao et al. 2023, PyTorch FSDP)."""
+    on_gpu = device().type == "cuda" and has_bfloat16()
+    policy = (
+        MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32)
+        if on_gpu
+        else MixedPrecisionPolicy()
+    )
+    mesh = init_device_mesh(device().type, (group.size,))
+    blocks = max((m for m in model.modules() if isinstance(m, nn.ModuleList)), key=len)
+    for module in [*blocks, model]:
+        fully_shard(module, mesh=mesh, mp_policy=policy)
+
+
+def training_state(model: PreTrainedModel, optimizers: Optimizers) -> dict[str, Any]:
+    """Return the tensors a checkpoint holds, by names that no number of processes changes."""
+    return {
+        "model": get_model_state_dict(model),
+        "optimizers": get_optimizer_state_dict(model, optimizers.all),
+    }
+
+
+def load_training_state(
+    model: PreTrainedModel, optimizers: Optimizers, state: dict[str, Any]
+) -> None:
+    """Take back what `training_state` returned."""
+    set_model_state_dict(model, state["model"])
+    set_optimizer_state_dict(model, optimizers.all, state["optimizers"])
+
+
+def whole_weights(model: PreTrainedModel) -> dict[str, Any]:
+    """Return every weight in full, on the CPU of rank 0; all processes call together."""
+    return get_model_state_dict(
+        model, options=StateDictOptions(full_state_dict=True, cpu_offload=True)
+    )
