@@ -6,12 +6,12 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from components.lib.scaling import Cluster, Method, Shape, step_time
+from components.lib.scaling import Cluster, Method, Workload, step_time
 
 PAGE = Path(__file__).with_suffix(".md")
 
-SHAPES = (
-    Shape(
+WORKLOADS = (
+    Workload(
         name="124 M",  # GPT-2
         num_parameters=124e6,
         num_layers=12,
@@ -19,7 +19,7 @@ SHAPES = (
         length=1024,
         tokens_per_gpu=32_768,
     ),
-    Shape(
+    Workload(
         name="1 B",  # Llama 3.2 1B
         num_parameters=1.24e9,
         num_layers=16,
@@ -27,7 +27,7 @@ SHAPES = (
         length=2048,
         tokens_per_gpu=16_384,
     ),
-    Shape(
+    Workload(
         name="7 B",  # Llama 2 7B
         num_parameters=6.74e9,
         num_layers=32,
@@ -64,8 +64,8 @@ def page(cluster: Cluster | None = None) -> str:
     """Return the page in Markdown."""
     cluster = cluster or Cluster()
     rows = [
-        _row(shape, num_gpus, cluster, method, label)
-        for shape in SHAPES
+        _row(workload, num_gpus, cluster, method, label)
+        for workload in WORKLOADS
         for num_gpus in NUM_GPUS
         for method, label in _METHODS
     ]
@@ -73,13 +73,13 @@ def page(cluster: Cluster | None = None) -> str:
     return _HEAD + "\n".join(table) + "\n\n" + _assumptions(cluster)
 
 
-def _row(shape: Shape, num_gpus: int, cluster: Cluster, method: Method, label: str) -> str:
-    time = step_time(shape, num_gpus, cluster, method)
-    tokens_per_second = num_gpus * shape.tokens_per_gpu / time.total
+def _row(workload: Workload, num_gpus: int, cluster: Cluster, method: Method, label: str) -> str:
+    time = step_time(workload, num_gpus, cluster, method)
+    tokens_per_second = num_gpus * workload.tokens_per_gpu / time.total
     return _line(
         (
-            shape.name,
-            f"{shape.tokens_per_gpu:,}",
+            workload.name,
+            f"{workload.tokens_per_gpu:,}",
             str(num_gpus),
             label,
             *(f"{1000 * s:.1f}" for s in (time.compute, time.communication, time.exposed)),

@@ -15,7 +15,7 @@ Method = Literal["replicate", "shard"]
 _BACKWARD_SHARE = 2 / 3  # of a step's FLOPs: twice those of the forward pass
 
 
-class Shape(Frozen):
+class Workload(Frozen):
     """A decoder, as far as its speed goes, and the batch of one GPU."""
 
     name: str
@@ -103,27 +103,29 @@ def all_reduce(num_bytes: float, num_gpus: int, cluster: Cluster) -> float:
     return in_node + between
 
 
-def communication_seconds(shape: Shape, num_gpus: int, cluster: Cluster, method: Method) -> float:
+def communication_seconds(
+    workload: Workload, num_gpus: int, cluster: Cluster, method: Method
+) -> float:
     """Return the seconds that the weights and gradients of one step are under way.
 
     Replicas add up float32 gradients. Shards gather bf16 weights twice, forward and backward, and
     scatter bf16 gradients: 1.5 times the traffic of one sum (Rajbhandari et al. 2020, ZeRO).
     """
     if method == "replicate":
-        return all_reduce(4 * shape.num_parameters, num_gpus, cluster)
-    return 1.5 * all_reduce(2 * shape.num_parameters, num_gpus, cluster)
+        return all_reduce(4 * workload.num_parameters, num_gpus, cluster)
+    return 1.5 * all_reduce(2 * workload.num_parameters, num_gpus, cluster)
 
 
-def step_time(shape: Shape, num_gpus: int, cluster: Cluster, method: Method) -> StepTime:
+def step_time(workload: Workload, num_gpus: int, cluster: Cluster, method: Method) -> StepTime:
     """Return the time of one step.
 
     Replicas can only send gradients while the backward pass still runs; shards send throughout.
     """
     flops = training_flops_per_token(
-        shape.num_parameters, shape.num_layers, shape.width, shape.length
+        workload.num_parameters, workload.num_layers, workload.width, workload.length
     )
-    compute = shape.tokens_per_gpu * flops / (cluster.peak_flops * cluster.flop_use)
-    communication = communication_seconds(shape, num_gpus, cluster, method)
+    compute = workload.tokens_per_gpu * flops / (cluster.peak_flops * cluster.flop_use)
+    communication = communication_seconds(workload, num_gpus, cluster, method)
     room = compute * (_BACKWARD_SHARE if method == "replicate" else 1.0)
     hidden = min(cluster.overlap * communication, room)
     return StepTime(compute, communication, communication - hidden)

@@ -1,15 +1,20 @@
-"""Bloomery's own training loop, set up as `components.pretrain.train` sets it up."""
+"""Bloomery's own training, set up as `components.pretrain.train` sets it up."""
 
 import numpy as np
 import torch
 import torch.distributed as dist
 from numpy.typing import NDArray
-from transformers import PreTrainedModel, Qwen3Config, Qwen3ForCausalLM
+from torch import nn
+from transformers import PreTrainedModel
 
-from components.lib.device import attention, keep_memory
-from components.lib.models import build_llama, flops_per_token
+from components.lib.architectures import SpecialIds, build_model
+from components.lib.batches import Batch
+from components.lib.device import keep_memory
+from components.lib.models import flops_per_token
+from components.lib.objectives import NextToken
 from components.lib.plan import Training
-from components.lib.training import Batch, fit
+from components.lib.shape import Shape
+from components.lib.training import Task, fit
 from tests.benchmarks.turns import Turns
 from tests.benchmarks.work import Work, num_threads, train_windows
 
@@ -35,7 +40,7 @@ class _Windows:
 
 
 def train(work: Work, turns: Turns) -> PreTrainedModel:
-    """Train as `options` say: `optimizer`, `qk_norm`, `zero_projections`, and the process group."""
+    """Train as `options` say: `optimizer`, `architecture`, `random_projections`, and the group."""
     torch.set_num_threads(int(work.options.get("threads", num_threads())))
     keep_memory()
     num_processes = _join(work)
@@ -44,14 +49,18 @@ def train(work: Work, turns: Turns) -> PreTrainedModel:
         num_steps=work.num_steps,
         batch_size=work.batch_size * num_processes,
         learning_rate=work.learning_rate,
+        optimizer="adamw" if work.options.get("optimizer") == "adamw" else "muon",
         evaluate_every=_NEVER,
         checkpoint_every=_NEVER,
-        optimizer=work.options.get("optimizer", "muon"),
     )
-    examples = _Windows(work, turns)
-    flops = flops_per_token(model, work.length)
+    task = Task(
+        examples=_Windows(work, turns),
+        objective=NextToken(),
+        evaluate=dict,
+        flops_per_token=flops_per_token(model, work.length),
+    )
     turns.begin()
-    fit(model, training, examples, work.out, evaluate=lambda: {}, flops_per_token=flops)
+    fit(model, task, training, work.out)
     turns.step()
     return model
 
@@ -67,42 +76,17 @@ def _join(work: Work) -> int:
 
 def _model(work: Work) -> PreTrainedModel:
     """Return a new model, as `Train` builds it unless `options` say otherwise."""
-    if work.options.get("qk_norm"):
-        model = _with_qk_norm(work)
-    else:
-        model = build_llama(
-            vocab_size=work.vocab_size,
-            width=work.width,
-            num_layers=work.num_layers,
-            num_heads=work.num_heads,
-            num_key_value_heads=work.num_heads,
-            max_length=work.length,
-            end_of_text=0,
-            padding=1,
-            seed=0,
-        )
-    is_zero = work.options.get("zero_projections", True)
-    with torch.no_grad():
+    shape = Shape(
+        architecture="qwen3" if work.options.get("architecture") == "qwen3" else "llama",
+        max_length=work.length,
+        width=work.width,
+        num_layers=work.num_layers,
+        num_heads=work.num_heads,
+        num_key_value_heads=work.num_heads,
+    )
+    model = build_model(shape, work.vocab_size, SpecialIds(0, 1), seed=0)
+    if work.options.get("random_projections"):
         for name, parameter in model.named_parameters():
             if name.endswith(("o_proj.weight", "down_proj.weight")):
-                parameter.normal_(std=0.0 if is_zero else 0.02)
-    return model
-
-
-def _with_qk_norm(work: Work) -> PreTrainedModel:
-    """Return the same model with normalised queries and keys, which is what Qwen3 is."""
-    config = Qwen3Config(
-        vocab_size=work.vocab_size,
-        hidden_size=work.width,
-        intermediate_size=work.feed_forward_width,
-        num_hidden_layers=work.num_layers,
-        num_attention_heads=work.num_heads,
-        num_key_value_heads=work.num_heads,
-        head_dim=work.width // work.num_heads,
-        max_position_embeddings=work.length,
-        tie_word_embeddings=True,
-    )
-    torch.manual_seed(0)
-    model = Qwen3ForCausalLM(config)
-    model.set_attn_implementation(attention())
+                nn.init.normal_(parameter, std=0.02)
     return model
