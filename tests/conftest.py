@@ -116,7 +116,9 @@ def shards(corpus: Corpus, vocabulary: Vocabulary, line: Path) -> TokenShards:
 def checkpoint(shards: TokenShards, vocabulary: Vocabulary, line: Path) -> Checkpoint:
     """A decoder of two layers after 40 steps."""
     component = Train(
-        training=DialledTraining(num_steps=40, batch_size=8, learning_rate=0.01, evaluate_every=20),
+        training=DialledTraining(
+            num_steps=40, batch_size=8, learning_rate=0.01, evaluate_every=20
+        ),
         sequence_length=64,
         depth=2,
         width=64,

@@ -34,7 +34,9 @@ class SpecialIds(NamedTuple):
     padding: int
 
 
-def build_model(shape: Shape, vocab_size: int, tokens: SpecialIds, seed: int) -> PreTrainedModel:
+def build_model(
+    shape: Shape, vocab_size: int, tokens: SpecialIds, seed: int
+) -> PreTrainedModel:
     """Return a model with random weights and tied embeddings, drawn as N(0, 0.02).
 
     In decoders the projections that write to the residual stream start at zero, so that every

@@ -4,43 +4,42 @@ A node is a group of GPUs on fast links; each GPU also has a link of its own to 
 Everything is weak scaling: each GPU keeps its batch, so more GPUs are a larger batch.
 """
 
+from dataclasses import dataclass
 from typing import Literal, NamedTuple
-
-from pydantic import Field
-
-from components.core.artifacts import Frozen
 
 Method = Literal["replicate", "shard"]
 
 _BACKWARD_SHARE = 2 / 3  # of a step's FLOPs: twice those of the forward pass
 
 
-class Workload(Frozen):
+@dataclass(frozen=True)
+class Workload:
     """A decoder, as far as its speed goes, and the batch of one GPU."""
 
     name: str
     """What people call it."""
-    num_parameters: float = Field(gt=0)
+    num_parameters: float
     """Weights."""
-    num_layers: int = Field(gt=0)
+    num_layers: int
     """Blocks."""
-    width: int = Field(gt=0)
+    width: int
     """Size of the residual stream."""
-    length: int = Field(gt=0)
+    length: int
     """Tokens of a sequence."""
-    tokens_per_gpu: int = Field(gt=0)
+    tokens_per_gpu: int
     """Tokens that one GPU computes in a step."""
 
 
-class Cluster(Frozen):
+@dataclass(frozen=True)
+class Cluster:
     """GPUs, their links, and how well they are used."""
 
     peak_flops: float = 989e12
     """FLOP/s of one GPU in bf16, dense: the data sheet of the H100 SXM."""
-    flop_use: float = Field(default=0.40, gt=0, le=1)
+    flop_use: float = 0.40
     """Share of the peak that a step on one GPU reaches; llm-foundry and torchtitan publish 0.33 to
     0.46 for 0.8 to 8 B parameters on H100."""
-    gpus_per_node: int = Field(default=8, gt=0)
+    gpus_per_node: int = 8
     """GPUs that NVLink joins."""
     node_bandwidth: float = 450e9
     """Bytes/s that one GPU sends to its node (NVLink 4, one direction)."""
@@ -50,7 +49,7 @@ class Cluster(Frozen):
     """Seconds of one message in a node."""
     network_latency: float = 10e-6
     """Seconds of one message between nodes."""
-    overlap: float = Field(default=0.8, ge=0, le=1)
+    overlap: float = 0.8
     """Share of the communication that can run behind the computation."""
 
 
@@ -109,7 +108,8 @@ def communication_seconds(
     """Return the seconds that the weights and gradients of one step are under way.
 
     Replicas add up float32 gradients. Shards gather bf16 weights twice, forward and backward, and
-    scatter bf16 gradients: 1.5 times the traffic of one sum (Rajbhandari et al. 2020, ZeRO).
+    scatter bf16 gradients: 1.5 times the traffic of one sum (Rajbhandari et al. 2020, ZeRO). The
+    messages of one step are pipelined: the latency of a ring counts once.
     """
     if method == "replicate":
         return all_reduce(4 * workload.num_parameters, num_gpus, cluster)

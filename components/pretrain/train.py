@@ -14,7 +14,7 @@ from components.lib.plan import DialledTraining, Training
 from components.lib.shape import Kind, Shape
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
     from components.lib.batches import Examples
     from components.lib.training import Task

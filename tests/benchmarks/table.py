@@ -1,27 +1,26 @@
-"""Rows of a comparison, as people read them."""
+"""Rows of a comparison as plain text: a GPU machine may have no rich."""
 
 import sys
 
-from rich.console import Console
-from rich.table import Table
-
 Row = dict[str, str | float]
-
-_console = Console(width=None if sys.stdout.isatty() else 120)
 
 
 def show(title: str, rows: list[Row]) -> None:
     """Print rows as a table; a row that lacks a column leaves it empty."""
     columns = list(dict.fromkeys(name for row in rows for name in row))
-    table = Table(title=title, title_justify="left")
-    for name in columns:
-        is_text = any(isinstance(row.get(name), str) for row in rows)
-        table.add_column(name.replace("_", " "), justify="left" if is_text else "right")
-    for row in rows:
-        table.add_row(*(str(row.get(name, "")) for name in columns))
-    _console.print(table)
+    cells = [[str(row.get(name, "")) for name in columns] for row in rows]
+    lines = [[name.replace("_", " ") for name in columns], *cells]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
+    say(f"\n{title}")
+    for line in lines:
+        padded = [
+            cell.ljust(width) if i == 0 else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ]
+        say("  ".join(padded).rstrip())
 
 
 def say(text: str) -> None:
     """Print a line."""
-    _console.print(text)
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()

@@ -2,8 +2,9 @@
 
 from statistics import median
 
+import torch
+
 from components.lib.device import measured_peak
-from components.lib.scaling import training_flops_per_token
 from tests.benchmarks.table import Row, show
 from tests.benchmarks.turns import Peer, Turn, started
 from tests.benchmarks.work import Work, num_threads, num_turns
@@ -35,8 +36,6 @@ def ours(name: str, options: dict[str, bool | int | str], *, compiled: bool = Fa
 
 def run(work: Work) -> list[Row]:
     """Measure, show the table and return its rows."""
-    import torch
-
     torch.set_num_threads(num_threads())
     turns: dict[str, list[Turn]] = {}
     peaks: list[float] = []
@@ -53,7 +52,6 @@ def run(work: Work) -> list[Row]:
 
 def _row(work: Work, name: str, turns: dict[str, list[Turn]], peaks: list[float]) -> Row:
     """Return the medians over the turns of what each turn gives."""
-    flops = training_flops_per_token(num_parameters(work), work.num_layers, work.width, work.length)
     tokens = [turn.steps * work.tokens_per_step / turn.seconds for turn in turns[name]]
     row: Row = {"trainer": name, "tokens_per_second": round(median(tokens))}
     for base, key in ((BASE, "ratio_to_float32"), (BASE_BF16, "ratio_to_bf16")):
@@ -63,17 +61,10 @@ def _row(work: Work, name: str, turns: dict[str, list[Turn]], peaks: list[float]
         row["ratio_by_cpu_seconds"] = _ratio(
             [t.cpu_seconds for t in turns[BASE]], [t.cpu_seconds for t in turns[name]]
         )
-    shares = [rate * flops / peak for rate, peak in zip(tokens, peaks, strict=True)]
+    shares = [rate * work.flops_per_token / peak for rate, peak in zip(tokens, peaks, strict=True)]
     row["share_of_matmul_peak"] = round(median(shares), 3)
     return row
 
 
 def _ratio(base: list[float], own: list[float]) -> float:
     return round(median(b / o for b, o in zip(base, own, strict=True)), 2)
-
-
-def num_parameters(work: Work) -> int:
-    """Return the weights of the model that `work` describes; the embedding is tied."""
-    norms = 2 * work.width
-    matrices = 4 * work.width**2 + 3 * work.width * work.feed_forward_width
-    return work.vocab_size * work.width + work.num_layers * (matrices + norms) + work.width

@@ -69,6 +69,8 @@ class Turns:
         """Count a finished step, and at the end of the turn say so and wait for the next."""
         self._left -= 1
         if self._left == 0:
+            if (torch := sys.modules.get("torch")) and torch.cuda.is_initialized():
+                torch.cuda.synchronize()
             now, cpu = time.perf_counter(), time.process_time()
             turn = Turn(self._steps, now - self._since, cpu - self._cpu_since)
             self.answer({"turn": turn._asdict()})

@@ -5,14 +5,16 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
-from components.core.artifacts import Frozen
+from components.lib.scaling import training_flops_per_token
 from components.lib.shards import Sequences
 
 
-class Work(Frozen):
+class Work(BaseModel):
     """A Llama-type model to train, and on what."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     shards: Path | None = None
     """Folder with `train` and `validation`; without one the tokens are random."""
@@ -41,6 +43,20 @@ class Work(Frozen):
     def feed_forward_width(self) -> int:
         """As Llama has it: 8/3 of the width, rounded up to a multiple of 64."""
         return -(-self.width * 8 // 3 // 64) * 64
+
+    @property
+    def num_parameters(self) -> int:
+        """Weights; the embedding is the output head too."""
+        matrices = 4 * self.width**2 + 3 * self.width * self.feed_forward_width
+        in_blocks = self.num_layers * (matrices + 2 * self.width)
+        return self.vocab_size * self.width + in_blocks + self.width
+
+    @property
+    def flops_per_token(self) -> float:
+        """FLOPs of training on one token."""
+        return training_flops_per_token(
+            self.num_parameters, self.num_layers, self.width, self.length
+        )
 
     @property
     def tokens_per_step(self) -> int:
