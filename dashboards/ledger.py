@@ -14,9 +14,9 @@ def table(seen: Overview | StepSeen | DocumentSeen) -> Table:
 
 
 def _overview_table(seen: Overview) -> Table:
-    shown = Table(title=f"What pretrain.train {seen.fingerprint} has seen", title_justify="left")
-    shown.add_column("")
-    shown.add_column("", justify="right", no_wrap=True)
+    shown = Table(title=f"Seen by {seen.fingerprint}", title_justify="left", show_header=False)
+    shown.add_column()
+    shown.add_column(justify="right", no_wrap=True)
     share = seen.documents_seen / seen.documents
     shown.add_row("steps", f"{seen.steps:,}")
     shown.add_row("sequences", f"{seen.examples:,}")

@@ -31,8 +31,8 @@ _PREEMPTED = os.EX_TEMPFAIL
 def run_in_driver(target: str, payload: dict[str, Any]) -> None:
     """Call `target` ("package.module:function") with the JSON `payload` in a driver process.
 
-    Its output goes to the log. Raises ValueError with the driver's own message if the driver raised
-    one, Preempted if it raised that, RuntimeError with the end of its output if it failed otherwise.
+    Its output goes to the log. Raises ValueError or Preempted if the driver raised that, with the
+    same message, and RuntimeError with the end of its output if it failed otherwise.
     """
     with tempfile.TemporaryDirectory(prefix="bloomery-") as folder:
         request = Path(folder) / "payload.json"
@@ -88,9 +88,14 @@ def _stop(process: "subprocess.Popen[str]") -> None:
         process.wait()
 
 
+def die_with_parent() -> None:
+    """Have this process killed when the one that started it dies, however that comes."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def _main() -> int:
     target, request, parent = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    die_with_parent()
     if os.getppid() != parent:  # it died before the signal was asked for
         return 1
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")

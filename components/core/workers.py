@@ -1,10 +1,11 @@
-"""Data-parallel training: one function on every process of a Ray Train group, or in this one."""
+"""Data-parallel training: one function on every process of a group, or in this one.
 
-import importlib
+Ray Train starts the group, on this machine or on a cluster; without Ray, torchrun does, here.
+"""
+
 import logging
+import os
 import shutil
-import threading
-import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -15,17 +16,14 @@ from pydantic import BaseModel
 from components.core import preemption
 from components.core.component import Component
 from components.core.driver import run_in_driver
+from components.core.lease import OWNER
 from components.core.preemption import Preempted
 from components.core.settings import settings
+from components.core.torchrun import COLLECTIVE_SECONDS, NOTICE, NUM_RESTARTS, call
 
 logger = logging.getLogger(__name__)
 
 Worker = Callable[[dict[str, Any]], None]
-
-_NUM_RESTARTS = 3
-_COLLECTIVE_SECONDS = 300  # the others wait that long for rank 0 to validate and to save
-_NOTICE = ".preempt"  # in the output folder, which workers on every machine see
-_LOOK_EVERY_SECONDS = 0.5
 
 
 def train_on_workers(
@@ -33,9 +31,10 @@ def train_on_workers(
 ) -> None:
     """Call `worker` in every process of a group of `BLOOMERY_NUM_WORKERS`, under Ray Train.
 
-    It gets a JSON payload with `component`, `inputs` and `out`. With `BLOOMERY_RAY_ADDRESS=off` it
-    runs in this process, alone. `worker` must be importable: a function of a module. A group that
-    loses a process starts again; SIGTERM to this process is passed on to every worker.
+    It gets a JSON payload with `component`, `inputs` and `out`. With `BLOOMERY_RAY_ADDRESS=off`
+    torchrun starts the group, and a single worker runs in this process. `worker` must be
+    importable: a function of a module. A group that loses a process starts again; SIGTERM to this
+    process is passed on to every worker.
 
     Raises:
         ValueError: a worker raised it; that would only happen again.
@@ -46,13 +45,15 @@ def train_on_workers(
         "inputs": inputs.model_dump(mode="json"),
         "out": str(out),
     }
-    if settings().ray_address == "off":
+    without_ray = settings().ray_address == "off"
+    if without_ray and settings().num_workers == 1:
         worker(payload)
         return
-    target, notice = f"{worker.__module__}:{worker.__qualname__}", out / _NOTICE
+    target, notice = f"{worker.__module__}:{worker.__qualname__}", out / NOTICE
     notice.unlink(missing_ok=True)
     with preemption.listen(notice.touch):
-        run_in_driver(f"{__name__}:ray_train", {"target": target, "payload": payload})
+        start = "components.core.torchrun:torchrun" if without_ray else f"{__name__}:ray_train"
+        run_in_driver(start, {"target": target, "payload": payload})
 
 
 def ray_train(request: dict[str, Any]) -> None:
@@ -62,8 +63,9 @@ def ray_train(request: dict[str, Any]) -> None:
 
     from components.core.ray_session import ray_session
 
+    os.environ[OWNER] = uuid.uuid4().hex
     with ray_session():
-        for num_left in reversed(range(_NUM_RESTARTS + 1)):
+        for num_left in reversed(range(NUM_RESTARTS + 1)):
             try:
                 return _fit(request)
             except (TrainingFailedError, RayActorError) as error:
@@ -86,9 +88,9 @@ def _fit(request: dict[str, Any]) -> None:
     name, storage = f"train-{uuid.uuid4().hex}", settings().home.resolve() / "ray"
     num_workers = settings().num_workers
     trainer = TorchTrainer(
-        _call,
+        call,
         train_loop_config=request,
-        torch_config=TorchConfig(timeout_s=_COLLECTIVE_SECONDS),
+        torch_config=TorchConfig(timeout_s=COLLECTIVE_SECONDS),
         scaling_config=ray.train.ScalingConfig(
             num_workers=num_workers,
             use_gpu=ray.cluster_resources().get("GPU", 0) >= num_workers,
@@ -107,20 +109,3 @@ def _raise_final(error: Exception) -> None:
     for failure in failures.values():
         if isinstance(failure, ValueError | Preempted):
             raise failure from None
-
-
-def _call(request: dict[str, Any]) -> None:
-    module, function = request["target"].split(":")
-    notice = Path(request["payload"]["out"]) / _NOTICE
-    threading.Thread(target=_pass_on, args=(notice,), daemon=True).start()
-    try:
-        getattr(importlib.import_module(module), function)(request["payload"])
-    except ValueError as error:
-        raise ValueError(str(error)) from error  # of a class that every process can unpickle
-
-
-def _pass_on(notice: Path) -> None:
-    """Ask this worker to leave once the notice is there."""
-    while not notice.exists():
-        time.sleep(_LOOK_EVERY_SECONDS)
-    preemption.request()

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from components.lib.batches import Batch, Group
-from components.lib.objectives import Objective
 
 
 def share(batch: Batch, group: Group) -> Batch:
@@ -20,24 +19,24 @@ def share(batch: Batch, group: Group) -> Batch:
 
 
 def backward(
-    model: nn.Module,
-    objective: Objective,
+    losses: nn.Module,
     batch: Batch,
     num_items: dict[str, int],
     num_parts: int,
 ) -> dict[str, float]:
-    """Leave the gradient of the whole batch's loss in the parameters of `model`.
+    """Leave the gradient of the whole batch's loss in the parameters.
 
-    `batch` is this process's share, computed in `num_parts` parts; `num_items` counts what each
-    term of the loss is the mean of, over the whole batch. Returns each term's share of the loss,
-    to be added up over the processes.
+    `losses` returns the terms of a batch (see `components.lib.parallel.losses`). `batch` is this
+    process's share, computed in `num_parts` parts; `num_items` counts what each term of the loss
+    is the mean of, over the whole batch. Returns each term's share of the loss, to be added up
+    over the processes.
     """
     size = Group.current().size  # gradients are averaged over processes, and must be summed
     terms = dict.fromkeys(num_items, 0.0)
     parts = list(_parts(batch, num_parts))
     for number, (part, weight) in enumerate(parts, start=1):
-        with _exchange(model, now=number == len(parts)):
-            sums = objective(model, part)
+        with _exchange(losses, now=number == len(parts)):
+            sums = losses(part)
             means: dict[str, Tensor] = {
                 name: weight * value / max(1, num_items[name]) for name, value in sums.items()
             }
@@ -65,8 +64,8 @@ def _parts(batch: Batch, number: int) -> Iterator[tuple[Batch, float]]:
             yield batch.rows(slice(0, 1)), 0.0
 
 
-def _exchange(model: nn.Module, *, now: bool) -> AbstractContextManager[None]:
+def _exchange(losses: nn.Module, *, now: bool) -> AbstractContextManager[None]:
     """Return a context in which replicas exchange their gradients `now`, or not yet."""
-    if isinstance(model, DistributedDataParallel) and not now:
-        return model.no_sync()
+    if isinstance(losses, DistributedDataParallel) and not now:
+        return losses.no_sync()
     return nullcontext()

@@ -16,11 +16,13 @@ from transformers import (
     MixtralConfig,
     MixtralForCausalLM,
     PreTrainedModel,
+    PreTrainedTokenizerFast,
     Qwen3Config,
     Qwen3ForCausalLM,
 )
 
-from components.lib.device import attention
+from components.lib.chat import END_OF_TEXT, PADDING, token_id
+from components.lib.device import attention, experts
 from components.lib.shape import Architecture, Shape
 
 # what writes to the residual stream: Llama's and GPT-2's names, and a stack of all experts
@@ -33,10 +35,13 @@ class SpecialIds(NamedTuple):
     end_of_text: int
     padding: int
 
+    @classmethod
+    def of(cls, tokenizer: PreTrainedTokenizerFast) -> "SpecialIds":
+        """Return those of a tokenizer of the platform."""
+        return cls(token_id(tokenizer, END_OF_TEXT), token_id(tokenizer, PADDING))
 
-def build_model(
-    shape: Shape, vocab_size: int, tokens: SpecialIds, seed: int
-) -> PreTrainedModel:
+
+def build_model(shape: Shape, vocab_size: int, tokens: SpecialIds, seed: int) -> PreTrainedModel:
     """Return a model with random weights and tied embeddings, drawn as N(0, 0.02).
 
     In decoders the projections that write to the residual stream start at zero, so that every
@@ -56,6 +61,8 @@ def build_model(
     torch.manual_seed(seed)
     model = _BUILDERS[shape.architecture](shape, common)
     model.set_attn_implementation(attention())
+    if shape.architecture == "moe":
+        model.set_experts_implementation(experts())
     if shape.architecture != "bert":
         _begin_as_identity(model)
     return model

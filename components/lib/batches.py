@@ -40,9 +40,13 @@ class Batch:
         """Return how many positions are not padding behind an example's last target."""
         return int(self.widths().sum())
 
+    def holds_tokens(self) -> NDArray[np.bool_]:
+        """Return where there is no padding behind an example's last target, shape (B, T)."""
+        return np.arange(self.targets.shape[1]) < self.widths()[:, None]
+
     def trimmed(self) -> "Batch":
         """Return the batch only as wide as its last target: for causal models, the same losses."""
-        width = int(self.widths().max())
+        width = max(1, int(self.widths().max()))  # models take no empty sequence
         return Batch(self.inputs[:, :width], self.targets[:, :width], self.extras)
 
     def widths(self) -> NDArray[np.int64]:

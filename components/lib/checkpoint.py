@@ -2,10 +2,11 @@
 
 torch's distributed checkpoint writes the tensors, each process its own, behind the training; so one
 written by any number of processes is read by any other. Around it: written aside and synced, listed
-with sha256 in `manifest.json`, then renamed. On start the newest one that verifies is used; a
-damaged one is set aside with a warning and never trusted.
+with sha256 in `manifest.json`, which proves itself too, then renamed. On start the newest one that
+verifies is used; a damaged one is set aside with a warning and never trusted.
 """
 
+import hashlib
 import json
 import logging
 import os
@@ -16,10 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import torch.distributed as dist
-import torch.distributed.checkpoint as dcp
-from torch.distributed.checkpoint import FileSystemWriter
+from torch.distributed import ProcessGroup
+from torch.distributed.checkpoint.filesystem import FileSystemWriter
+from torch.distributed.checkpoint.state_dict_loader import load
+from torch.distributed.checkpoint.state_dict_saver import async_save
 
 from components.core.files import sha256, write_json
+from components.core.lease import Lease
 from components.lib.batches import Group
 
 logger = logging.getLogger(__name__)
@@ -37,17 +41,17 @@ class Checkpoints:
         out: Path,
         group: Group,
         milestone_every: int | None = None,
-        check: Callable[[], None] = lambda: None,
+        lease: Lease | None = None,
     ) -> None:
         """Keep the last two and every `milestone_every` steps'.
 
-        `check` raises if this process may no longer write; it is asked before each commit.
+        Nothing is committed once `lease` is lost; its number goes into the manifest.
         """
         self._folder = out / _FOLDER
         self._group = group
         self._milestone_every = milestone_every
-        self._check = check
-        self._gloo = dist.new_group(backend="gloo") if group.size > 1 else None
+        self._lease = lease
+        self._gloo = _gloo() if group.size > 1 else None
         self._thread = ThreadPoolExecutor(1, "checkpoint")
         self._pending: Future[None] | None = None
 
@@ -61,8 +65,8 @@ class Checkpoints:
         aside = self._folder / f".step_{step:08d}"
         if self._group.rank == 0:
             shutil.rmtree(aside, ignore_errors=True)
-            aside.mkdir(parents=True)
-        written = dcp.async_save(
+            aside.mkdir(parents=True, exist_ok=True)  # another process may have made it anew
+        written = async_save(
             state,
             storage_writer=FileSystemWriter(aside, sync_files=True),
             process_group=self._gloo,
@@ -77,13 +81,22 @@ class Checkpoints:
             pending, self._pending = self._pending, None
             pending.result()
 
+    def close(self) -> None:
+        """Let what is being written become whole, however the training ended."""
+        try:
+            self.wait()
+        except Exception:
+            logger.exception("the last checkpoint could not be written")
+        self._thread.shutdown()
+
     def restore(
-        self, state: Callable[[], dict[str, Any]]
+        self, state: Callable[[dict[str, Any]], dict[str, Any]]
     ) -> tuple[dict[str, Any], dict[str, Any]] | None:
         """Load the newest checkpoint that verifies; return its tensors and its manifest.
 
-        `state` makes tensors to load into, of the shapes this process holds; it is called only if
-        there is something to load. Returns None if there never was a checkpoint.
+        `state` makes tensors to load into, of the shapes this process holds, unless it objects to
+        the manifest; it is called only if there is one. Returns None if there never was a
+        checkpoint.
 
         Raises:
             ValueError: there are checkpoints, but every one is damaged.
@@ -97,9 +110,10 @@ class Checkpoints:
             return None
         if isinstance(folder, ValueError):
             raise folder
-        loaded = state()
-        dcp.load(loaded, checkpoint_id=folder, process_group=self._gloo, no_dist=not self._gloo)
-        return loaded, json.loads((folder / _MANIFEST).read_text("utf-8"))
+        manifest = json.loads((folder / _MANIFEST).read_text("utf-8"))
+        loaded = state(manifest)
+        load(loaded, checkpoint_id=folder, process_group=self._gloo, no_dist=not self._gloo)
+        return loaded, manifest
 
     def remove(self) -> None:
         """Remove those of a training that is finished, apart from milestones."""
@@ -115,9 +129,7 @@ class Checkpoints:
         try:
             written.result()
             if self._group.rank == 0:
-                self._check()
-                proof = {"step": step, "world_size": self._group.size, "files": _hashes(aside)}
-                write_json(aside / _MANIFEST, {**about, **proof})
+                write_json(aside / _MANIFEST, self._manifest(step, aside, about))
         except BaseException as error:
             shutil.rmtree(aside, ignore_errors=True)
             raise _disk_error(error) or error from None
@@ -127,6 +139,18 @@ class Checkpoints:
             aside.replace(folder)
             _sync(self._folder)
             self._thin()
+
+    def _manifest(self, step: int, folder: Path, about: dict[str, Any]) -> dict[str, Any]:
+        if self._lease is not None:
+            self._lease.check()
+        told = {
+            **about,
+            "step": step,
+            "world_size": self._group.size,
+            "lease": self._lease.number if self._lease else None,
+            "files": _hashes(folder),
+        }
+        return {**told, "proof": _proof(told)}
 
     def _thin(self) -> None:
         for old in _folders(self._folder)[:-_KEPT]:
@@ -154,6 +178,13 @@ class Checkpoints:
         return None
 
 
+def _gloo() -> ProcessGroup:
+    """Return a group for what goes on behind the training, on the CPU."""
+    group = dist.new_group(backend="gloo")
+    assert isinstance(group, ProcessGroup)
+    return group
+
+
 def _hashes(folder: Path) -> dict[str, str]:
     """Return the sha256 of every file, torch's own `.metadata` too."""
     return {file.name: sha256(file) for file in sorted(folder.iterdir()) if file.name != _MANIFEST}
@@ -165,16 +196,30 @@ def _folders(parent: Path) -> list[Path]:
 
 def _is_whole(folder: Path) -> bool:
     try:
-        proof = json.loads((folder / _MANIFEST).read_text("utf-8"))
-    except (OSError, json.JSONDecodeError):
+        manifest = json.loads((folder / _MANIFEST).read_text("utf-8"))
+        proof = manifest.pop("proof")
+    except (OSError, ValueError, AttributeError, KeyError, TypeError):
         return False
-    return _hashes(folder) == proof["files"]
+    return proof == _proof(manifest) and manifest["files"] == _hashes(folder)
+
+
+def _proof(manifest: dict[str, Any]) -> str:
+    """Return the sha256 of what a manifest says, 64 hex digits."""
+    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
 
 
 def _disk_error(error: BaseException) -> OSError | None:
-    """Return the OSError among what the processes met: torch wraps it."""
+    """Return the OSError among what the processes met.
+
+    torch wraps it, and where a file could not be ended, raises a RuntimeError in its course.
+    """
     met = getattr(error, "failures", {})  # CheckpointException: {rank: (error, traceback)}
-    return next((one for one, _ in met.values() if isinstance(one, OSError)), None)
+    for one, _ in met.values():
+        while one is not None and not isinstance(one, OSError):
+            one = one.__cause__ or one.__context__
+        if one is not None:
+            return one
+    return None
 
 
 def _sync(folder: Path) -> None:

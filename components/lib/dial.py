@@ -54,7 +54,7 @@ def size_for(
     `tokens_per_parameter` is the horizon: Chinchilla's is 20 (Hoffmann et al. 2022), nanochat's 12.
     """
     tokens = tokens_per_parameter * multiplying_parameters(shape, vocab_size)
-    reference = Shape(**shape_at(_REFERENCE_DEPTH))
+    reference = Shape.model_validate(shape_at(_REFERENCE_DEPTH))
     reference_tokens = tokens_per_parameter * multiplying_parameters(reference, vocab_size)
     wanted = _REFERENCE_BATCH_TOKENS * (tokens / reference_tokens) ** _BATCH_EXPONENT
     batch_size = max(1, 2 ** round(math.log2(wanted / sequence_length)))

@@ -15,7 +15,7 @@ from transformers import (
 
 from components.core.artifacts import Checkpoint
 from components.core.files import size_of
-from components.lib.device import attention
+from components.lib.device import attention, experts
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
@@ -49,6 +49,7 @@ def load_model(folder: Path) -> PreTrainedModel:
         folder,
         dtype=torch.float32,
         attn_implementation=attention(),
+        experts_implementation=experts(),  # of a mixture; others have none
         use_safetensors=True,
         trust_remote_code=False,
         local_files_only=True,
@@ -116,7 +117,7 @@ def flops_per_token(model: PreTrainedModel, length: int, predicted: float = 1.0)
     the output head computes: BERT's objective asks it for the masked ones alone.
     """
     config = model.config
-    head = model.get_output_embeddings().weight.numel()
+    head = config.vocab_size * config.hidden_size
     multiplied = num_active_parameters(model) - _num_looked_up(model) - (1 - predicted) * head
     seen = min(length, getattr(config, "sliding_window", None) or length)
     return 6 * multiplied + 12 * config.num_hidden_layers * config.hidden_size * seen

@@ -1,5 +1,7 @@
 """Optimizers: Muon for the hidden matrices, AdamW for the rest; or AdamW for all."""
 
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -41,12 +43,11 @@ class Optimizers:
             if parameters
         ]
         self.all.append(torch.optim.AdamW(groups, lr=rate, betas=_ADAM_BETAS, fused=True))
-        self._groups = [group for optimizer in self.all for group in optimizer.param_groups]
-        self._peaks = [group["lr"] for group in self._groups]
+        self._peaks = [group["lr"] for group in self._groups()]
 
     def step(self, scale: float) -> None:
         """Update with the learning rate times `scale`, then forget the gradients."""
-        for group, peak in zip(self._groups, self._peaks, strict=True):
+        for group, peak in zip(self._groups(), self._peaks, strict=True):
             group["lr"] = peak * scale
         for optimizer in self.all:
             optimizer.step()
@@ -56,3 +57,7 @@ class Optimizers:
         """Forget the gradients."""
         for optimizer in self.all:
             optimizer.zero_grad(set_to_none=True)
+
+    def _groups(self) -> list[dict[str, Any]]:
+        """Return the groups of all optimizers: torch makes new ones when a state is loaded."""
+        return [group for optimizer in self.all for group in optimizer.param_groups]

@@ -3,7 +3,7 @@
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.distributed.checkpoint.state_dict import (
     StateDictOptions,
     get_model_state_dict,
@@ -17,8 +17,9 @@ from torch.nn.parallel import DistributedDataParallel
 from transformers import PreTrainedModel
 
 from components.core.settings import settings
-from components.lib.batches import Group
+from components.lib.batches import Batch, Group
 from components.lib.device import device, has_bfloat16, move
+from components.lib.objectives import Objective
 from components.lib.optim import Optimizers
 
 
@@ -32,17 +33,38 @@ def prepare(model: PreTrainedModel, group: Group) -> None:
     move(model).train()
     if settings().activation_checkpointing:
         model.gradient_checkpointing_enable({"use_reentrant": False})
+    if settings().compiles:
+        for block in _blocks(model):  # alike, so that the first one's code serves them all
+            block.compile(dynamic=False)
     if is_sharded(group):
         _shard(model, group)
-    if settings().compiles:
-        model.compile(dynamic=False)
 
 
-def replicate(model: PreTrainedModel, group: Group) -> nn.Module:
-    """Return what to call for the forward pass: gradients are averaged over replicas behind it."""
+class Losses(nn.Module):
+    """An objective and its model, as one module that a batch goes through."""
+
+    def __init__(self, model: PreTrainedModel, objective: Objective) -> None:
+        """Let `objective` ask `model`."""
+        super().__init__()
+        self.model = model
+        self._objective = objective
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """Return the terms of the loss."""
+        return self._objective(self.model, batch)
+
+
+def losses(model: PreTrainedModel, objective: Objective, group: Group) -> nn.Module:
+    """Return what a batch goes through; behind it, gradients are averaged over replicas."""
+    alone = Losses(model, objective)
     if group.size == 1 or is_sharded(group):
-        return model
-    return DistributedDataParallel(model, gradient_as_bucket_view=True)
+        return alone
+    return DistributedDataParallel(alone, gradient_as_bucket_view=True)
+
+
+def _blocks(model: PreTrainedModel) -> list[nn.Module]:
+    """Return the transformer blocks: the longest list of modules that there is."""
+    return list(max((m for m in model.modules() if isinstance(m, nn.ModuleList)), key=len))
 
 
 def _shard(model: PreTrainedModel, group: Group) -> None:
@@ -54,8 +76,7 @@ def _shard(model: PreTrainedModel, group: Group) -> None:
         else MixedPrecisionPolicy()
     )
     mesh = init_device_mesh(device().type, (group.size,))
-    blocks = max((m for m in model.modules() if isinstance(m, nn.ModuleList)), key=len)
-    for module in [*blocks, model]:
+    for module in [*_blocks(model), model]:
         fully_shard(module, mesh=mesh, mp_policy=policy)
 
 

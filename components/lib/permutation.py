@@ -1,4 +1,4 @@
-"""A keyed permutation of 0..size-1 that needs no memory: the order of the data.
+"""Chance without memory: a keyed permutation of 0..size-1 for the order of the data, and words.
 
 A balanced Feistel network over the smallest even-bit domain that holds `size`, walked until it
 lands inside (Black and Rogaway 2002, "Ciphers with arbitrary finite domains", method 3). Position
@@ -52,6 +52,13 @@ def _walk(
     while (outside := value >= size).any():
         value[outside] = cipher(value[outside])
     return value.astype(np.int64)
+
+
+def random_words(counters: NDArray[np.int64], key: int) -> NDArray[np.uint64]:
+    """Return 64 random bits for each counter: a pure function of it and the key; same shape."""
+    step = np.uint64(0x9E3779B97F4A7C15)  # SplitMix64's, so that near counters and keys lie apart
+    start = _mix(np.array([key % (1 << 64)], np.uint64) * step)
+    return _mix(_mix(counters.astype(np.uint64) * step + start))
 
 
 def permute(positions: NDArray[np.int64], size: int, seed: int) -> NDArray[np.int64]:

@@ -5,6 +5,7 @@ import statistics
 
 _WINDOW = 128  # steps; the length and the six deviations are OLMo 2's (OLMo et al. 2024, 3.3)
 _MIN_HISTORY = 64
+_LEAST_SPIKE = 0.01  # of the mean: a curve that stands still must not stumble over its rounding
 
 
 class SpikeGuard:
@@ -27,4 +28,5 @@ class SpikeGuard:
     def _is_spike(self, value: float, before: tuple[float, ...]) -> bool:
         if len(before) < _MIN_HISTORY:
             return False
-        return value > statistics.fmean(before) + self._deviations * statistics.stdev(before)
+        mean, deviation = statistics.fmean(before), statistics.stdev(before)
+        return value > mean + max(self._deviations * deviation, _LEAST_SPIKE * abs(mean))

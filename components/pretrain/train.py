@@ -14,9 +14,12 @@ from components.lib.plan import DialledTraining, Training
 from components.lib.shape import Kind, Shape
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+    from collections.abc import Callable
+
+    from transformers import PreTrainedModel
 
     from components.lib.batches import Examples
+    from components.lib.objectives import Objective
     from components.lib.training import Task
 
 
@@ -36,7 +39,7 @@ class Resolved(NamedTuple):
     training: Training
 
 
-class Train(Kind, Component[TrainInputs, Checkpoint]):
+class Train(Component[TrainInputs, Checkpoint], Kind):
     """Pretrain under Ray Train, torchrun or in this process, resuming from its own checkpoints.
 
     One dial, `depth`, says how large and how long; what is given beside it holds instead. While it
@@ -78,7 +81,8 @@ class Train(Kind, Component[TrainInputs, Checkpoint]):
         sizes = shape_at(self.depth) | self._given("width", "num_heads", "num_key_value_heads")
         if self.architecture in ("gpt2", "bert") and self.num_key_value_heads is None:
             sizes["num_key_value_heads"] = sizes["num_heads"]
-        shape = Shape(**{name: getattr(self, name) for name in Kind.model_fields}, **sizes)
+        kind = {name: getattr(self, name) for name in Kind.model_fields}
+        shape = Shape.model_validate(kind | sizes)
         shape.check()
         size = size_for(shape, vocab_size, self.sequence_length, self.tokens_per_parameter)
         given = self.training.model_dump(exclude_none=True)
@@ -118,34 +122,65 @@ class Train(Kind, Component[TrainInputs, Checkpoint]):
 
     def examples(self, inputs: TrainInputs, split: str) -> "Examples":
         """Return what the objective of this architecture draws from a split."""
+        from components.lib.masked import MaskedSentencePairs, PairTokens
+        from components.lib.models import load_tokenizer
         from components.lib.windows import Windows
 
-        return Windows(inputs.shards.path / split, self.sequence_length)
+        folder = inputs.shards.path / split
+        if self.architecture == "bert":
+            tokens = PairTokens.of(load_tokenizer(inputs.vocabulary.path))
+            return MaskedSentencePairs(folder, self.sequence_length, tokens, self.training.seed)
+        return Windows(folder, self.sequence_length)
 
     def task(self, inputs: TrainInputs, model: "PreTrainedModel") -> "Task":
         """Return what `model` is trained on, what for, and how it is judged."""
-        from components.lib.held_out import HeldOut
-        from components.lib.models import flops_per_token
-        from components.lib.objectives import NextToken
-        from components.lib.torch_model import TorchModel
         from components.lib.training import Task
 
-        held_out = HeldOut(
-            inputs.shards, "validation", self.sequence_length, self.validation_sequences
-        )
-        scorer = TorchModel(model)
         return Task(
             examples=self.examples(inputs, "train"),
-            objective=NextToken(self.z_loss, self.label_smoothing),
-            evaluate=lambda: {"validation_bits_per_byte": held_out.bits_per_byte(scorer)},
-            flops_per_token=flops_per_token(model, self.sequence_length),
+            objective=self._objective(),
+            evaluate=self._evaluation(inputs, model),
+            flops_per_token=self._flops_per_token(model),
         )
+
+    def _objective(self) -> "Objective":
+        from components.lib.masked import MaskedPairObjective
+        from components.lib.mixture import MixtureNextToken
+        from components.lib.objectives import NextToken
+
+        if self.architecture == "bert":
+            return MaskedPairObjective()
+        if self.architecture == "moe":
+            return MixtureNextToken(self.z_loss, self.label_smoothing)
+        return NextToken(self.z_loss, self.label_smoothing)
+
+    def _evaluation(
+        self, inputs: TrainInputs, model: "PreTrainedModel"
+    ) -> "Callable[[], dict[str, float]]":
+        from components.lib.held_out import HeldOut
+        from components.lib.masked import MaskedSentencePairs, evaluate_masked
+        from components.lib.torch_model import TorchModel
+
+        number = self.validation_sequences
+        if self.architecture == "bert":
+            pairs = self.examples(inputs, "validation")
+            assert isinstance(pairs, MaskedSentencePairs)
+            return lambda: evaluate_masked(model, pairs, number)
+        held_out = HeldOut(inputs.shards, "validation", self.sequence_length, number)
+        scorer = TorchModel(model)
+        return lambda: {"validation_bits_per_byte": held_out.bits_per_byte(scorer)}
+
+    def _flops_per_token(self, model: "PreTrainedModel") -> float:
+        from components.lib.masked import MASKED_SHARE
+        from components.lib.models import flops_per_token
+
+        predicted = MASKED_SHARE if self.architecture == "bert" else 1.0
+        return flops_per_token(model, self.sequence_length, predicted)
 
 
 def train_worker(payload: dict[str, Any]) -> None:
     """Train in this process, one of a data-parallel group or alone; rank 0 saves the model."""
     from components.lib.architectures import SpecialIds, build_model
-    from components.lib.chat import END_OF_TEXT, PADDING, token_id
     from components.lib.models import load_tokenizer
     from components.lib.session import train_and_save
 
@@ -153,7 +188,7 @@ def train_worker(payload: dict[str, Any]) -> None:
     inputs = TrainInputs.model_validate(payload["inputs"])
     shape, training = component.resolve(inputs.vocabulary.vocab_size)
     tokenizer = load_tokenizer(inputs.vocabulary.path)
-    ids = SpecialIds(token_id(tokenizer, END_OF_TEXT), token_id(tokenizer, PADDING))
+    ids = SpecialIds.of(tokenizer)
     model = build_model(shape, inputs.vocabulary.vocab_size, ids, training.seed)
     task = component.task(inputs, model)
     train_and_save(model, tokenizer, task, training, Path(payload["out"]))

@@ -1,5 +1,6 @@
 """The order of the data: a permutation, keyed, without memory, and random to the eye."""
 
+from itertools import pairwise
 from math import gcd
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.lib.permutation import draw, drawn_at, invert, permute
+from components.lib.permutation import draw, drawn_at, invert, permute, random_words
 
 sizes = st.integers(1, 5000)
 seeds = st.integers(-(2**63), 2**70)
@@ -176,3 +177,25 @@ def test_the_order_of_a_seed_is_the_one_it_was():
 
 
 GOLDEN = [16, 41, 14, 17, 90, 36, 74, 85]
+
+
+def test_words_depend_on_counter_and_key_alone_and_every_bit_of_them_is_even():
+    counters = np.arange(20_000)
+    words = random_words(counters, 7)
+    assert (random_words(counters[[5, 900]], 7) == words[[5, 900]]).all()
+    assert (random_words(counters.reshape(100, 200), 7).ravel() == words).all()
+    assert len(set(words.tolist())) == len(words)
+    bits = (words[:, None] >> np.arange(64, dtype=np.uint64)) & np.uint64(1)
+    assert np.abs(bits.mean(0) - 0.5).max() < 0.02
+
+
+def test_words_of_near_keys_and_counters_are_not_related():
+    """A generator whose streams are shifts of each other would give the same masks one row on."""
+    counters = np.arange(5000)
+    seen = set(random_words(counters, 0).tolist())
+    for key in range(1, 8):
+        words = random_words(counters, key).tolist()
+        assert not seen & set(words)
+        agree = [a >> 63 == b >> 63 for a, b in pairwise(words)]
+        assert abs(sum(agree) / len(agree) - 0.5) < 0.04
+        seen |= set(words)
