@@ -11,6 +11,7 @@ from tests.benchmarks.work import Work, num_threads, num_turns
 
 BASE, BASE_BF16 = "HF Trainer, float32 (its default)", "HF Trainer, bf16"
 _STEPS = 5
+_THREADS = {"GOMP_SPINCOUNT": "1000"}  # as quiet_environment: matters where other work runs too
 _FIRST_STEPS = 3  # not counted: memory grows and code is compiled
 
 
@@ -20,6 +21,7 @@ def peers() -> list[Peer]:
         Peer(BASE, "hf_trainer:train"),
         Peer(BASE_BF16, "hf_trainer:train", {"bf16": True}),
         Peer("HF Trainer, bf16, compiled", "hf_trainer:train", {"bf16": True, "compile": True}),
+        Peer(BASE_BF16 + ", threads as ours", "hf_trainer:train", {"bf16": True}, _THREADS),
         Peer("litgpt pretrain (bf16, compiled)", "lit:train"),
         Peer("hand-written module, bf16, compiled", "nano:train"),
         ours("Bloomery, AdamW", {"optimizer": "adamw"}),
@@ -30,7 +32,7 @@ def peers() -> list[Peer]:
 
 def ours(name: str, options: dict[str, bool | int | str], *, compiled: bool = False) -> Peer:
     """Return our own trainer, in the environment that `bloomery` gives its processes."""
-    environment = {"GOMP_SPINCOUNT": "1000", "BLOOMERY_COMPILE": str(compiled).lower()}
+    environment = {**_THREADS, "BLOOMERY_COMPILE": str(compiled).lower()}
     return Peer(name, "ours:train", options, environment)
 
 

@@ -12,7 +12,7 @@ from tests.benchmarks.throughput import ours
 from tests.benchmarks.turns import Ended, Missing, Peer, running
 from tests.benchmarks.work import Work, peer_seconds
 
-_FIRST_SHARE, _GROWTH = 1 / 8, 1.25  # of the Trainer's time: the first horizon, and the next ones
+_FIRST_SHARE, _GROWTH = 1 / 12, 1.25  # of the Trainer's time: the first horizon, and the next ones
 _LAST_SHARE = 1.5  # a horizon longer than this is not tried
 _FIRST_STEPS, _STEPS = 3, 5  # to find out how long a step takes
 
