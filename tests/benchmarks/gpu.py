@@ -1,8 +1,8 @@
 """A model of the size of GPT-2 on one GPU: tokens a second and use of the measured matmul peak.
 
-Needs torch, transformers, numpy, pydantic and pydantic-settings alone: runs from a bare checkout
-with `python -m tests.benchmarks.gpu`. The Trainer's rows need accelerate too. The peers run one
-after the other, since the memory of one GPU need not hold them all.
+Runs from a bare checkout with `python -m tests.benchmarks.gpu` and needs torch, transformers, numpy
+and pydantic; the Trainer's rows need accelerate too, ours pydantic-settings and filelock. The peers
+run one after the other, since the memory of one GPU need not hold them all.
 """
 
 import tempfile
