@@ -8,8 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 _CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -18,12 +17,10 @@ def _num_gpus() -> int:
     return len(list(Path("/proc/driver/nvidia/gpus").glob("*")))
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """The settings of one machine, each read from `BLOOMERY_<NAME>`."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="BLOOMERY_", frozen=True, use_attribute_docstrings=True
-    )
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
     project: Path = _CHECKOUT
     """Folder that holds `data.dvc` and `data/`."""
@@ -77,7 +74,8 @@ class Settings(BaseSettings):
 @cache
 def settings() -> Settings:
     """Return the settings of this process."""
-    return Settings()
+    given = ((name, os.environ.get(f"BLOOMERY_{name.upper()}")) for name in Settings.model_fields)
+    return Settings.model_validate({name: value for name, value in given if value is not None})
 
 
 def quiet_environment() -> dict[str, str]:

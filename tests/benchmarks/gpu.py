@@ -1,7 +1,7 @@
 """A model of the size of GPT-2 on one GPU: tokens a second and use of the measured matmul peak.
 
 Runs from a bare checkout with `python -m tests.benchmarks.gpu` and needs torch, transformers, numpy
-and pydantic; the Trainer's rows need accelerate too, ours pydantic-settings and filelock. The peers
+and pydantic; the Trainer's rows need accelerate too. The peers
 run one after the other, since the memory of one GPU need not hold them all.
 """
 
