@@ -60,7 +60,7 @@ def run(
         typer.echo(str(notice), err=True)
         raise typer.Exit(os.EX_TEMPFAIL) from None
     report(name=None, as_json=False)
-    _say_where_to_look()
+    _say_where_to_look(flow)
     if not released:
         raise typer.Exit(1)
 
@@ -73,7 +73,7 @@ def report(
     """Show the scorecard of the last run, or of the one that is named."""
     from components.core.journal import find_run
     from components.core.report import report_of
-    from dashboards.scorecard import table, task_table
+    from dashboards.scorecard import table, task_table, training_table
 
     folder, found = find_run(name)
     scorecard = report_of(folder, found)
@@ -81,8 +81,9 @@ def report(
         typer.echo(scorecard.model_dump_json(indent=2))
     else:
         _out.print(table(scorecard))
-        if (tasks := task_table(scorecard)) is not None:
-            _out.print(tasks)
+        for more in (training_table(scorecard), task_table(scorecard)):
+            if more is not None:
+                _out.print(more)
 
 
 @app.command()
@@ -209,8 +210,9 @@ def sync() -> None:
     """Send MLflow what it missed of earlier steps while it was down."""
     from components.core.shipping import sync as ship
 
-    folders = list(ship())
-    typer.echo(f"{len(folders)} steps completed." if folders else "MLflow has everything.")
+    for folder in ship():
+        typer.echo(folder)
+    typer.echo("MLflow has all of every step that is not at work.")
 
 
 @app.command()
@@ -221,9 +223,14 @@ def up() -> None:
     serve()
 
 
-def _say_where_to_look() -> None:
+def _say_where_to_look(flow: str) -> None:
+    first = (
+        "bloomery chat            talk to the released model"
+        if flow == "pipeline"
+        else "bloomery report --json   the same for a program"
+    )
     _out.print(
-        "\nNext:  bloomery chat            talk to the released model\n"
+        f"\nNext:  {first}\n"
         "       make ui                  the runs in Prefect and MLflow\n"
         "       bloomery lineage MODEL   the chain back to the data\n"
         "       bloomery run --set quantize.block_size=64   change one decision",

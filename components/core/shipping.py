@@ -20,6 +20,7 @@ from pydantic import Field
 from components.core import metrics
 from components.core.artifacts import Frozen
 from components.core.component import Component
+from components.core.endpoints import tracking_uri
 from components.core.files import write_atomically
 from components.core.journal import Origin
 from components.core.record import RECORD, git_revision, read_record
@@ -180,7 +181,13 @@ def unshipped() -> list[Path]:
 
 
 def sync() -> Iterator[Path]:
-    """Ship what earlier steps left, skipping those at work; yields each folder that is done."""
+    """Ship what earlier steps left, skipping those at work; yields each folder that is done.
+
+    Raises:
+        RuntimeError: MLflow does not answer.
+    """
+    from mlflow.exceptions import MlflowException
+
     mlflow = client()
     for out in unshipped():
         try:
@@ -188,6 +195,8 @@ def sync() -> Iterator[Path]:
                 _ship_all(mlflow, out)
         except Timeout:
             continue
+        except MlflowException as error:
+            raise RuntimeError(f"MLflow at {tracking_uri()} did not take {out}: {error}") from error
         yield out
 
 

@@ -22,7 +22,7 @@ from transformers import (
 )
 
 from components.lib.chat import END_OF_TEXT, PADDING, token_id
-from components.lib.device import attention
+from components.lib.device import attention, experts
 from components.lib.shape import Architecture, Shape
 
 # what writes to the residual stream: Llama's and GPT-2's names, and a stack of all experts
@@ -61,6 +61,8 @@ def build_model(shape: Shape, vocab_size: int, tokens: SpecialIds, seed: int) ->
     torch.manual_seed(seed)
     model = _BUILDERS[shape.architecture](shape, common)
     model.set_attn_implementation(attention())
+    if shape.architecture == "moe":
+        model.set_experts_implementation(experts())
     if shape.architecture != "bert":
         _begin_as_identity(model)
     return model

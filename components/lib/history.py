@@ -34,6 +34,11 @@ class History:
         self.entries = _proved(folder, self._record.files.get(LEDGER))
         self._shards = self._record.inputs["shards"].path
         config = self._record.config
+        if config["architecture"] == "bert":
+            raise ValueError(
+                f"{folder} is an encoder: its examples are pairs of stretches, not windows, and "
+                f"whose documents are not traced. {LEDGER} proves their order all the same."
+            )
         self._windows = Windows(self._shards / "train", config["sequence_length"])
         self._documents = Documents(self._shards / "train")
         self._batch_size, self._seed = self.entries[0].examples, config["training"]["seed"]

@@ -15,7 +15,7 @@ from transformers import (
 
 from components.core.artifacts import Checkpoint
 from components.core.files import size_of
-from components.lib.device import attention
+from components.lib.device import attention, experts
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
@@ -49,6 +49,7 @@ def load_model(folder: Path) -> PreTrainedModel:
         folder,
         dtype=torch.float32,
         attn_implementation=attention(),
+        experts_implementation=experts(),  # of a mixture; others have none
         use_safetensors=True,
         trust_remote_code=False,
         local_files_only=True,

@@ -108,9 +108,7 @@ class Run:
         found = self._restore()
         if found is not None:
             logger.info("resumed after step %d", found.step)
-        self.at = found or Position()
-        self._rewind()
-        self._guard = SpikeGuard(self._training.spike_deviations, self.at.history)
+        self._go_to(found or Position())
 
     def step(self) -> None:
         """Take one step, or skip it if its gradient is not to be trusted."""
@@ -125,8 +123,7 @@ class Run:
 
     def _draw(self) -> Batch:
         """Return the whole batch of this step."""
-        size = self._training.batch_size
-        examples = self._task.examples
+        examples, size = self._task.examples, self._training.batch_size
         return examples.batch(draw(self.at.draw, size, len(examples), self._training.seed))
 
     def _gradient(self, batch: Batch) -> Seen:
@@ -198,15 +195,14 @@ class Run:
                 f"Lower learning_rate ({self._training.learning_rate:g}) or clean the data."
             )
         logger.warning("back from step %d to %d, leaving data out", bad.step, found.step)
-        self.at = dataclasses.replace(
+        behind = dataclasses.replace(
             found,
             draw=bad.draw,
             num_skipped=bad.num_skipped,
             num_rollbacks=bad.num_rollbacks + 1,
             skipped_in_row=0,
         )
-        self._rewind()
-        self._guard = SpikeGuard(self._training.spike_deviations, self.at.history)
+        self._go_to(behind)
 
     def log(self) -> None:
         """Append a point to the metrics now and then."""
@@ -276,7 +272,9 @@ class Run:
             )
         return training_state(self._model, self._optimizers)
 
-    def _rewind(self) -> None:
+    def _go_to(self, position: Position) -> None:
+        self.at = position
+        self._guard = SpikeGuard(self._training.spike_deviations, position.history)
         if self._ledger is not None:
             self._ledger.rewind(self.at.step, self.at.chain)
             metrics.rewind(self._out, self.at.step)

@@ -94,8 +94,8 @@ def test_the_terms_are_those_of_the_papers():
                 z += math.log(exponents.sum()) ** 2
             f = chosen * NUM_EXPERTS / (TOP * length)
             balance += float(f @ (probability / length))
-    assert float(terms["load_balance"]) == pytest.approx(2.0 * balance / 2, rel=1e-5)
-    assert float(terms["router_z"]) == pytest.approx(3.0 * z / 2, rel=1e-5)
+    assert terms["load_balance"].item() == pytest.approx(2.0 * balance / 2, rel=1e-5)
+    assert terms["router_z"].item() == pytest.approx(3.0 * z / 2, rel=1e-5)
     counts = objective.count(whole)
     assert counts["load_balance"] == 6
     assert counts["router_z"] == sum(12 - row % 5 for row in range(6))
@@ -117,8 +117,8 @@ def plant(model, layer, *experts):
 def test_a_router_that_always_chooses_the_same_shows_and_costs():
     model, objective, whole = build(), MixtureNextToken(load_balance=1.0), batch()
     plant(model, 1, 0, 3)
-    healthy = float(MixtureNextToken(load_balance=1.0)(build(), whole)["load_balance"])
-    half = float(objective(model, whole)["load_balance"])
+    healthy = MixtureNextToken(load_balance=1.0)(build(), whole)["load_balance"].item()
+    half = objective(model, whole)["load_balance"].item()
     found = objective.observed(ALONE)
     use = [found[f"expert_use/layer_01/expert_{expert:02}"] for expert in range(NUM_EXPERTS)]
     assert use == [0.5, 0.0, 0.0, 0.5]
@@ -126,7 +126,7 @@ def test_a_router_that_always_chooses_the_same_shows_and_costs():
     assert sum(others) == pytest.approx(1.0)
     assert min(others) > 0.05
     plant(model, 0, 1, 2)
-    worst = float(objective(model, whole)["load_balance"])
+    worst = objective(model, whole)["load_balance"].item()
     assert worst / len(whole) == pytest.approx(2.0), "the most that is possible: 4 experts over 2"
     assert 1.0 <= healthy / len(whole) < 1.4
     assert healthy < half < worst

@@ -57,8 +57,6 @@ def test_the_flops_of_a_token_are_those_of_its_matrix_products(architecture):
 
     model, length = of(architecture, window=64), 32
     model.set_attn_implementation("eager")
-    if architecture == "moe":  # torch does not count grouped products
-        model.set_experts_implementation("eager")
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         model(input_ids=torch.zeros((1, length), dtype=torch.long))
     counted = 3 * counter.get_total_flops() / length
@@ -98,6 +96,10 @@ def test_every_architecture_comes_back_as_it_was_saved(architecture, vocabulary,
     save_model(model, load_tokenizer(vocabulary.path), tmp_path)
     loaded = load_model(tmp_path)
     assert type(loaded) is type(model)
+    ways = ("_attn_implementation", "_experts_implementation")
+    assert [getattr(loaded.config, way) for way in ways] == [
+        getattr(model.config, way) for way in ways
+    ]
     pairs = zip(model.named_parameters(), loaded.parameters(), strict=True)
     for (name, one), other in pairs:
         assert torch.equal(one, other), name
