@@ -7,6 +7,7 @@ import torch
 from components.lib.accumulate import backward, num_parts, share
 from components.lib.batches import IGNORED, Batch, Group
 from components.lib.objectives import NextToken
+from components.lib.parallel import Losses
 from tests.components.lib.toy import ROUNDING, Echoes, model
 
 
@@ -31,7 +32,8 @@ def distance(one: torch.Tensor, other: torch.Tensor) -> float:
 def of(changed, batch: Batch, parts: int = 1, objective=None, whole: Batch | None = None):
     """Return the terms of the loss of `batch` in parts, a share of `whole`."""
     objective = objective or NextToken()
-    return backward(changed, objective, batch, objective.count(whole or batch), parts)
+    counts = objective.count(whole or batch)
+    return backward(Losses(changed, objective), batch, counts, parts)
 
 
 def uneven() -> Batch:

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from components.lib import ledger as ledgers
+from components.lib.models import load_model
 from tests.components.lib.toy import (
     ROUNDING,
     Child,
@@ -163,3 +164,6 @@ def test_sharded_over_two_processes_it_is_the_same_training_and_one_can_take_it_
     assert weights(tmp_path / "whole").keys() == weights(tmp_path / "alone").keys()
     left, right = weights(tmp_path / "whole"), weights(tmp_path / "alone")
     assert distance(left, right) < 5 * ROUNDING
+    saved = load_model(tmp_path / "whole" / "model")
+    assert saved.lm_head.weight is saved.model.embed_tokens.weight
+    assert all(torch.equal(value, left[name]) for name, value in saved.state_dict().items())

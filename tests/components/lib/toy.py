@@ -138,6 +138,7 @@ def train(out: Path, examples=None, training=None, *, objective=None, dropout=0.
 
     def finish(weights: dict[str, torch.Tensor]) -> None:
         torch.save(weights, out / "weights.pt")
+        trained.save_pretrained(out / "model", state_dict=weights)
 
     fit(trained, task(examples or Trap(), objective), training, out, finish)
     return trained
