@@ -22,9 +22,7 @@ class Batch:
     inputs: NDArray[np.int64]  # (B, T)
     targets: NDArray[np.int64]  # (B, T), IGNORED where there is no loss
     extras: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)  # (B, ...) by name
-    lengths: NDArray[np.int64] | None = (
-        None  # (B,), if not up to the last target
-    )
+    lengths: NDArray[np.int64] | None = None  # (B,), if not up to the last target
 
     def __len__(self) -> int:
         """Return the number of examples."""

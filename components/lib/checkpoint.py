@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import shutil
+import warnings
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -27,6 +28,8 @@ from components.core.lease import Lease
 from components.lib.batches import Group
 
 logger = logging.getLogger(__name__)
+
+warnings.filterwarnings("ignore", message="torch.distributed is disabled")  # as it is meant to be
 
 _FOLDER = "checkpoints"
 _MANIFEST = "manifest.json"

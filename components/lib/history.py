@@ -34,7 +34,7 @@ class History:
         self.entries = _proved(folder, self._record.files.get(LEDGER))
         self._shards = self._record.inputs["shards"].path
         config = self._record.config
-        if config["architecture"] == "bert":
+        if config.get("architecture") == "bert":
             raise ValueError(
                 f"{folder} is an encoder: its examples are pairs of stretches, not windows, and "
                 f"whose documents are not traced. {LEDGER} proves their order all the same."

@@ -5,6 +5,7 @@ import pytest
 from components.lib.architectures import SpecialIds, build_model
 from components.lib.optim import Optimizers
 from components.lib.parameters import by_kind
+from components.lib.plan import Training
 from components.lib.shape import Shape
 
 LLAMA = {
@@ -122,7 +123,7 @@ def test_every_weight_is_of_the_kind_that_is_written_here(architecture):
 @pytest.mark.parametrize("architecture", EXPECTED)
 def test_every_weight_is_optimized_once_and_vectors_never_decay(architecture):
     model = build(architecture)
-    optimizers = Optimizers(model, learning_rate=0.1, weight_decay=0.1)
+    optimizers = Optimizers(model, Training(num_steps=1, batch_size=1, learning_rate=0.1))
     groups = [group for optimizer in optimizers.all for group in optimizer.param_groups]
     held = [p for group in groups for p in group["params"]]
     assert len(held) == len({id(p) for p in held}) == len(list(model.parameters()))
