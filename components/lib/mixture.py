@@ -57,7 +57,7 @@ class MixtureNextToken(NextToken):
         routers = torch.stack(output.router_logits).float().unflatten(1, inputs.shape)
         balance, z = self._routed(routers, is_token, model.config.num_experts_per_tok)
         routed = {"load_balance": self._load_balance * balance, "router_z": self._router_z * z}
-        return {**self.terms(output.logits.float(), targets), **routed}
+        return {**self.terms(output.logits, targets), **routed}
 
     def observed(self, group: Group) -> dict[str, float]:
         """Return what share of its layer's assignments each expert got since the last call.

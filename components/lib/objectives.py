@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import PreTrainedModel
 
+from components.core.settings import settings
 from components.lib.batches import IGNORED, Batch, Group
 from components.lib.device import autocast, device
 
@@ -41,6 +42,7 @@ class NextToken:
         """Weigh log^2 of the softmax's normaliser by `z_loss` (Chowdhery et al. 2022, PaLM)."""
         self._z_loss = z_loss
         self._label_smoothing = label_smoothing
+        self._terms = torch.compile(_terms) if settings().compiles else _terms
 
     def count(self, batch: Batch) -> dict[str, int]:
         """Return the number of targets, for each term."""
@@ -54,22 +56,31 @@ class NextToken:
         targets = torch.from_numpy(batch.targets).to(device())
         with autocast():
             logits = model(input_ids=inputs, use_cache=False).logits  # (B, T, V)
-        return self.terms(logits.float(), targets)
+        return self.terms(logits, targets)
 
     def terms(self, logits: Tensor, targets: Tensor) -> dict[str, Tensor]:
-        """Return the terms for float32 logits (B, T, V) and targets (B, T)."""
-        cross_entropy = F.cross_entropy(
-            logits.flatten(0, 1),
-            targets.flatten(),
-            ignore_index=IGNORED,
-            reduction="sum",
-            label_smoothing=self._label_smoothing,
-        )
-        if not self._z_loss:
-            return {"cross_entropy": cross_entropy}
-        normaliser = logits.logsumexp(-1)[targets != IGNORED]
-        return {"cross_entropy": cross_entropy, "z_loss": self._z_loss * normaliser.square().sum()}
+        """Return the terms for logits (B, T, V), in any precision, and targets (B, T)."""
+        return self._terms(logits, targets, self._z_loss, self._label_smoothing)
 
     def observed(self, group: Group) -> dict[str, float]:
         """Return nothing: the terms say it all."""
         return {}
+
+
+def _terms(
+    logits: Tensor, targets: Tensor, z_loss: float, label_smoothing: float
+) -> dict[str, Tensor]:
+    logits = logits.float()
+    terms = {
+        "cross_entropy": F.cross_entropy(
+            logits.flatten(0, 1),
+            targets.flatten(),
+            ignore_index=IGNORED,
+            reduction="sum",
+            label_smoothing=label_smoothing,
+        )
+    }
+    if z_loss:
+        squares = logits.logsumexp(-1).square()
+        terms["z_loss"] = z_loss * torch.where(targets != IGNORED, squares, 0.0).sum()
+    return terms

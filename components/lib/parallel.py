@@ -35,7 +35,7 @@ def prepare(model: PreTrainedModel, group: Group) -> None:
         model.gradient_checkpointing_enable({"use_reentrant": False})
     if settings().compiles:
         for block in _blocks(model):  # alike, so that the first one's code serves them all
-            block.compile(dynamic=False)
+            block.compile()
     if is_sharded(group):
         _shard(model, group)
 
