@@ -104,7 +104,9 @@ def lineage(
 
 @app.command()
 def ledger(
-    run: Annotated[str, typer.Argument(help="Name or id of a flow run, or a model.")],
+    run: Annotated[
+        str | None, typer.Argument(help="Name or id of a flow run, or a model; else the last run.")
+    ] = None,
     step: Annotated[int | None, typer.Option(help="Show what this step saw, from 1.")] = None,
     document: Annotated[str | None, typer.Option(help="Show when this id was seen.")] = None,
     as_json: Json = False,

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from components.core.journal import read_runs, read_steps
+from components.core.journal import find_run, read_runs, read_steps
 from components.core.record import RECORD, read_record
 from components.core.settings import settings
 from components.release.registry import champion
@@ -33,12 +33,16 @@ def find_model(name: str | None) -> Path:
     )
 
 
-def find_pretraining(name: str) -> Path:
+def find_pretraining(name: str | None) -> Path:
     """Return the folder of a flow run's pretraining, or of the one that a model comes from.
+
+    Without a name it is the last run's.
 
     Raises:
         ValueError: nothing is called so, or no pretraining is behind it.
     """
+    if name is None:
+        name = find_run(None)[1].origin.run_id
     for folder, run in read_runs():
         if name in (run.origin.run_name, run.origin.run_id):
             made = [step.path for step in read_steps(folder)]
