@@ -22,7 +22,7 @@ from components.core.settings import settings
 
 logger = logging.getLogger(__name__)
 
-COLLECTIVE_SECONDS = 300  # the others wait that long for rank 0 to validate and to save
+COLLECTIVE_SECONDS = 100  # a rank that hangs is found by then: the others give up
 NUM_RESTARTS = 3
 NOTICE = ".preempt"  # in the output folder, which workers on every machine see
 _LOOK_EVERY_SECONDS = 0.5

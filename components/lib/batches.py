@@ -4,6 +4,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -70,6 +71,13 @@ class Examples(Protocol):
     def batch(self, indices: NDArray[np.int64]) -> Batch:
         """Return the chosen examples as one batch; the same for the same indices."""
         ...
+
+
+def gloo_group(timeout: timedelta | None = None) -> dist.ProcessGroup:
+    """Return another group of all processes, on the CPU; all call together."""
+    group = dist.new_group(backend="gloo", timeout=timeout)
+    assert isinstance(group, dist.ProcessGroup)
+    return group
 
 
 class Group(NamedTuple):

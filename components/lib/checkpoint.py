@@ -18,14 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import torch.distributed as dist
-from torch.distributed import ProcessGroup
 from torch.distributed.checkpoint.filesystem import FileSystemWriter
 from torch.distributed.checkpoint.state_dict_loader import load
 from torch.distributed.checkpoint.state_dict_saver import async_save
 
 from components.core.files import sha256, write_json
 from components.core.lease import Lease
-from components.lib.batches import Group
+from components.lib.batches import Group, gloo_group
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +53,7 @@ class Checkpoints:
         self._group = group
         self._milestone_every = milestone_every
         self._lease = lease
-        self._gloo = _gloo() if group.size > 1 else None
+        self._gloo = gloo_group() if group.size > 1 else None
         self._thread = ThreadPoolExecutor(1, "checkpoint")
         self._pending: Future[None] | None = None
 
@@ -179,13 +178,6 @@ class Checkpoints:
                 "Remove that folder to train from the beginning."
             )
         return None
-
-
-def _gloo() -> ProcessGroup:
-    """Return a group for what goes on behind the training, on the CPU."""
-    group = dist.new_group(backend="gloo")
-    assert isinstance(group, ProcessGroup)
-    return group
 
 
 def _hashes(folder: Path) -> dict[str, str]:

@@ -1,8 +1,10 @@
 """A model spread over the data-parallel processes, and what of that its checkpoints must undo."""
 
+from datetime import timedelta
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.checkpoint.state_dict import (
     StateDictOptions,
@@ -13,11 +15,12 @@ from torch.distributed.checkpoint.state_dict import (
 )
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
+from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
 from transformers import PreTrainedModel
 
 from components.core.settings import settings
-from components.lib.batches import Batch, Group
+from components.lib.batches import Batch, Group, gloo_group
 from components.lib.device import device, has_bfloat16, move
 from components.lib.objectives import Objective
 from components.lib.optim import Optimizers
@@ -80,6 +83,22 @@ def _shard(model: PreTrainedModel, group: Group) -> None:
         fully_shard(module, mesh=mesh, mp_policy=policy)
 
 
+class Patience:
+    """Lets the processes of a group wait for one that is long at work, such as at a validation.
+
+    In the exchange of gradients they give up after a minute or two: there, long means dead.
+    """
+
+    def __init__(self, group: Group) -> None:
+        """Called by all processes together."""
+        self._gloo = gloo_group(timedelta(hours=1)) if group.size > 1 else None
+
+    def wait(self) -> None:
+        """Wait until all processes have called."""
+        if self._gloo is not None:
+            dist.barrier(group=self._gloo)
+
+
 def training_state(model: PreTrainedModel, optimizers: Optimizers) -> dict[str, Any]:
     """Return the tensors a checkpoint holds, by names that no number of processes changes."""
     return {
@@ -94,6 +113,11 @@ def load_training_state(
     """Take back what `training_state` returned."""
     set_model_state_dict(model, state["model"])
     set_optimizer_state_dict(model, optimizers.all, state["optimizers"])
+
+
+def number(value: Tensor) -> float:
+    """Return a scalar as a number; sharded, it may be spread over the processes."""
+    return (value.full_tensor() if isinstance(value, DTensor) else value).item()
 
 
 def whole_weights(model: PreTrainedModel) -> dict[str, Any]:

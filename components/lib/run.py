@@ -25,9 +25,11 @@ from components.lib.meter import Meter
 from components.lib.objectives import Objective
 from components.lib.optim import Optimizers
 from components.lib.parallel import (
+    Patience,
     is_sharded,
     load_training_state,
     losses,
+    number,
     prepare,
     training_state,
 )
@@ -101,6 +103,7 @@ class Run:
         self._ledger = Ledger(out) if self.group.rank == 0 else None
         self._recipe = _recipe(model, training)
         self.checkpoints = Checkpoints(out, self.group, training.milestone_every, lease)
+        self._patience = Patience(self.group)
         self.at = Position()
 
     def resume(self) -> None:
@@ -139,7 +142,7 @@ class Run:
         if self._ledger is not None:
             self._ledger.append(self.at.step + 1, self.at.draw, len(batch), seen)
             self.at.chain = self._ledger.chain
-        return Seen(terms, _number(norm), num_tokens, wanted > 0)
+        return Seen(terms, number(norm), num_tokens, wanted > 0)
 
     def _backward(
         self, ours: Batch, num_items: dict[str, int], num_examples: int
@@ -237,6 +240,7 @@ class Run:
                 self._model.train()
             if self.group.rank == 0:
                 metrics.append(self._out, self.at.step, found)
+        self._patience.wait()
 
     def save(self) -> None:
         """Save a checkpoint now and then, at the end, and before the process has to go."""
@@ -293,8 +297,3 @@ def _seed(seed: int, draw: int, rank: int) -> int:
     """Return the seed of dropout in a step: a function of the step, so nothing need be saved."""
     digest = hashlib.blake2b(f"{seed} {draw} {rank}".encode(), digest_size=7)
     return int.from_bytes(digest.digest())
-
-
-def _number(norm: Any) -> float:
-    """Return a norm as a number; sharded, it is spread over the processes."""
-    return (norm.full_tensor() if hasattr(norm, "full_tensor") else norm).item()
