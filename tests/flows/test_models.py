@@ -72,8 +72,8 @@ def test_a_run_a_model_and_an_artifact_lead_to_their_pretraining(pretrained):
 
 
 def test_a_name_that_nothing_has_is_an_error_that_says_where_was_looked(home):
-    with pytest.raises(ValueError, match=r"No flow run 'otter' in .*runs\. No model 'otter'"):
-        find_pretraining("otter")
+    with pytest.raises(ValueError, match=r"No flow run 'weasel' in .*runs\. No model 'weasel'"):
+        find_pretraining("weasel")
 
 
 def test_a_run_without_a_pretraining_is_an_error(pretrained):
