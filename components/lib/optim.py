@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from components.lib.muon import Muon
 from components.lib.parameters import by_kind
 from components.lib.plan import Training
 
@@ -29,9 +30,7 @@ class Optimizers:
         if training.optimizer == "muon":
             hidden = kinds.pop("hidden")
             self.all.append(
-                torch.optim.Muon(
-                    hidden, lr=rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw"
-                )
+                Muon(hidden, lr=rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw")
             )
         groups = [
             {
