@@ -14,7 +14,8 @@ _CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 def _num_gpus() -> int:
-    return len(list(Path("/proc/driver/nvidia/gpus").glob("*")))
+    known = Path("/proc/driver/nvidia/gpus").glob("*"), Path("/dev").glob("nvidia[0-9]*")
+    return max(len(list(found)) for found in known)  # a container may show only one of them
 
 
 class Settings(BaseModel):
@@ -52,8 +53,7 @@ class Settings(BaseModel):
     @property
     def threads_per_worker(self) -> int:
         """CPU threads of one data-parallel process."""
-        alone = self.ray_address == "off"
-        return self.num_threads if alone else max(1, self.num_threads // self.num_workers)
+        return max(1, self.num_threads // self.num_workers)
 
     @property
     def compiles(self) -> bool:
