@@ -1,6 +1,7 @@
 """What this process computes on, how precisely, and how fast that could be."""
 
 import ctypes
+import os
 import time
 from contextlib import AbstractContextManager, nullcontext
 from typing import TypeVar
@@ -17,8 +18,13 @@ _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
 
 
 def device() -> torch.device:
-    """Return the accelerator of this process if there is one, else the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    """Return the accelerator of this process if there is one, else the CPU.
+
+    Ray Train and torchrun show every process all the GPUs of its machine, and number the processes.
+    """
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
 
 
 def move(module: Module) -> Module:
@@ -68,8 +74,9 @@ def keep_memory() -> None:
     libc.mallopt(_M_TOP_PAD, 64 << 20)
 
 
-def measured_peak(size: int = 1024, repeats: int = 8) -> float:
+def measured_peak(repeats: int = 8) -> float:
     """Return the FLOP/s of square matrix products here, in the precision that training uses."""
+    size = 8192 if torch.cuda.is_available() else 1024
     dtype = torch.bfloat16 if has_bfloat16() else torch.float32
     left = torch.randn(size, size, device=device(), dtype=dtype)
     torch.mm(left, left)

@@ -7,7 +7,6 @@ answer is written, if there is one: what a user can mend, or the step it was pre
 """
 
 import json
-import os
 import sys
 from datetime import timedelta
 from pathlib import Path
@@ -18,6 +17,7 @@ import torch.distributed as dist
 from components.core.driver import die_with_parent
 from components.core.preemption import Preempted
 from components.core.torchrun import COLLECTIVE_SECONDS, Answer, call
+from components.lib.device import device
 
 
 def main() -> None:
@@ -26,7 +26,7 @@ def main() -> None:
     file = Path(sys.argv[1])
     request = json.loads(file.read_text("utf-8"))
     if torch.cuda.is_available():
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+        torch.cuda.set_device(device())
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     dist.init_process_group(backend, timeout=timedelta(seconds=COLLECTIVE_SECONDS))
     try:

@@ -6,7 +6,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from components.core.settings import settings
-from components.lib.device import keep_memory
+from components.lib.device import device, keep_memory
 from components.lib.models import save_model
 from components.lib.plan import Training
 from components.lib.training import Task, fit
@@ -23,6 +23,8 @@ def train_and_save(
 
     Raises what `fit` raises.
     """
+    if torch.cuda.is_available():
+        torch.cuda.set_device(device())
     torch.set_num_threads(settings().threads_per_worker)
     keep_memory()
     fit(

@@ -18,7 +18,6 @@ from tests.benchmarks.turns import Ended, Missing, Peer, running
 from tests.benchmarks.work import Work
 
 _FIRST_STEPS, _STEPS, _TURNS = 10, 20, 5
-_PEAK_SIZE, _PEAK_REPEATS = 8192, 50
 
 PEERS = (
     Peer("HF Trainer, bf16", "hf_trainer:train", {"bf16": True}),
@@ -45,7 +44,7 @@ def run(work: Work) -> list[Row]:
             "batch_size": 32,
         }
     )
-    peak = measured_peak(_PEAK_SIZE, _PEAK_REPEATS)
+    peak = measured_peak()
     rows = [_row(peer, work, peak, number) for number, peer in enumerate(PEERS)]
     title = (
         f"{torch.cuda.get_device_name()}: {work.num_parameters / 1e6:.0f} M parameters, sequences "
