@@ -4,16 +4,19 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run test check ui report clean-venv
+.PHONY: run test check bench ui report clean-venv
 
 run: .venv/ready          ## raw text to a released model (recipe `tiny`)
 	$(BIN)/bloomery run
 
 test: .venv/dev           ## everything a machine without an accelerator can prove
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: .venv/dev          ## the quick half of `test`: format, lint, types, import contracts
 	$(BIN)/python -m pytest tests/test_static.py
+
+bench: .venv/bench        ## speed and time to a loss beside other trainers, on this idle machine
+	$(BIN)/python -m tests.benchmarks
 
 ui: .venv/ready           ## Prefect and MLflow over the finished runs, until Ctrl-C
 	$(BIN)/bloomery up
@@ -28,4 +31,9 @@ report: .venv/ready       ## the scorecard of the last run
 
 .venv/dev: .venv/ready
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+.venv/bench: .venv/dev
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps litgpt
 	touch $@

@@ -7,6 +7,7 @@ from rich.table import Table
 from components.core.report import Report, StageRow
 
 _HEADINGS = ("step", "bits/byte", "accuracy (95 %)", "size", "decode tokens/s", "seconds", "")
+_TRAINED = ("step", "weights", "active", "FLOPs/token", "tokens", "of peak", "validation")
 
 
 def table(report: Report) -> Table:
@@ -32,6 +33,37 @@ def task_table(report: Report) -> Table | None:
     for cells in grid[1:]:
         shown.add_row(*cells)
     return shown
+
+
+def training_table(report: Report) -> Table | None:
+    """Return a card of every model that was trained, or None if there is none."""
+    rows = [row for row in report.stages if row.training]
+    if not rows:
+        return None
+    shown = Table(title="Trained", title_justify="left")
+    for index, heading in enumerate(_TRAINED):
+        shown.add_column(heading, justify="right" if index else "left", no_wrap=True)
+    for row in rows:
+        shown.add_row(*_trained(row))
+    return shown
+
+
+def _trained(row: StageRow) -> tuple[str, ...]:
+    found = row.training or {}
+    validated = [
+        f"{name.removeprefix('validation_')} {value:.3f}"
+        for name, value in found.items()
+        if name.startswith("validation_")
+    ]
+    return (
+        row.component,
+        f"{row.num_parameters or 0:,}",
+        f"{row.num_active_parameters or 0:,}",
+        f"{row.flops_per_token or 0:.3g}",
+        f"{found.get('tokens', 0):,.0f}",
+        f"{found.get('flop_use', 0):.0%}",
+        ", ".join(validated),
+    )
 
 
 def markdown(report: Report) -> str:

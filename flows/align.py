@@ -8,10 +8,11 @@ from components.core.artifacts import Checkpoint
 from flows.data import Source, data
 from flows.finetune import finetune
 from flows.recipes import Recipe, tiny
-from flows.step import step
+from flows.step import preemptible, step
 
 
 @flow
+@preemptible
 def align(
     recipe: Recipe = tiny(), source: Source | None = None, instruct: Checkpoint | None = None
 ) -> Checkpoint:

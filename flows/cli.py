@@ -3,6 +3,7 @@
 import errno
 import json
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Generator
@@ -13,6 +14,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from components.core.preemption import Preempted
 from components.core.settings import settings
 
 app = typer.Typer(
@@ -54,8 +56,11 @@ def run(
     except KeyboardInterrupt:
         typer.echo("Interrupted. The same command goes on where this one stopped.", err=True)
         raise typer.Exit(130) from None
+    except Preempted as notice:
+        typer.echo(str(notice), err=True)
+        raise typer.Exit(os.EX_TEMPFAIL) from None
     report(name=None, as_json=False)
-    _say_where_to_look()
+    _say_where_to_look(flow)
     if not released:
         raise typer.Exit(1)
 
@@ -68,7 +73,7 @@ def report(
     """Show the scorecard of the last run, or of the one that is named."""
     from components.core.journal import find_run
     from components.core.report import report_of
-    from dashboards.scorecard import table, task_table
+    from dashboards.scorecard import table, task_table, training_table
 
     folder, found = find_run(name)
     scorecard = report_of(folder, found)
@@ -76,8 +81,9 @@ def report(
         typer.echo(scorecard.model_dump_json(indent=2))
     else:
         _out.print(table(scorecard))
-        if (tasks := task_table(scorecard)) is not None:
-            _out.print(tasks)
+        for more in (training_table(scorecard), task_table(scorecard)):
+            if more is not None:
+                _out.print(more)
 
 
 @app.command()
@@ -94,6 +100,35 @@ def lineage(
         typer.echo(json.dumps(chain(folder), indent=2))
     else:
         _out.print(tree(folder))
+
+
+@app.command()
+def ledger(
+    run: Annotated[
+        str | None, typer.Argument(help="Name or id of a flow run, or a model; else the last run.")
+    ] = None,
+    step: Annotated[int | None, typer.Option(help="Show what this step saw, from 1.")] = None,
+    document: Annotated[str | None, typer.Option(help="Show when this id was seen.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Show what a pretraining has seen, what one step saw, or when a document was seen."""
+    from components.lib.history import History
+    from dashboards.ledger import table
+    from flows.models import find_pretraining
+
+    if step is not None and document is not None:
+        raise ValueError("--step and --document are two questions: ask one at a time.")
+    history = History(find_pretraining(run))
+    if step is not None:
+        seen = history.step(step)
+    elif document is not None:
+        seen = history.document(document)
+    else:
+        seen = history.overview()
+    if as_json:
+        typer.echo(seen.model_dump_json(indent=2))
+    else:
+        _out.print(table(seen))
 
 
 @app.command()
@@ -173,6 +208,16 @@ def doctor(as_json: Json = False) -> None:
 
 
 @app.command()
+def sync() -> None:
+    """Send MLflow what it missed of earlier steps while it was down."""
+    from components.core.shipping import sync as ship
+
+    for folder in ship():
+        typer.echo(folder)
+    typer.echo("MLflow has all of every step that is not at work.")
+
+
+@app.command()
 def up() -> None:
     """Start the Prefect server, a worker and the MLflow server until Ctrl-C."""
     from infra.stack import serve
@@ -180,9 +225,14 @@ def up() -> None:
     serve()
 
 
-def _say_where_to_look() -> None:
+def _say_where_to_look(flow: str) -> None:
+    first = (
+        "bloomery chat            talk to the released model"
+        if flow == "pipeline"
+        else "bloomery report --json   the same for a program"
+    )
     _out.print(
-        "\nNext:  bloomery chat            talk to the released model\n"
+        f"\nNext:  {first}\n"
         "       make ui                  the runs in Prefect and MLflow\n"
         "       bloomery lineage MODEL   the chain back to the data\n"
         "       bloomery run --set quantize.block_size=64   change one decision",

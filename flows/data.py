@@ -6,7 +6,7 @@ from components.core.artifacts import DataRevision, Frozen, RawData, TokenShards
 from components.data.ingest import current_revision
 from components.data.tokenize import TokenizeInputs
 from flows.recipes import Recipe, tiny
-from flows.step import step
+from flows.step import preemptible, step
 
 
 class Source(Frozen):
@@ -21,6 +21,7 @@ class Source(Frozen):
 
 
 @flow
+@preemptible
 def data(recipe: Recipe = tiny(), revision: DataRevision | None = None) -> Source:
     """Make token shards of `data/` at the revision that `data.dvc` pins."""
     raw = step(recipe.ingest, revision or current_revision())

@@ -11,7 +11,7 @@ from components.evals.probe import ProbeInputs
 from flows.compress import compress
 from flows.data import Source, data
 from flows.recipes import Recipe, tiny
-from flows.step import step
+from flows.step import preemptible, step
 
 
 def _run_name() -> str:
@@ -22,6 +22,7 @@ def _run_name() -> str:
 
 
 @flow(flow_run_name=_run_name)
+@preemptible
 def evals(
     recipe: Recipe = tiny(),
     source: Source | None = None,
@@ -35,6 +36,7 @@ def evals(
 
 
 @flow
+@preemptible
 def baselines(recipe: Recipe = tiny(), source: Source | None = None) -> BaselineReport:
     """Measure the n-gram models on the probe's text."""
     source = source or data(recipe)

@@ -7,10 +7,11 @@ from components.finetune.sft import SFTInputs
 from flows.data import Source, data
 from flows.pretrain import pretrain
 from flows.recipes import Recipe, tiny
-from flows.step import step
+from flows.step import preemptible, step
 
 
 @flow
+@preemptible
 def finetune(
     recipe: Recipe = tiny(), source: Source | None = None, base: Checkpoint | None = None
 ) -> Checkpoint:

@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
-from components.core.journal import read_runs, read_steps
-from components.core.record import RECORD
+from components.core.journal import find_run, read_runs, read_steps
+from components.core.record import RECORD, read_record
 from components.core.settings import settings
 from components.release.registry import champion
+
+_PRETRAINING = "pretrain.train"
 
 
 def find_model(name: str | None) -> Path:
@@ -29,6 +31,43 @@ def find_model(name: str | None) -> Path:
         f"No model {name!r}: neither a folder nor a registered model with a champion. "
         "`bloomery report` shows what the last run released."
     )
+
+
+def find_pretraining(name: str | None) -> Path:
+    """Return the folder of a flow run's pretraining, or of the one that a model comes from.
+
+    Without a name it is the last run's.
+
+    Raises:
+        ValueError: nothing is called so, or no pretraining is behind it.
+    """
+    if name is None:
+        name = find_run(None)[1].origin.run_id
+    for folder, run in read_runs():
+        if name in (run.origin.run_name, run.origin.run_id):
+            made = [step.path for step in read_steps(folder)]
+            break
+    else:
+        try:
+            made = [find_model(name)]
+        except ValueError as error:
+            raise ValueError(f"No flow run {name!r} in {settings().runs}. {error}") from error
+    if (found := _pretraining_behind(made)) is None:
+        raise ValueError(f"No {_PRETRAINING} is behind {name}: it has no ledger of pretraining.")
+    return found
+
+
+def _pretraining_behind(folders: list[Path]) -> Path | None:
+    """Return the nearest pretraining in the lineages of `folders`, the last ones first."""
+    level = folders[::-1]
+    while level:
+        records = [(folder, read_record(folder)) for folder in level if (folder / RECORD).exists()]
+        for folder, record in records:
+            if record.component == _PRETRAINING:
+                return folder
+        level = [source.path for _, record in records for source in record.inputs.values()]
+        level = list(dict.fromkeys(level))
+    return None
 
 
 def _last_release() -> Path:

@@ -24,9 +24,11 @@ from flows.pretrain import pretrain
 from flows.publish import publish
 from flows.recipes import Recipe, tiny
 from flows.release import Reports, rejection, release
+from flows.step import preemptible
 
 
 @flow
+@preemptible
 def pipeline(recipe: Recipe = tiny()) -> Release | State[Any]:
     """Take raw text to a released model, measured at every stage boundary."""
     source = data(recipe)

@@ -6,10 +6,11 @@ from components.core.artifacts import Checkpoint
 from components.pretrain.train import TrainInputs
 from flows.data import Source, data
 from flows.recipes import Recipe, tiny
-from flows.step import step
+from flows.step import preemptible, step
 
 
 @flow
+@preemptible
 def pretrain(recipe: Recipe = tiny(), source: Source | None = None) -> Checkpoint:
     """Pretrain a decoder under Ray Train. Without a `source`, the recipe's own is made first."""
     source = source or data(recipe)

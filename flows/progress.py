@@ -25,6 +25,8 @@ _SHOWN = ("loss", "validation_bits_per_byte", "tokens_per_second")
 @contextmanager
 def shown(name: str, out: Path) -> Generator[None]:
     """Show the spool of `out` while the block works."""
+    if before := _share_done(out):
+        logger.info("%-20s goes on, %.0f %% was done", name, 100 * before)
     done, start = threading.Event(), time.monotonic()
     artifact = create_progress_artifact(0.0, key=name.replace(".", "-"), description=name)
     show = _show_bar if sys.stderr.isatty() else _show_lines
@@ -44,6 +46,12 @@ def shown(name: str, out: Path) -> Generator[None]:
 def say_cached(name: str) -> None:
     """Say that a step had nothing to do."""
     logger.info("%-20s  cached", name)
+
+
+def _share_done(out: Path) -> float:
+    """Return the share of the work that attempts before this one came to."""
+    shares = [point["metrics"].get("progress", 0.0) for _, point in metrics.read(out)]
+    return max(shares, default=0.0)
 
 
 def _points(out: Path, done: threading.Event) -> Iterator[tuple[float, str]]:

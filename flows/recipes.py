@@ -17,7 +17,7 @@ from components.data.vocabulary import TrainVocabulary
 from components.evals.baselines import Baselines
 from components.evals.probe import Probe
 from components.finetune.sft import SFT
-from components.lib.plan import Training
+from components.lib.plan import DialledTraining, Training
 from components.pretrain.train import Train
 from components.release.gate import Gate
 from components.release.register import Register
@@ -62,10 +62,12 @@ def tiny() -> Recipe:
         vocabulary=TrainVocabulary(vocab_size=512),
         tokenize=Tokenize(),
         pretrain=Train(
-            training=Training(num_steps=400, batch_size=32, learning_rate=0.01),
+            training=DialledTraining(
+                num_steps=400, batch_size=32, learning_rate=0.01, weight_decay=0.1
+            ),
             sequence_length=128,
+            depth=6,
             width=160,
-            num_layers=6,
             num_heads=5,
             num_key_value_heads=1,
         ),
@@ -87,6 +89,24 @@ def tiny() -> Recipe:
     )
 
 
+def small() -> Recipe:
+    """A 4 M parameter decoder that reads 256 tokens at once: half an hour on two CPU cores.
+
+    `--set pretrain.depth=8` makes the model larger and everything about its training with it;
+    `--set pretrain.architecture=moe` makes another of it.
+    """
+    base = tiny()
+    return base.model_copy(
+        update={
+            "vocabulary": TrainVocabulary(vocab_size=4096),
+            "pretrain": Train(depth=4, tokens_per_parameter=1.0),
+            "baselines": Baselines(sequence_length=256, num_sequences=256),
+            "probe": Probe(sequence_length=256, num_sequences=256),
+            "release": Register(model_name="bloomery-small"),
+        }
+    )
+
+
 def smoke() -> Recipe:
     """Every stage in a few seconds: to see that a change runs, not to get a model that is any good.
 
@@ -98,12 +118,12 @@ def smoke() -> Recipe:
         vocabulary=TrainVocabulary(vocab_size=512),
         tokenize=Tokenize(),
         pretrain=Train(
-            training=Training(num_steps=20, batch_size=8, learning_rate=0.01, evaluate_every=10),
+            training=DialledTraining(
+                num_steps=20, batch_size=8, learning_rate=0.01, evaluate_every=10
+            ),
             sequence_length=64,
+            depth=2,
             width=64,
-            num_layers=2,
-            num_heads=2,
-            num_key_value_heads=1,
             max_length=256,
         ),
         sft=SFT(training=Training(num_steps=40, batch_size=64, learning_rate=0.01)),
@@ -121,7 +141,7 @@ def smoke() -> Recipe:
     )
 
 
-RECIPES: dict[str, Callable[[], Recipe]] = {"tiny": tiny, "smoke": smoke}
+RECIPES: dict[str, Callable[[], Recipe]] = {"tiny": tiny, "small": small, "smoke": smoke}
 
 
 def recipe(name: str) -> Recipe:

@@ -18,7 +18,7 @@ from components.release.gate import GateInputs
 from components.release.register import RegisterInputs
 from components.release.registry import opponent
 from flows.recipes import Recipe
-from flows.step import step
+from flows.step import preemptible, step
 
 _REJECTED = "Rejected"
 
@@ -51,6 +51,7 @@ def _rejected(message: str) -> State[Any]:
 
 
 @flow
+@preemptible
 def release(
     recipe: Recipe, aligned: Checkpoint, small: CompressedModel, reports: Reports
 ) -> Release | State[Any]:

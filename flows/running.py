@@ -16,6 +16,7 @@ def run_flow(flow: str, recipe: str, changes: list[str]) -> bool:
 
     Raises:
         ValueError: the recipe, a change or an input is wrong.
+        Preempted: a step was told to leave.
     """
     os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "CRITICAL"  # above all it says
     servers = running_servers()
@@ -36,7 +37,7 @@ def run_flow(flow: str, recipe: str, changes: list[str]) -> bool:
         return True
     if state.name == "Rejected":
         return False
-    state.result()  # raises what went wrong
+    state.result()  # raises what went wrong, or that it was preempted
     raise RuntimeError(f"The flow ended as {state.name}: {state.message}")
 
 

@@ -1,19 +1,25 @@
 """The seam between components and Prefect: a component becomes a task named after it."""
 
-from functools import cache
-from typing import Any
+from collections.abc import Callable
+from functools import cache, wraps
+from typing import Any, ParamSpec, TypeVar, cast
 from uuid import UUID
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
-from prefect.states import Completed
+from prefect.states import Cancelled, Completed
 
 from components.core.component import Component, In, Out
 from components.core.execute import address, execute, find
 from components.core.journal import Origin
+from components.core.preemption import Preempted
 from flows.progress import say_cached, shown
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 
 
 def step(component: Component[In, Out], inputs: In) -> Out:
@@ -23,13 +29,37 @@ def step(component: Component[In, Out], inputs: In) -> Out:
     return state.result()
 
 
+def preemptible(function: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Make a flow of which a step was told to leave end as `Preempted`, not as failed.
+
+    Whoever called it gets the exception. Each level needs a state of its own: one that is passed on
+    loses its name.
+    """
+
+    @wraps(function)
+    def run(*arguments: _P.args, **named: _P.kwargs) -> _R:
+        try:
+            return function(*arguments, **named)
+        except Preempted as notice:
+            return cast(_R, _preempted(notice))
+
+    return run
+
+
+def _preempted(notice: Preempted) -> State[Any]:
+    return Cancelled(name="Preempted", message=str(notice), data=notice)
+
+
 @task(cache_policy=NO_CACHE, persist_result=False)
 def _execute(component: Component[Any, Any], inputs: Any, origin: Origin) -> Any:
     if (artifact := find(component, inputs, origin)) is not None:
         say_cached(component.name)
         return Completed(name="Cached", message=f"made before: {artifact.path}", data=artifact)
-    with shown(component.name, address(component, inputs)):
-        return execute(component, inputs, origin)
+    try:
+        with shown(component.name, address(component, inputs)):
+            return execute(component, inputs, origin)
+    except Preempted as notice:
+        return _preempted(notice)
 
 
 def current_origin() -> Origin:

@@ -16,6 +16,7 @@ from components.core.artifacts import (
     TokenShards,
     Vocabulary,
 )
+from components.core.record import InputRecord, Record, hash_files, write_record
 from components.core.settings import settings
 from components.data import library, speeches
 from components.data.clean import Clean
@@ -24,7 +25,10 @@ from components.data.tokenize import Tokenize, TokenizeInputs
 from components.data.vocabulary import TrainVocabulary
 from components.finetune.sft import SFT, SFTInputs
 from components.lib import microtasks
-from components.lib.plan import Training
+from components.lib.ledger import Ledger, batch_hash
+from components.lib.permutation import draw
+from components.lib.plan import DialledTraining, Training
+from components.lib.windows import Windows
 from components.pretrain.train import Train, TrainInputs
 
 _MACHINE = {
@@ -116,12 +120,10 @@ def shards(corpus: Corpus, vocabulary: Vocabulary, line: Path) -> TokenShards:
 def checkpoint(shards: TokenShards, vocabulary: Vocabulary, line: Path) -> Checkpoint:
     """A decoder of two layers after 40 steps."""
     component = Train(
-        training=Training(num_steps=40, batch_size=8, learning_rate=0.01, evaluate_every=20),
+        training=DialledTraining(num_steps=40, batch_size=8, learning_rate=0.01, evaluate_every=20),
         sequence_length=64,
+        depth=2,
         width=64,
-        num_layers=2,
-        num_heads=2,
-        num_key_value_heads=1,
         max_length=256,
         validation_sequences=8,
     )
@@ -155,3 +157,40 @@ def read_spool():
         return [(point["step"], point["metrics"]) for point in points]
 
     return read
+
+
+@pytest.fixture
+def trained(shards: TokenShards, vocabulary: Vocabulary):
+    """Return a function that leaves what a pretraining does: a ledger and a record.
+
+    Its examples are sequences of 64 tokens, 8 a step, in the order of seed 3.
+    """
+
+    def train(draws: list[int], source: TokenShards = shards) -> Path:
+        out = settings().artifacts / "pretrain.train" / "1.0.0" / "0123456789abcdef"
+        out.mkdir(parents=True)
+        examples, ledger = Windows(source.path / "train", 64), Ledger(out)
+        for step, number in enumerate(draws, start=1):
+            batch = examples.batch(draw(number, 8, len(examples), seed=3))
+            ledger.append(step, number, 8, batch_hash(batch))
+        sources = {"shards": source, "vocabulary": vocabulary}
+        record = Record(
+            component="pretrain.train",
+            version="1.0.0",
+            fingerprint=out.name,
+            config={"training": {"seed": 3, "batch_size": 8}, "sequence_length": 64},
+            inputs={n: InputRecord(path=s.path, fingerprint="") for n, s in sources.items()},
+            artifact={},
+            files=hash_files(out),
+            seed=None,
+            seconds=1.0,
+            devices="",
+            packages={},
+            git_revision=None,
+            data_revision=None,
+            mlflow_run_id=None,
+        )
+        write_record(record, out)
+        return out
+
+    return train

@@ -12,7 +12,6 @@ from pydantic import Field
 from components.core import metrics
 from components.core.artifacts import Checkpoint, Frozen, PreferencePairs
 from components.core.component import Component
-from components.core.files import size_of
 from components.core.settings import settings
 
 
@@ -31,7 +30,7 @@ class DPO(Component[DPOInputs, Checkpoint]):
     Writes a model and tokenizer in Hugging Face layout.
     """
 
-    version: ClassVar[str] = "1.0.0"
+    version: ClassVar[str] = "1.1.0"
 
     loss_type: Literal["sigmoid", "ipo", "hinge"] = "sigmoid"
     """`sigmoid` is DPO itself; `ipo` is Azar et al. 2023, `hinge` is SLiC (Zhao et al. 2023)."""
@@ -54,7 +53,7 @@ class DPO(Component[DPOInputs, Checkpoint]):
         from trl.trainer.dpo_config import DPOConfig
         from trl.trainer.dpo_trainer import DPOTrainer
 
-        from components.lib.models import load_model, load_tokenizer, num_parameters, save_model
+        from components.lib.models import describe, load_model, load_tokenizer, save_model
 
         torch.set_num_threads(settings().num_threads)
         tokenizer = load_tokenizer(inputs.model.path)
@@ -92,8 +91,4 @@ class DPO(Component[DPOInputs, Checkpoint]):
             numbers = {name: float(value) for name, value in entry.items()}
             metrics.append(out, int(numbers.pop("step")), numbers)
         save_model(model, tokenizer, out)
-        return Checkpoint(
-            path=out,
-            num_parameters=num_parameters(model),
-            bytes_on_disk=size_of(out, "*.safetensors"),
-        )
+        return describe(out, model.config.max_position_embeddings)

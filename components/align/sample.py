@@ -30,7 +30,7 @@ class SamplePreferences(Component[SampleInputs, PreferencePairs]):
     by the chat template), `chosen` and `rejected`.
     """
 
-    version: ClassVar[str] = "1.0.0"
+    version: ClassVar[str] = "1.1.0"
 
     num_prompts: int = Field(default=512, ge=1)
     """Prompts, the same number of each kind and level as far as there are any."""

@@ -85,7 +85,11 @@ class Vocabulary(Artifact):
 
 
 class TokenShards(Artifact):
-    """Token ids in `<split>/shard_00000.npy`, ...: uint16, shape (tokens,)."""
+    """Token ids in `<split>/shard_00000.npy`, ...: uint16, shape (tokens,).
+
+    Beside them `document_starts.npy`, int64, shape (documents + 1,), and `document_ids.jsonl` say
+    which document a token is of.
+    """
 
     vocab_size: int
     """Number of ids, special tokens included."""
@@ -100,6 +104,10 @@ class Checkpoint(Artifact):
 
     num_parameters: int
     """Trainable parameters; a tied embedding counts once."""
+    num_active_parameters: int
+    """Those that compute a token: of a mixture of experts, its experts alone."""
+    flops_per_token: float
+    """Forward and backward, at the sequence length it was trained with."""
     bytes_on_disk: int
     """Size of the weights."""
 

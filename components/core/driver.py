@@ -18,18 +18,21 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from components.core.preemption import Preempted
+
 logger = logging.getLogger(__name__)
 
 _PR_SET_PDEATHSIG = 1
 _GRACE_SECONDS = 15.0  # Ray stops a training within 15 s of SIGINT
 _USER_ERROR = 3
+_PREEMPTED = os.EX_TEMPFAIL
 
 
 def run_in_driver(target: str, payload: dict[str, Any]) -> None:
     """Call `target` ("package.module:function") with the JSON `payload` in a driver process.
 
-    Its output goes to the log. Raises ValueError with the driver's own message if the driver raised
-    one, RuntimeError with the end of its output if it failed otherwise.
+    Its output goes to the log. Raises ValueError or Preempted if the driver raised that, with the
+    same message, and RuntimeError with the end of its output if it failed otherwise.
     """
     with tempfile.TemporaryDirectory(prefix="bloomery-") as folder:
         request = Path(folder) / "payload.json"
@@ -53,6 +56,8 @@ def run_in_driver(target: str, payload: dict[str, Any]) -> None:
         answer = Path(folder) / "error.txt"
         if process.returncode == _USER_ERROR and answer.exists():
             raise ValueError(answer.read_text("utf-8"))
+        if process.returncode == _PREEMPTED and answer.exists():
+            raise Preempted(int(answer.read_text("utf-8")))
         if process.returncode != 0:
             raise RuntimeError(
                 f"{target} ended with code {process.returncode}. Its last lines:\n{tail}"
@@ -83,18 +88,27 @@ def _stop(process: "subprocess.Popen[str]") -> None:
         process.wait()
 
 
+def die_with_parent() -> None:
+    """Have this process killed when the one that started it dies, however that comes."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def _main() -> int:
     target, request, parent = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    die_with_parent()
     if os.getppid() != parent:  # it died before the signal was asked for
         return 1
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     module, function = target.split(":")
+    answer = request.with_name("error.txt")
     try:
         getattr(importlib.import_module(module), function)(json.loads(request.read_text("utf-8")))
     except ValueError as error:
-        request.with_name("error.txt").write_text(str(error), encoding="utf-8")
+        answer.write_text(str(error), encoding="utf-8")
         return _USER_ERROR
+    except Preempted as notice:
+        answer.write_text(str(notice.step), encoding="utf-8")
+        return _PREEMPTED
     return 0
 
 

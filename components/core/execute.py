@@ -23,7 +23,7 @@ from components.core.record import (
     write_record,
 )
 from components.core.settings import settings
-from components.core.tracking import Tracker
+from components.core.tracker import Tracker
 
 
 def address(component: Component[In, Out], inputs: In) -> Path:
@@ -88,7 +88,6 @@ def _make(component: Component[In, Out], inputs: In, out: Path, origin: Origin |
             mlflow_run_id=tracker.run_id(),
         )
         write_record(record, out)
-        tracker.record(record)
     _note(record, out, cached=False, origin=origin)
     return artifact
 

@@ -5,13 +5,18 @@ a line a step. The reports of the command line are read from here, so they need 
 """
 
 import json
+import logging
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from components.core.artifacts import ArtifactPath, Frozen
 from components.core.files import write_atomically
 from components.core.settings import settings
+
+logger = logging.getLogger(__name__)
 
 
 class Origin(Frozen):
@@ -70,10 +75,24 @@ def read_steps(folder: Path) -> list[Step]:
 
 
 def read_runs() -> Iterator[tuple[Path, Run]]:
-    """Yield the folder and description of every run, the newest first."""
-    files = settings().runs.glob("*/run.json")
-    runs = [(file.parent, Run.model_validate_json(file.read_text("utf-8"))) for file in files]
-    yield from sorted(runs, key=lambda found: found[1].started, reverse=True)
+    """Yield the folder and description of every run, the newest first.
+
+    A journal that another version of the platform wrote otherwise is left out, with a warning.
+    """
+    found = [(file.parent, _read_run(file.parent)) for file in settings().runs.glob("*/run.json")]
+    runs = [(folder, run) for folder, run in found if run is not None]
+    yield from sorted(runs, key=lambda each: each[1].started, reverse=True)
+
+
+def _read_run(folder: Path) -> Run | None:
+    try:
+        run = Run.model_validate_json((folder / "run.json").read_text("utf-8"))
+        read_steps(folder)
+    except (ValidationError, json.JSONDecodeError, FileNotFoundError) as error:
+        problem = str(error).splitlines()[0]
+        logger.warning("%s is no journal of this version and left out (%s)", folder, problem)
+        return None
+    return run
 
 
 def find_run(name: str | None = None, flow: str | None = None) -> tuple[Path, Run]:

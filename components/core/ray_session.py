@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from components.core.settings import quiet_environment, settings
+from components.core.settings import apply_environment, settings
 
 _OBJECT_STORE_BYTES = 200 << 20  # data and weights go through files, not through the store
 _TEMPORARY = Path("/tmp/bloomery-ray")
@@ -18,7 +18,7 @@ def ray_session() -> Generator[None]:
     """Connect this driver process to Ray, and leave nothing behind."""
     import ray
 
-    os.environ.update(quiet_environment())
+    apply_environment()
     _write_token(Path(os.environ["RAY_AUTH_TOKEN_PATH"]))
     local = settings().ray_address == "local"
     arguments: dict[str, Any] = {

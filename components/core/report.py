@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from components.core import metrics
 from components.core.artifacts import Frozen
 from components.core.journal import Origin, Run, Step, read_steps
 from components.core.record import Record, read_record
@@ -10,7 +11,13 @@ from components.core.record import Record, read_record
 _PROBE = "evals.probe"
 _BASELINES = "evals.baselines"
 _REGISTER = "release.register"
-_MEASURED = ("num_parameters", "bytes_on_disk", "decode_tokens_per_second")
+_MEASURED = (
+    "num_parameters",
+    "num_active_parameters",
+    "flops_per_token",
+    "bytes_on_disk",
+    "decode_tokens_per_second",
+)
 
 
 class StageRow(Frozen):
@@ -40,6 +47,12 @@ class StageRow(Frozen):
     """Accuracy of each micro-task."""
     num_parameters: int | None = None
     """Weights of the model."""
+    num_active_parameters: int | None = None
+    """Those that compute a token."""
+    flops_per_token: float | None = None
+    """Of training it, forward and backward."""
+    training: dict[str, float] | None = None
+    """What its training logged last, by the names of the metrics."""
     bytes_on_disk: int | None = None
     """Size of the weights."""
     decode_tokens_per_second: float | None = None
@@ -117,8 +130,17 @@ def _row(step: Step, record: Record, probes: dict[str, dict[str, Any]]) -> Stage
         accuracy_interval=(interval["low"], interval["high"]) if interval else None,
         accuracy_by_task=probe.get("accuracy_by_task"),
         decode_speedup=_speedup(made),
+        training=_last_metrics(step.path) if "flops_per_token" in made else None,
         **{name: made[name] for name in _MEASURED if name in made},
     )
+
+
+def _last_metrics(folder: Path) -> dict[str, float]:
+    """Return the last value of every metric in the spool of `folder`."""
+    last: dict[str, float] = {}
+    for _, point in metrics.read(folder):
+        last |= point["metrics"]
+    return last
 
 
 def _speedup(made: dict[str, Any]) -> float | None:

@@ -6,24 +6,22 @@ Nothing here is identity: changing a setting never changes a fingerprint.
 import os
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 _CHECKOUT = Path(__file__).resolve().parents[2]
 
 
-def _workers() -> int:
-    num_gpus = len(list(Path("/proc/driver/nvidia/gpus").glob("*")))
-    return max(1, num_gpus)
+def _num_gpus() -> int:
+    known = Path("/proc/driver/nvidia/gpus").glob("*"), Path("/dev").glob("nvidia[0-9]*")
+    return max(len(list(found)) for found in known)  # a container may show only one of them
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """The settings of one machine, each read from `BLOOMERY_<NAME>`."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="BLOOMERY_", frozen=True, use_attribute_docstrings=True
-    )
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
     project: Path = _CHECKOUT
     """Folder that holds `data.dvc` and `data/`."""
@@ -35,12 +33,18 @@ class Settings(BaseSettings):
     """MLflow server or database; empty means the running server of `home`, else its database."""
     ray_address: str = "local"
     """`local` starts Ray for the step, `off` runs in plain processes, else a cluster's address."""
-    num_workers: int = Field(default_factory=_workers, ge=1)
+    num_workers: int = Field(default_factory=lambda: max(1, _num_gpus()), ge=1)
     """Data-parallel training processes: by default one a GPU, or one that has all CPU threads.
 
     On two cores two processes train the tiny recipe 1.1 times as fast, for 1.3 GB more."""
     num_threads: int = Field(default=os.cpu_count() or 1, ge=1)
     """CPU threads that one process may use."""
+    data_parallel: Literal["replicate", "shard"] = "replicate"
+    """Whether each training process holds the whole model (DDP) or its part of it (FSDP2)."""
+    activation_checkpointing: bool = False
+    """Whether blocks are computed again in the backward pass: less memory, a third more time."""
+    compile: bool | None = None
+    """Whether torch.compile translates the model; unset, where there is a GPU to train on."""
     prefect_port: int = Field(default=4200, ge=1, le=65535)
     """Port of the Prefect server that `bloomery up` starts."""
     mlflow_port: int = Field(default=5000, ge=1, le=65535)
@@ -49,8 +53,12 @@ class Settings(BaseSettings):
     @property
     def threads_per_worker(self) -> int:
         """CPU threads of one data-parallel process."""
-        alone = self.ray_address == "off"
-        return self.num_threads if alone else max(1, self.num_threads // self.num_workers)
+        return max(1, self.num_threads // self.num_workers)
+
+    @property
+    def compiles(self) -> bool:
+        """Whether models are compiled for training: on two CPU cores it takes a minute to pay."""
+        return _num_gpus() > 0 if self.compile is None else self.compile
 
     @property
     def artifacts(self) -> Path:
@@ -66,7 +74,8 @@ class Settings(BaseSettings):
 @cache
 def settings() -> Settings:
     """Return the settings of this process."""
-    return Settings()
+    given = ((name, os.environ.get(f"BLOOMERY_{name.upper()}")) for name in Settings.model_fields)
+    return Settings.model_validate({name: value for name, value in given if value is not None})
 
 
 def quiet_environment() -> dict[str, str]:
@@ -87,7 +96,7 @@ def quiet_environment() -> dict[str, str]:
         "RAY_DEDUP_LOGS": "0",
         "RAY_worker_niceness": "0",  # the work is the workers'; by default they yield to anything
         "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
-        "RAY_TRAIN_WORKER_HEALTH_CHECK_TIMEOUT_S": "120",
+        "RAY_TRAIN_WORKER_HEALTH_CHECK_TIMEOUT_S": "60",
         "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
         "RAY_memory_usage_threshold": "0.97",
         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",

@@ -44,7 +44,11 @@ class Piece(Frozen):
     tokenizer_file: str
     """`tokenizer.json`."""
     target: str
-    """File the ids are written to."""
+    """File the token ids are written to."""
+    lengths: str
+    """File the number of tokens of each document is written to."""
+    names: str
+    """File the id of each document is written to."""
 
 
 class Tokenize(Component[TokenizeInputs, TokenShards]):
@@ -53,10 +57,12 @@ class Tokenize(Component[TokenizeInputs, TokenShards]):
     Every document is followed by the end-of-text token; text that looks like a special token is
     encoded as text. Nothing is padded or truncated, so one set of shards serves any sequence
     length. Writes `<split>/shard_00000.npy`, ...: uint16, shape (shard_tokens,), the last one
-    shorter, and `byte_lengths.npy`: int32, shape (vocab_size,).
+    shorter; `<split>/document_starts.npy`: int64, shape (documents + 1,), where in the stream each
+    document begins, and its end; `<split>/document_ids.jsonl`: their ids, a JSON string a line; and
+    `byte_lengths.npy`: int32, shape (vocab_size,).
     """
 
-    version: ClassVar[str] = "1.0.0"
+    version: ClassVar[str] = "1.1.0"
 
     shard_tokens: int = Field(default=100_000_000, gt=0)
     """Length of a shard, in tokens (200 MB at the default)."""
@@ -76,6 +82,7 @@ class Tokenize(Component[TokenizeInputs, TokenShards]):
         for split in SPLITS:
             arrays = (np.load(piece.target) for piece in pieces[split])
             num_tokens[split] = self._write_shards(out / split, arrays)
+            _write_index(out / split, pieces[split])
         shutil.rmtree(out / _PIECES)
         lengths = byte_lengths(inputs.vocabulary.path, inputs.vocabulary.vocab_size)
         np.save(out / BYTE_LENGTHS, lengths)
@@ -103,17 +110,33 @@ class Tokenize(Component[TokenizeInputs, TokenShards]):
         return total
 
 
+def _write_index(folder: Path, pieces: list[Piece]) -> None:
+    """Write where each document begins in the stream of tokens, and what it is called."""
+    import numpy as np
+
+    from components.lib.documents import DOCUMENT_IDS, DOCUMENT_STARTS
+
+    lengths = [np.load(piece.lengths) for piece in pieces]
+    np.save(folder / DOCUMENT_STARTS, np.cumsum(np.concatenate([[0], *lengths]), dtype=np.int64))
+    with (folder / DOCUMENT_IDS).open("wb") as stream:
+        for piece in pieces:
+            stream.write(Path(piece.names).read_bytes())
+
+
 def _pieces(inputs: TokenizeInputs, split: str, out: Path) -> Iterator[Piece]:
     """Cut a split's file at line ends into pieces of about `_PIECE_BYTES`."""
     file = inputs.corpus.path / f"{split}.jsonl"
 
     def piece(start: int, end: int) -> Piece:
+        name = f"{out / _PIECES / split}_{start:015d}"
         return Piece(
             corpus_file=str(file),
             start=start,
             end=end,
             tokenizer_file=str(inputs.vocabulary.path / "tokenizer.json"),
-            target=str(out / _PIECES / f"{split}_{start:015d}.npy"),
+            target=f"{name}.npy",
+            lengths=f"{name}_lengths.npy",
+            names=f"{name}_names.jsonl",
         )
 
     start = end = 0
@@ -148,7 +171,7 @@ def ray_encode(payload: dict[str, Any]) -> None:
 
 
 def encode(row: dict[str, Any]) -> dict[str, Any]:
-    """Encode one `Piece` into its target file: uint16, shape (tokens,)."""
+    """Encode one `Piece` into its target file: uint16, shape (tokens,), and list its documents."""
     import numpy as np
     from tokenizers import Tokenizer
 
@@ -161,8 +184,12 @@ def encode(row: dict[str, Any]) -> dict[str, Any]:
     with Path(piece.corpus_file).open("rb") as stream:
         stream.seek(piece.start)
         lines = stream.read(piece.end - piece.start).splitlines()
-    texts = [Document.model_validate(json.loads(line)).text for line in lines]
+    documents = [Document.model_validate(json.loads(line)) for line in lines]
+    texts = [document.text for document in documents]
     encodings = tokenizer.encode_batch(texts, add_special_tokens=False)
     ids = [token for encoding in encodings for token in (*encoding.ids, end_of_text)]
     np.save(piece.target, np.array(ids, np.uint16))
+    np.save(piece.lengths, np.array([len(encoding.ids) + 1 for encoding in encodings], np.int64))
+    names = "".join(f"{json.dumps(document.id)}\n" for document in documents)
+    Path(piece.names).write_text(names, encoding="utf-8")
     return {"tokens": len(ids)}

@@ -20,7 +20,7 @@ class TrainVocabulary(Component[Corpus, Vocabulary]):
     a number reads the same wherever it stands. Writes a transformers fast tokenizer.
     """
 
-    version: ClassVar[str] = "1.0.0"
+    version: ClassVar[str] = "1.1.0"
 
     vocab_size: int = Field(default=4096, gt=_NUM_BYTES, le=65_536)
     """Number of ids, special tokens included; at most what uint16 shards can hold."""
@@ -34,7 +34,16 @@ class TrainVocabulary(Component[Corpus, Vocabulary]):
         from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
         from transformers import PreTrainedTokenizerFast
 
-        from components.lib.chat import END_OF_TEXT, PADDING, SPECIAL_TOKENS, TEMPLATE
+        from components.lib.chat import (
+            ASSISTANT,
+            CLS,
+            END_OF_TEXT,
+            MASK,
+            PADDING,
+            SPECIAL_TOKENS,
+            TEMPLATE,
+            USER,
+        )
 
         tokenizer = Tokenizer(models.BPE())
         tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
@@ -62,7 +71,10 @@ class TrainVocabulary(Component[Corpus, Vocabulary]):
             eos_token=END_OF_TEXT,
             bos_token=END_OF_TEXT,
             pad_token=PADDING,
-            additional_special_tokens=list(SPECIAL_TOKENS[2:]),
+            mask_token=MASK,
+            cls_token=CLS,
+            sep_token=END_OF_TEXT,
+            additional_special_tokens=[USER, ASSISTANT],
             clean_up_tokenization_spaces=False,
         )
         fast.chat_template = TEMPLATE

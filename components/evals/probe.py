@@ -54,7 +54,7 @@ class Probe(Component[ProbeInputs, ProbeReport]):
     what the model makes of a fixed set of beginnings.
     """
 
-    version: ClassVar[str] = "1.0.0"
+    version: ClassVar[str] = "1.1.0"
 
     sequence_length: int = Field(default=256, ge=8)
     """Tokens of a held-out sequence."""

@@ -5,10 +5,10 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from components.lib.batches import IGNORED, Batch
 from components.lib.instructions import Instructions
 from components.lib.permutation import permute
 from components.lib.shards import Sequences
-from components.lib.training import IGNORED, Batch
 
 
 class WithReplay:

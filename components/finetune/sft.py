@@ -7,8 +7,6 @@ from pydantic import Field
 
 from components.core.artifacts import Checkpoint, Frozen, RawData, TokenShards
 from components.core.component import Component
-from components.core.files import size_of
-from components.core.settings import settings
 from components.core.workers import train_on_workers
 from components.lib.plan import Training
 
@@ -36,7 +34,7 @@ class SFT(Component[SFTInputs, Checkpoint]):
     Writes a model and tokenizer in Hugging Face layout.
     """
 
-    version: ClassVar[str] = "1.0.0"
+    version: ClassVar[str] = "2.0.0"
 
     training: Training
     """Steps, batch and learning rate; an example is one instruction with its answer."""
@@ -47,33 +45,24 @@ class SFT(Component[SFTInputs, Checkpoint]):
 
     def run(self, inputs: SFTInputs, out: Path) -> Checkpoint:
         """Fine-tune all weights, under Ray or in this process, and leave the model in `out`."""
-        from components.lib.models import load_model, num_parameters
+        from components.lib.models import describe
 
         train_on_workers(sft_worker, self, inputs, out)
-        return Checkpoint(
-            path=out,
-            num_parameters=num_parameters(load_model(out)),
-            bytes_on_disk=size_of(out, "*.safetensors"),
-        )
+        return describe(out, self.replay_length)  # instructions are about as long
 
 
 def sft_worker(payload: dict[str, Any]) -> None:
     """Fine-tune in this process, one of a data-parallel group or alone; rank 0 saves the model."""
-    import torch
-
     from components.finetune.replay import WithReplay
-    from components.lib.checkpoint import remove
-    from components.lib.device import keep_memory
     from components.lib.instructions import Instructions, read_microtasks
-    from components.lib.models import flops_per_token, load_model, load_tokenizer, save_model
+    from components.lib.models import flops_per_token, load_model, load_tokenizer
+    from components.lib.objectives import NextToken
+    from components.lib.session import train_and_save
     from components.lib.shards import Sequences
-    from components.lib.training import Group, fit
+    from components.lib.training import Task
 
     component = SFT.model_validate(payload["component"])
     inputs = SFTInputs.model_validate(payload["inputs"])
-    out = Path(payload["out"])
-    torch.set_num_threads(settings().threads_per_worker)
-    keep_memory()
 
     tokenizer = load_tokenizer(inputs.model.path)
     model = load_model(inputs.model.path)
@@ -81,18 +70,13 @@ def sft_worker(payload: dict[str, Any]) -> None:
     instructions = Instructions(tokenizer, read_microtasks(folder / "train.jsonl"))
     held_out = Instructions(tokenizer, read_microtasks(folder / "validation.jsonl"))
     text = Sequences(inputs.shards.path / "train", component.replay_length)
-    fit(
-        model,
-        component.training,
-        WithReplay(instructions, text, component.replay_share),
-        out,
+    task = Task(
+        examples=WithReplay(instructions, text, component.replay_share),
+        objective=NextToken(),
         evaluate=lambda: {"validation_loss": _validation_loss(model, held_out)},
-        # instructions are about as long as the replayed text
         flops_per_token=flops_per_token(model, component.replay_length),
     )
-    if Group.current().rank == 0:
-        save_model(model, tokenizer, out)
-        remove(out)
+    train_and_save(model, tokenizer, task, component.training, Path(payload["out"]))
 
 
 def _validation_loss(model: "PreTrainedModel", held_out: "Instructions") -> float:
@@ -100,11 +84,9 @@ def _validation_loss(model: "PreTrainedModel", held_out: "Instructions") -> floa
     import numpy as np
     import torch
 
-    from components.lib.device import device
-    from components.lib.training import IGNORED, summed_loss
+    from components.lib.objectives import NextToken
 
     batch = held_out.batch(np.arange(min(len(held_out), 256)))
-    ids, targets = (torch.from_numpy(part).to(device()) for part in batch)
     with torch.no_grad():
-        nats = summed_loss(model, ids, targets).item()
-    return nats / int((targets != IGNORED).sum())
+        nats = NextToken()(model, batch)["cross_entropy"].item()
+    return nats / batch.num_targets()

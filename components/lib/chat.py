@@ -5,11 +5,13 @@ The template travels inside the tokenizer, so every stage and every other tool r
 
 from transformers import PreTrainedTokenizerFast
 
-END_OF_TEXT = "<|endoftext|>"  # behind every document and every answer
+END_OF_TEXT = "<|endoftext|>"  # behind every document and every answer; BERT's [SEP]
 PADDING = "<|pad|>"
 USER = "<|user|>"
 ASSISTANT = "<|assistant|>"
-SPECIAL_TOKENS = (END_OF_TEXT, PADDING, USER, ASSISTANT)
+MASK = "<|mask|>"  # stands for a token that an encoder must find
+CLS = "<|cls|>"  # opens what an encoder reads; what it finds of the whole is read off here
+SPECIAL_TOKENS = (END_OF_TEXT, PADDING, USER, ASSISTANT, MASK, CLS)  # in the order of their ids
 
 _MESSAGE = "\0"  # stands for a user's message while the template is rendered
 

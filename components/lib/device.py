@@ -1,12 +1,15 @@
 """What this process computes on, how precisely, and how fast that could be."""
 
 import ctypes
+import os
 import time
 from contextlib import AbstractContextManager, nullcontext
 from typing import TypeVar
 
 import torch
 from torch import nn
+
+from components.lib.blocked_attention import BLOCKED
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -15,8 +18,13 @@ _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
 
 
 def device() -> torch.device:
-    """Return the accelerator of this process if there is one, else the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    """Return the accelerator of this process if there is one, else the CPU.
+
+    Ray Train and torchrun show every process all the GPUs of its machine, and number the processes.
+    """
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
 
 
 def move(module: Module) -> Module:
@@ -38,8 +46,21 @@ def autocast() -> AbstractContextManager[object]:
 
 
 def attention() -> str:
-    """Return transformers' attention for this device: batched matmuls beat SDPA on a CPU."""
-    return "sdpa" if torch.cuda.is_available() else "eager"
+    """Return transformers' attention for this device.
+
+    CPU seconds of a training step against "eager", one thread, bfloat16, 10 M parameters with a
+    vocabulary of 8,192: "blocked" 1.08 times fewer at 256 tokens, 1.01 to 1.04 at 128; "sdpa" 1.1
+    times more. The attention alone: 1.4 to 1.7 times fewer at 256, 1.2 to 1.7 at 128.
+    """
+    return "sdpa" if torch.cuda.is_available() else BLOCKED
+
+
+def experts() -> str:
+    """Return transformers' way through a mixture: on a CPU one expert after the other is faster.
+
+    A training step took 1.3 times as long with grouped products as with the loop.
+    """
+    return "grouped_mm" if torch.cuda.is_available() else "eager"
 
 
 def keep_memory() -> None:
@@ -53,8 +74,9 @@ def keep_memory() -> None:
     libc.mallopt(_M_TOP_PAD, 64 << 20)
 
 
-def measured_peak(size: int = 1024, repeats: int = 8) -> float:
+def measured_peak(repeats: int = 8) -> float:
     """Return the FLOP/s of square matrix products here, in the precision that training uses."""
+    size = 8192 if torch.cuda.is_available() else 1024
     dtype = torch.bfloat16 if has_bfloat16() else torch.float32
     left = torch.randn(size, size, device=device(), dtype=dtype)
     torch.mm(left, left)

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerFast
 
+from components.lib.batches import IGNORED, Batch
 from components.lib.chat import END_OF_TEXT, PADDING, decode, encode_prompt, token_id
 from components.lib.microtasks import MicroTask
-from components.lib.training import IGNORED, Batch
 
 MAX_ANSWER_TOKENS = 64  # the longest reference answer takes fewer
 

@@ -1,59 +1,21 @@
-"""Models as folders in Hugging Face layout: built, loaded with proof, saved without surprises."""
+"""Models as folders in Hugging Face layout: loaded with proof, saved without surprises, counted."""
 
 from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import (
+    AutoConfig,
     AutoModelForCausalLM,
+    AutoModelForPreTraining,
     AutoTokenizer,
-    LlamaConfig,
-    LlamaForCausalLM,
     PreTrainedModel,
     PreTrainedTokenizerFast,
 )
 
-from components.lib.device import attention
-
-
-def build_llama(
-    vocab_size: int,
-    width: int,
-    num_layers: int,
-    num_heads: int,
-    num_key_value_heads: int,
-    max_length: int,
-    end_of_text: int,
-    padding: int,
-    seed: int,
-) -> LlamaForCausalLM:
-    """Return a Llama-type decoder (Touvron et al. 2023) with random weights and tied embeddings.
-
-    The feed-forward width is 8/3 of `width`, rounded up to a multiple of 64, as in Llama. The
-    projections that write to the residual stream start at zero, so that every block begins as the
-    identity; the others as N(0, 0.02).
-    """
-    config = LlamaConfig(
-        vocab_size=vocab_size,
-        hidden_size=width,
-        intermediate_size=-(-width * 8 // 3 // 64) * 64,
-        num_hidden_layers=num_layers,
-        num_attention_heads=num_heads,
-        num_key_value_heads=num_key_value_heads,
-        max_position_embeddings=max_length,
-        tie_word_embeddings=True,
-        bos_token_id=end_of_text,
-        eos_token_id=end_of_text,
-        pad_token_id=padding,
-    )
-    torch.manual_seed(seed)
-    model = LlamaForCausalLM(config)
-    model.set_attn_implementation(attention())
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if name.endswith(("o_proj.weight", "down_proj.weight")):
-                parameter.zero_()
-    return model
+from components.core.artifacts import Checkpoint
+from components.core.files import size_of
+from components.lib.device import attention, experts
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
@@ -71,17 +33,23 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
 
 
 def load_model(folder: Path) -> PreTrainedModel:
-    """Load a causal language model in float32, from safetensors alone and without foreign code.
+    """Load a model in float32, from safetensors alone and without foreign code.
+
+    BERT comes with both heads that it is pretrained with, all others as causal language models.
 
     Raises:
         ValueError: there is no model, or its weights do not fit its config.
     """
     if not (folder / "config.json").is_file():
         raise ValueError(f"{folder} has no config.json: it is not a model in Hugging Face layout.")
-    loaded: Any = AutoModelForCausalLM.from_pretrained(
+    config: Any = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+    is_bert = config.model_type == "bert"
+    auto: Any = AutoModelForPreTraining if is_bert else AutoModelForCausalLM
+    loaded = auto.from_pretrained(
         folder,
         dtype=torch.float32,
         attn_implementation=attention(),
+        experts_implementation=experts(),  # of a mixture; others have none
         use_safetensors=True,
         trust_remote_code=False,
         local_files_only=True,
@@ -95,10 +63,30 @@ def load_model(folder: Path) -> PreTrainedModel:
     return model.eval()
 
 
-def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
-    """Save weights as safetensors, config and tokenizer, so that `folder` stands on its own."""
-    model.save_pretrained(folder)
+def save_model(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerFast,
+    folder: Path,
+    weights: dict[str, torch.Tensor] | None = None,
+) -> None:
+    """Save weights as safetensors, config and tokenizer, so that `folder` stands on its own.
+
+    `weights` are those to save if `model` itself holds only a part of them.
+    """
+    model.save_pretrained(folder, state_dict=weights)
     tokenizer.save_pretrained(folder)
+
+
+def describe(folder: Path, length: int) -> Checkpoint:
+    """Return the artifact of the model in `folder`, trained on sequences of `length` tokens."""
+    model = load_model(folder)
+    return Checkpoint(
+        path=folder,
+        num_parameters=num_parameters(model),
+        num_active_parameters=num_active_parameters(model),
+        flops_per_token=flops_per_token(model, length),
+        bytes_on_disk=size_of(folder, "*.safetensors"),
+    )
 
 
 def num_parameters(model: PreTrainedModel) -> int:
@@ -106,11 +94,36 @@ def num_parameters(model: PreTrainedModel) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-def flops_per_token(model: PreTrainedModel, length: int) -> float:
+def num_active_parameters(model: PreTrainedModel) -> int:
+    """Return the number of weights that one token meets: of a mixture, its chosen experts alone."""
+    idle = 0
+    for name, parameter in model.named_parameters():
+        if ".experts." in name:  # (num_experts, ...)
+            num_experts = parameter.shape[0]
+            idle += parameter.numel() // num_experts * (num_experts - _experts_per_token(model))
+    return num_parameters(model) - idle
+
+
+def _experts_per_token(model: PreTrainedModel) -> int:
+    return model.config.num_experts_per_tok
+
+
+def flops_per_token(model: PreTrainedModel, length: int, predicted: float = 1.0) -> float:
     """Return the FLOPs that training on one token of a sequence of `length` takes.
 
     6 for each weight that multiplies (the tied embedding counts as the output head) and
-    12 x layers x width x length for attention (Chowdhery et al. 2022, PaLM, appendix B).
+    12 x layers x width x length for attention (Chowdhery et al. 2022, PaLM, appendix B), where
+    length is at most the window of sliding attention. `predicted` is the share of positions that
+    the output head computes: BERT's objective asks it for the masked ones alone.
     """
     config = model.config
-    return 6 * num_parameters(model) + 12 * config.num_hidden_layers * config.hidden_size * length
+    head = config.vocab_size * config.hidden_size
+    multiplied = num_active_parameters(model) - _num_looked_up(model) - (1 - predicted) * head
+    seen = min(length, getattr(config, "sliding_window", None) or length)
+    return 6 * multiplied + 12 * config.num_hidden_layers * config.hidden_size * seen
+
+
+def _num_looked_up(model: PreTrainedModel) -> int:
+    """Return the number of weights of tables that nothing multiplies with."""
+    tables = ("wpe.weight", "position_embeddings.weight", "token_type_embeddings.weight")
+    return sum(p.numel() for name, p in model.named_parameters() if name.endswith(tables))

@@ -1,9 +1,13 @@
-"""Optimizers and schedules: Muon for the hidden matrices, AdamW for the rest."""
+"""Optimizers: Muon for the hidden matrices, AdamW for the rest; or AdamW for all."""
 
-from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import nn
+
+from components.lib.muon import Muon
+from components.lib.parameters import by_kind
+from components.lib.plan import Training
 
 _ADAM_BETAS = (0.9, 0.95)  # Brown et al. 2020 (GPT-3), appendix B
 
@@ -12,72 +16,47 @@ class Optimizers:
     """The optimizers of one model, stepped together.
 
     Hidden matrices go to Muon (Jordan 2024; `torch.optim.Muon`, whose learning rate is scaled to
-    AdamW's update size as in Liu et al. 2025, "Muon is scalable for LLM training"); embeddings,
-    norms and the output head go to AdamW. Only matrices decay: norms must not.
+    AdamW's update size as in Liu et al. 2025, "Muon is scalable for LLM training"), the rest
+    to AdamW. Only matrices decay: norms and biases must not.
     """
 
-    def __init__(
-        self,
-        model: nn.Module,
-        learning_rate: float,
-        weight_decay: float,
-        embedding_multiplier: float = 1.0,
-    ) -> None:
+    def __init__(self, model: nn.Module, training: Training) -> None:
         """Sort the trainable parameters of `model`; a tied embedding is taken once."""
-        named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
-        hidden = [p for name, p in named if p.ndim == 2 and _is_hidden(name)]
-        other = [p for name, p in named if p.ndim != 2 or not _is_hidden(name)]
-        self.parameters = [p for _, p in named]
-        embeddings = [p for p in other if p.ndim >= 2]
-        self._peaks = [learning_rate, learning_rate * embedding_multiplier, learning_rate]
-        muon = torch.optim.Muon(
-            hidden,
-            lr=learning_rate,
-            weight_decay=weight_decay,
-            adjust_lr_fn="match_rms_adamw",
-        )
-        adamw = torch.optim.AdamW(
-            [
-                {"params": embeddings, "weight_decay": weight_decay},
-                {"params": [p for p in other if p.ndim < 2], "weight_decay": 0.0},
-            ],
-            lr=learning_rate,
-            betas=_ADAM_BETAS,
-            fused=True,
-        )
-        self._all: list[torch.optim.Optimizer] = [muon, adamw]
+        self.parameters = [p for p in model.parameters() if p.requires_grad]
+        self.all: list[torch.optim.Optimizer] = []
+        kinds = by_kind(model)
+        rate, decay = training.learning_rate, training.weight_decay
+        faster = rate * training.embedding_multiplier
+        if training.optimizer == "muon":
+            hidden = kinds.pop("hidden")
+            self.all.append(
+                Muon(hidden, lr=rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw")
+            )
+        groups = [
+            {
+                "params": parameters,
+                "lr": faster if kind == "embedding" else rate,
+                "weight_decay": 0.0 if kind == "vector" else decay,
+            }
+            for kind, parameters in kinds.items()
+            if parameters
+        ]
+        self.all.append(torch.optim.AdamW(groups, lr=rate, betas=_ADAM_BETAS, fused=True))
+        self._peaks = [group["lr"] for group in self._groups()]
 
     def step(self, scale: float) -> None:
         """Update with the learning rate times `scale`, then forget the gradients."""
-        groups = [group for optimizer in self._all for group in optimizer.param_groups]
-        for group, peak in zip(groups, self._peaks, strict=True):
+        for group, peak in zip(self._groups(), self._peaks, strict=True):
             group["lr"] = peak * scale
-        for optimizer in self._all:
+        for optimizer in self.all:
             optimizer.step()
+        self.forget()
+
+    def forget(self) -> None:
+        """Forget the gradients."""
+        for optimizer in self.all:
             optimizer.zero_grad(set_to_none=True)
 
-    def state_dict(self) -> list[dict[str, object]]:
-        """Return the state of each optimizer."""
-        return [optimizer.state_dict() for optimizer in self._all]
-
-    def load_state_dict(self, states: Iterable[dict[str, object]]) -> None:
-        """Take back what `state_dict` returned."""
-        for optimizer, state in zip(self._all, states, strict=True):
-            optimizer.load_state_dict(state)
-
-
-def _is_hidden(name: str) -> bool:
-    return "embed" not in name and "lm_head" not in name
-
-
-def warmup_stable_decay(
-    step: int, num_steps: int, warmup_fraction: float, decay_fraction: float
-) -> float:
-    """Return the share of the learning rate at `step` (from 0): linear up, flat, linear to 0.
-
-    The WSD schedule of Hu et al. 2024 (MiniCPM), with a linear decay (Hägele et al. 2024).
-    """
-    done = step + 1
-    warmup = max(1, round(num_steps * warmup_fraction))
-    decay = max(1, round(num_steps * decay_fraction))
-    return min(1.0, done / warmup, (num_steps - step) / decay)
+    def _groups(self) -> list[dict[str, Any]]:
+        """Return the groups of all optimizers: torch makes new ones when a state is loaded."""
+        return [group for optimizer in self.all for group in optimizer.param_groups]

@@ -26,6 +26,7 @@ class Sequences:
         self._shards = [np.load(file, mmap_mode="r") for file in files]
         counts = [max(0, len(shard) - 1) // length for shard in self._shards]
         self._starts = np.cumsum([0, *counts])
+        self._offsets = np.cumsum([0, *map(len, self._shards)])
         if len(self) == 0:
             tokens = sum(len(shard) for shard in self._shards)
             raise ValueError(
@@ -40,11 +41,40 @@ class Sequences:
     def windows(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the chosen windows, shape (len(indices), T + 1): inputs and targets overlap."""
         rows = np.empty((len(indices), self.length + 1), np.int64)
-        shards = np.searchsorted(self._starts, indices, side="right") - 1
+        shards = self._shards_of(indices)
         for row, (index, shard) in enumerate(zip(indices, shards, strict=True)):
             start = int(index - self._starts[shard]) * self.length
             rows[row] = self._shards[shard][start : start + self.length + 1]
         return rows
+
+    def positions(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return where in the split's stream of tokens the chosen windows begin, same shape.
+
+        A window holds the T + 1 tokens from there on.
+        """
+        shards = self._shards_of(indices)
+        return self._offsets[shards] + (indices - self._starts[shards]) * self.length
+
+    def holding(
+        self, starts: NDArray[np.int64], ends: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the first window that holds a token of each stretch and the one behind the last.
+
+        `starts` and `ends` are positions in the split's stream, `ends` the ones behind the
+        stretches. The two are equal where no window holds any of it: in the rest of a shard.
+        """
+        counts = np.diff(self._starts)
+        shards = np.searchsorted(self._offsets[1:-1], starts, side="right")
+        # token p of a shard is a target of window (p - 1) // T and an input of window p // T
+        first = np.maximum(0, (starts - self._offsets[shards] - 1) // self.length)
+        first = self._starts[shards] + np.minimum(first, counts[shards])
+        shards = np.searchsorted(self._offsets[1:-1], ends - 1, side="right")
+        last = np.minimum((ends - 1 - self._offsets[shards]) // self.length, counts[shards] - 1)
+        behind = self._starts[shards] + last + 1
+        return first, np.maximum(first, behind)
+
+    def _shards_of(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
+        return np.searchsorted(self._starts, indices, side="right") - 1
 
     def spread(self, number: int) -> NDArray[np.int64]:
         """Return at most `number` windows taken evenly from all, shape (n, T + 1)."""

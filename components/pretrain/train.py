@@ -1,7 +1,7 @@
-"""Train: token shards -> a Llama-type decoder that predicts the next token."""
+"""Train: token shards -> a language model, a decoder or an encoder."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from pydantic import Field
 
@@ -9,13 +9,18 @@ from components.core.artifacts import Checkpoint, Frozen, TokenShards, Vocabular
 from components.core.component import Component
 from components.core.settings import settings
 from components.core.workers import train_on_workers
-from components.lib.plan import Training
+from components.lib.dial import shape_at, size_for
+from components.lib.plan import DialledTraining, Training
+from components.lib.shape import Kind, Shape
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    from collections.abc import Callable
 
-    from components.lib.training import Batch
+    from transformers import PreTrainedModel
+
+    from components.lib.batches import Examples
+    from components.lib.objectives import Objective
+    from components.lib.training import Task
 
 
 class TrainInputs(Frozen):
@@ -27,135 +32,163 @@ class TrainInputs(Frozen):
     """The tokenizer they were made with; the model carries it along."""
 
 
-class Train(Component[TrainInputs, Checkpoint]):
-    """Pretrain under Ray Train, data-parallel, resuming from its own checkpoints.
+class Resolved(NamedTuple):
+    """What `Train` does with a vocabulary, nothing left open."""
 
-    While it trains, the spool gets loss, gradient norm, learning rate, tokens per second, the
-    share of this device's measured matmul peak, and the validation bits per byte.
-    Writes a model and tokenizer in Hugging Face layout.
+    shape: Shape
+    training: Training
+
+
+class Train(Component[TrainInputs, Checkpoint], Kind):
+    """Pretrain under Ray Train, torchrun or in this process, resuming from its own checkpoints.
+
+    One dial, `depth`, says how large and how long; what is given beside it holds instead. While it
+    trains, the spool gets the loss and its terms, gradient norm, learning rate, tokens per second,
+    the share of this device's measured matmul peak, memory, and what validation finds.
+    Writes a model and tokenizer in Hugging Face layout, and `ledger.jsonl`: what each step saw.
     """
 
-    version: ClassVar[str] = "1.0.0"
+    version: ClassVar[str] = "2.0.0"
 
-    training: Training
+    depth: int = Field(default=4, ge=1)
+    """Number of blocks, from which all other sizes follow: see components/lib/dial.py."""
+    width: int | None = Field(default=None, ge=16)
+    """Size of the residual stream; else 64 x depth."""
+    num_heads: int | None = Field(default=None, ge=1)
+    """Attention heads; else one for each 64 of the width that depth gives."""
+    num_key_value_heads: int | None = Field(default=None, ge=1)
+    """Heads of keys and values; else half as many, or where the architecture has no grouped
+    queries, as many."""
+    training: DialledTraining = DialledTraining()
     """Steps, batch and learning rate; an example is one sequence."""
+    tokens_per_parameter: float = Field(default=12.0, gt=0)
+    """Tokens to train on, for each weight that multiplies, unless `num_steps` is given."""
     sequence_length: int = Field(default=256, ge=8)
     """Tokens a sequence."""
-    width: int = Field(default=256, ge=16)
-    """Size of the residual stream; a multiple of `num_heads`."""
-    num_layers: int = Field(default=4, ge=1)
-    """Decoder blocks."""
-    num_heads: int = Field(default=4, ge=1)
-    """Attention heads."""
-    num_key_value_heads: int = Field(default=2, ge=1)
-    """Heads of keys and values; fewer than `num_heads` is grouped-query attention."""
-    max_length: int = Field(default=512, ge=8)
-    """Longest context that the released model declares."""
+    z_loss: float = Field(default=0.0, ge=0)
+    """Weight of log^2 of the softmax's normaliser; PaLM's is 1e-4."""
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    """Share of each target that is spread over the vocabulary."""
     validation_sequences: int = Field(default=64, ge=1)
     """Sequences of the validation split that each validation measures."""
 
+    def resolve(self, vocab_size: int) -> Resolved:
+        """Return what depth and what is given beside it come to.
+
+        Raises:
+            ValueError: the sizes do not fit each other.
+        """
+        sizes = shape_at(self.depth) | self._given("width", "num_heads", "num_key_value_heads")
+        if self.architecture in ("gpt2", "bert") and self.num_key_value_heads is None:
+            sizes["num_key_value_heads"] = sizes["num_heads"]
+        kind = {name: getattr(self, name) for name in Kind.model_fields}
+        shape = Shape.model_validate(kind | sizes)
+        shape.check()
+        size = size_for(shape, vocab_size, self.sequence_length, self.tokens_per_parameter)
+        given = self.training.model_dump(exclude_none=True)
+        return Resolved(shape, Training(**{**size._asdict(), **given}))
+
+    def _given(self, *names: str) -> dict[str, int]:
+        return {name: value for name in names if (value := getattr(self, name)) is not None}
+
     def run(self, inputs: TrainInputs, out: Path) -> Checkpoint:
-        """Train, under Ray or in this process, and leave the model in `out`.
+        """Train, on as many processes as this machine says, and leave the model in `out`.
 
         Raises:
             ValueError: the shapes do not fit, or the data is smaller than one batch.
         """
-        from components.core.files import size_of
-        from components.lib.models import load_model, num_parameters
+        from components.lib.models import describe
 
         self._check(inputs)
         train_on_workers(train_worker, self, inputs, out)
-        return Checkpoint(
-            path=out,
-            num_parameters=num_parameters(load_model(out)),
-            bytes_on_disk=size_of(out, "*.safetensors"),
-        )
+        return describe(out, self.sequence_length)
 
     def _check(self, inputs: TrainInputs) -> None:
-        if self.width % (2 * self.num_heads) or self.num_heads % self.num_key_value_heads:
+        shape, training = self.resolve(inputs.vocabulary.vocab_size)
+        if settings().num_workers > training.batch_size:
             raise ValueError(
-                f"{self.width=} must be an even multiple of {self.num_heads=} (rotary embedding "
-                f"turns pairs), and that a multiple of {self.num_key_value_heads=}."
+                f"A batch of {training.batch_size} has no example for each of the "
+                f"{settings().num_workers} workers. Raise batch_size or lower BLOOMERY_NUM_WORKERS."
             )
-        if settings().num_workers > self.training.batch_size:
-            raise ValueError(
-                f"{self.training.batch_size=} has no example for each of the "
-                f"{settings().num_workers} workers. Raise it or lower BLOOMERY_NUM_WORKERS."
-            )
-        if self.sequence_length > self.max_length:
-            raise ValueError(f"{self.sequence_length=} is longer than {self.max_length=}.")
-        num_sequences = len(NextToken(inputs.shards.path / "train", self.sequence_length))
-        if num_sequences < self.training.batch_size:
+        if self.sequence_length > shape.max_length:
+            raise ValueError(f"{self.sequence_length=} is longer than {shape.max_length=}.")
+        num_sequences = len(self.examples(inputs, "train"))
+        if num_sequences < training.batch_size:
             raise ValueError(
                 f"The train split has {num_sequences} sequences of {self.sequence_length} tokens, "
-                f"fewer than one batch of {self.training.batch_size}. Add documents with "
+                f"fewer than one batch of {training.batch_size}. Add documents with "
                 "`bloomery data add`, or lower batch_size or sequence_length."
             )
 
+    def examples(self, inputs: TrainInputs, split: str) -> "Examples":
+        """Return what the objective of this architecture draws from a split."""
+        from components.lib.masked import MaskedSentencePairs, PairTokens
+        from components.lib.models import load_tokenizer
+        from components.lib.windows import Windows
 
-class NextToken:
-    """Examples of the next-token objective: the windows of a split."""
+        folder = inputs.shards.path / split
+        if self.architecture == "bert":
+            tokens = PairTokens.of(load_tokenizer(inputs.vocabulary.path))
+            return MaskedSentencePairs(folder, self.sequence_length, tokens, self.training.seed)
+        return Windows(folder, self.sequence_length)
 
-    def __init__(self, folder: Path, sequence_length: int) -> None:
-        """Map the shards of `folder`."""
-        from components.lib.shards import Sequences
+    def task(self, inputs: TrainInputs, model: "PreTrainedModel") -> "Task":
+        """Return what `model` is trained on, what for, and how it is judged."""
+        from components.lib.training import Task
 
-        self.sequences = Sequences(folder, sequence_length)
+        return Task(
+            examples=self.examples(inputs, "train"),
+            objective=self._objective(),
+            evaluate=self._evaluation(inputs, model),
+            flops_per_token=self._flops_per_token(model),
+        )
 
-    def __len__(self) -> int:
-        """Return the number of sequences."""
-        return len(self.sequences)
+    def _objective(self) -> "Objective":
+        from components.lib.masked import MaskedPairObjective
+        from components.lib.mixture import MixtureNextToken
+        from components.lib.objectives import NextToken
 
-    def batch(self, indices: "NDArray[np.int64]") -> "Batch":
-        """Return the chosen sequences: targets are the inputs one token on."""
-        from components.lib.training import Batch
+        if self.architecture == "bert":
+            return MaskedPairObjective()
+        if self.architecture == "moe":
+            return MixtureNextToken(self.z_loss, self.label_smoothing)
+        return NextToken(self.z_loss, self.label_smoothing)
 
-        windows = self.sequences.windows(indices)
-        return Batch(windows[:, :-1].copy(), windows[:, 1:].copy())
+    def _evaluation(
+        self, inputs: TrainInputs, model: "PreTrainedModel"
+    ) -> "Callable[[], dict[str, float]]":
+        from components.lib.held_out import HeldOut
+        from components.lib.masked import MaskedSentencePairs, evaluate_masked
+        from components.lib.torch_model import TorchModel
+
+        number = self.validation_sequences
+        if self.architecture == "bert":
+            pairs = self.examples(inputs, "validation")
+            assert isinstance(pairs, MaskedSentencePairs)
+            return lambda: evaluate_masked(model, pairs, number)
+        held_out = HeldOut(inputs.shards, "validation", self.sequence_length, number)
+        scorer = TorchModel(model)
+        return lambda: {"validation_bits_per_byte": held_out.bits_per_byte(scorer)}
+
+    def _flops_per_token(self, model: "PreTrainedModel") -> float:
+        from components.lib.masked import MASKED_SHARE
+        from components.lib.models import flops_per_token
+
+        predicted = MASKED_SHARE if self.architecture == "bert" else 1.0
+        return flops_per_token(model, self.sequence_length, predicted)
 
 
 def train_worker(payload: dict[str, Any]) -> None:
     """Train in this process, one of a data-parallel group or alone; rank 0 saves the model."""
-    import torch
-
-    from components.lib.chat import END_OF_TEXT, PADDING, token_id
-    from components.lib.checkpoint import remove
-    from components.lib.device import keep_memory
-    from components.lib.held_out import HeldOut
-    from components.lib.models import build_llama, flops_per_token, load_tokenizer, save_model
-    from components.lib.torch_model import TorchModel
-    from components.lib.training import Group, fit
+    from components.lib.architectures import SpecialIds, build_model
+    from components.lib.models import load_tokenizer
+    from components.lib.session import train_and_save
 
     component = Train.model_validate(payload["component"])
     inputs = TrainInputs.model_validate(payload["inputs"])
-    out = Path(payload["out"])
-    torch.set_num_threads(settings().threads_per_worker)
-    keep_memory()
-
-    examples = NextToken(inputs.shards.path / "train", component.sequence_length)
+    shape, training = component.resolve(inputs.vocabulary.vocab_size)
     tokenizer = load_tokenizer(inputs.vocabulary.path)
-    model = build_llama(
-        vocab_size=inputs.vocabulary.vocab_size,
-        width=component.width,
-        num_layers=component.num_layers,
-        num_heads=component.num_heads,
-        num_key_value_heads=component.num_key_value_heads,
-        max_length=component.max_length,
-        end_of_text=token_id(tokenizer, END_OF_TEXT),
-        padding=token_id(tokenizer, PADDING),
-        seed=component.training.seed,
-    )
-    held_out = HeldOut(
-        inputs.shards, "validation", component.sequence_length, component.validation_sequences
-    )
-    fit(
-        model,
-        component.training,
-        examples,
-        out,
-        evaluate=lambda: {"validation_bits_per_byte": held_out.bits_per_byte(TorchModel(model))},
-        flops_per_token=flops_per_token(model, component.sequence_length),
-    )
-    if Group.current().rank == 0:
-        save_model(model, tokenizer, out)
-        remove(out)
+    ids = SpecialIds.of(tokenizer)
+    model = build_model(shape, inputs.vocabulary.vocab_size, ids, training.seed)
+    task = component.task(inputs, model)
+    train_and_save(model, tokenizer, task, training, Path(payload["out"]))

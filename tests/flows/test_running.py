@@ -35,5 +35,5 @@ def test_every_recipe_survives_the_json_that_prefect_stores() -> None:
 
 
 def test_an_unknown_recipe_is_an_error_that_lists_them() -> None:
-    with pytest.raises(ValueError, match=r"No recipe 'huge'\. There are: tiny, smoke"):
+    with pytest.raises(ValueError, match=r"No recipe 'huge'\. There are: tiny, small, smoke"):
         recipe("huge")

@@ -76,3 +76,16 @@ def test_a_journal_moves_with_its_home(tmp_path, monkeypatch):
     settings.cache_clear()
     (step,) = read_steps(find_run()[0])
     assert step.path == tmp_path / "moved" / "artifacts" / Path("data.clean/1.0.0/f0")
+
+
+def test_a_journal_of_an_incompatible_version_is_left_out_with_a_warning(caplog):
+    write_step(_origin(1), _step("data.clean"))
+    for number, (name, text) in enumerate(
+        [("run.json", '{"flow": "pipeline", "begun": 1}'), ("steps.jsonl", '{"name": "clean"}\n')]
+    ):
+        old = _origin(10 + number)
+        write_step(old, _step("data.clean"))
+        (settings().runs / old.run_id / name).write_text(text, encoding="utf-8")
+    assert find_run()[1].origin == _origin(1)
+    for number in (10, 11):
+        assert f"{settings().runs / _origin(number).run_id} is no journal" in caplog.text

@@ -12,6 +12,7 @@ from components.data import tokenize
 from components.data.clean import SPLITS
 from components.data.document import Document, read_documents, write_documents
 from components.data.tokenize import Tokenize, TokenizeInputs
+from components.lib.documents import DOCUMENT_IDS, DOCUMENT_STARTS, Documents
 from components.lib.shards import BYTE_LENGTHS
 
 
@@ -57,12 +58,34 @@ def test_decoded_again_the_shards_are_the_documents_in_their_order(corpus, shard
 
 
 def test_shards_are_of_the_length_that_was_asked_but_for_the_last(shards):
-    files = sorted((shards.path / "train").iterdir())
+    files = sorted((shards.path / "train").glob("shard_*"))
     assert [file.name for file in files[:2]] == ["shard_00000.npy", "shard_00001.npy"]
     arrays = [np.load(file) for file in files]
     assert [len(array) for array in arrays[:-1]] == [20_000] * (len(arrays) - 1)
     assert 0 < len(arrays[-1]) <= 20_000
     assert {array.dtype for array in arrays} == {np.dtype(np.uint16)}
+
+
+def test_the_index_says_where_in_the_stream_each_document_lies(corpus, shards, vocabulary):
+    tokenizer = Tokenizer.from_file(str(vocabulary.path / "tokenizer.json"))
+    for split in SPLITS:
+        documents = list(read_documents(corpus.path / f"{split}.jsonl"))
+        ids, starts = _stream(shards.path / split), np.load(shards.path / split / DOCUMENT_STARTS)
+        assert starts.dtype == np.int64
+        assert (starts[0], starts[-1], len(starts)) == (0, len(ids), len(documents) + 1)
+        names = (shards.path / split / DOCUMENT_IDS).read_text().splitlines()
+        assert [json.loads(name) for name in names] == [document.id for document in documents]
+        for document, start, end in zip(documents, starts[:-1], starts[1:], strict=True):
+            assert tokenizer.decode(ids[start : end - 1].tolist()) == document.text
+
+
+def test_an_id_may_hold_what_ends_a_line(vocabulary, tmp_path, out):
+    corpus = _corpus(tmp_path / "corpus", ["one", "two"])
+    names = ["a\nb\u2028c", "d\r\te\u0085"]
+    documents = [Document(id=name, text="a text") for name in names]
+    write_documents(corpus.path / "train.jsonl", documents)
+    Tokenize().run(TokenizeInputs(corpus=corpus, vocabulary=vocabulary), out)
+    assert Documents(out / "train").ids([1, 0]) == names[::-1]
 
 
 def test_text_that_looks_like_a_special_token_is_text(vocabulary, tmp_path, out):
@@ -91,7 +114,7 @@ def test_another_shard_length_cuts_the_same_stream(corpus, vocabulary, shards, o
     Tokenize(shard_tokens=777).run(TokenizeInputs(corpus=corpus, vocabulary=vocabulary), out)
     for split in SPLITS:
         assert np.array_equal(_stream(out / split), _stream(shards.path / split))
-    assert len(list((out / "train").iterdir())) > 20
+    assert len(list((out / "train").glob("shard_*"))) > 20
 
 
 def test_a_second_attempt_overwrites_what_the_first_one_left(corpus, vocabulary, shards, out):

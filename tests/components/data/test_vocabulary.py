@@ -48,7 +48,7 @@ def load_tokenizer_once(vocabulary):
 
 def test_it_has_the_size_that_was_asked_with_the_special_tokens_first(vocabulary, plain):
     assert vocabulary.vocab_size == plain.get_vocab_size() == 512
-    assert [plain.token_to_id(token) for token in SPECIAL_TOKENS] == [0, 1, 2, 3]
+    assert [plain.token_to_id(token) for token in SPECIAL_TOKENS] == [0, 1, 2, 3, 4, 5]
     assert len(load_tokenizer(vocabulary.path)) == 512
 
 

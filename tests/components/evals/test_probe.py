@@ -12,8 +12,9 @@ from components.lib.held_out import HeldOut
 from components.lib.instructions import Instructions, read_microtasks, take_evenly
 from components.lib.microtasks import is_correct
 from components.lib.models import load_model, load_tokenizer, save_model
+from components.lib.objectives import NextToken
 from components.lib.plan import Training
-from components.lib.training import fit
+from components.lib.training import Task, fit
 
 PROBE = Probe(sequence_length=32, num_sequences=20, num_instructions=48, num_resamples=500)
 
@@ -71,7 +72,7 @@ def test_a_model_that_learned_the_test_by_heart_gets_all_of_it(checkpoint, shard
     tokenizer, model = load_tokenizer(checkpoint.path), load_model(checkpoint.path)
     tasks = take_evenly(read_microtasks(raw.path / "instructions" / "test.jsonl"), 6)
     training = Training(num_steps=100, batch_size=6, learning_rate=0.01, evaluate_every=1000)
-    fit(model, training, Instructions(tokenizer, tasks), tmp_path, dict, flops_per_token=1.0)
+    fit(model, Task(Instructions(tokenizer, tasks), NextToken(), dict, 1.0), training, tmp_path)
     save_model(model, tokenizer, tmp_path / "oracle")
     oracle = checkpoint.model_copy(update={"path": tmp_path / "oracle"})
     probe = PROBE.model_copy(update={"num_instructions": 6})

@@ -5,12 +5,12 @@ import pytest
 import torch
 
 from components.finetune.sft import SFT, SFTInputs
+from components.lib.batches import IGNORED
 from components.lib.held_out import HeldOut
 from components.lib.instructions import Instructions, read_microtasks
 from components.lib.models import load_model, load_tokenizer
 from components.lib.plan import Training
 from components.lib.torch_model import TorchModel
-from components.lib.training import IGNORED
 
 
 @torch.no_grad()

@@ -47,9 +47,13 @@ def test_the_template_and_the_special_tokens_travel_with_the_tokenizer(vocabular
     assert config["pad_token"] == "<|pad|>"
     other = AutoTokenizer.from_pretrained(vocabulary.path, local_files_only=True)
     assert other.chat_template == tokenizer.chat_template is not None
-    assert [len(other.encode(token, add_special_tokens=False)) for token in SPECIAL_TOKENS] == [
-        1
-    ] * 4
+    for token in SPECIAL_TOKENS:
+        assert len(other.encode(token, add_special_tokens=False)) == 1, token
+    found = [other.mask_token, other.cls_token, other.sep_token]
+    assert found == ["<|mask|>", "<|cls|>", "<|endoftext|>"]
+    assert other.encode("a", add_special_tokens=True) == other.encode(
+        "a", add_special_tokens=False
+    ), "naming tokens for an encoder changed how text is read"
 
 
 def test_what_a_user_writes_cannot_end_the_turn(tokenizer):

@@ -5,11 +5,11 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from components.lib.batches import IGNORED
 from components.lib.chat import encode_prompt
 from components.lib.instructions import Instructions, answers, read_microtasks, take_evenly
 from components.lib.microtasks import LEVELS, TASKS, MicroTask, generate
 from components.lib.models import load_tokenizer
-from components.lib.training import IGNORED
 
 
 @pytest.fixture(scope="module")

@@ -7,54 +7,28 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from components.lib.architectures import SpecialIds, build_model
 from components.lib.models import (
-    build_llama,
     flops_per_token,
     load_model,
     load_tokenizer,
+    num_active_parameters,
     num_parameters,
     save_model,
 )
+from components.lib.shape import Shape
 
 
 def tiny(**changes):
-    shape = {
-        "vocab_size": 512,
-        "width": 48,
-        "num_layers": 2,
-        "num_heads": 4,
-        "num_key_value_heads": 2,
-        "max_length": 32,
-        "end_of_text": 0,
-        "padding": 1,
-        "seed": 0,
-    }
-    return build_llama(**{**shape, **changes})
+    sizes = {"width": 48, "num_layers": 2, "num_heads": 4, "num_key_value_heads": 2}
+    shape = Shape(**{**sizes, "max_length": 32, **changes})
+    return build_model(shape, 512, SpecialIds(end_of_text=0, padding=1), seed=0)
 
 
 @pytest.fixture
 def folder(vocabulary, tmp_path):
     save_model(tiny(), load_tokenizer(vocabulary.path), tmp_path / "model")
     return tmp_path / "model"
-
-
-def test_projections_into_the_residual_stream_start_at_zero_and_the_others_do_not():
-    model = tiny()
-    for name, parameter in model.state_dict().items():
-        if name.endswith(("o_proj.weight", "down_proj.weight")):
-            assert not parameter.any(), name
-        elif "norm" in name:
-            assert (parameter == 1).all(), name
-        else:
-            assert float(parameter.std()) == pytest.approx(0.02, rel=0.15), name
-            assert abs(float(parameter.mean())) < 0.002, name
-
-
-def test_so_every_block_begins_as_the_identity():
-    model, deep = tiny(), tiny(num_layers=6)
-    deep.model.embed_tokens.weight.data = model.model.embed_tokens.weight.data
-    ids = torch.tensor([[5, 6, 7]])
-    torch.testing.assert_close(model(input_ids=ids).logits, deep(input_ids=ids).logits)
 
 
 def test_the_shapes_and_the_number_of_weights_are_those_of_the_paper():
@@ -67,16 +41,81 @@ def test_the_shapes_and_the_number_of_weights_are_those_of_the_paper():
     assert tiny(width=192, num_heads=4).config.intermediate_size == 512, "an exact multiple grew"
 
 
-def test_the_flops_of_a_token_are_those_of_its_matrix_products():
+def of(architecture, **changes):
+    heads = 4 if architecture in ("gpt2", "bert") else 2
+    return tiny(architecture=architecture, num_key_value_heads=heads, **changes)
+
+
+def vectors(model):
+    return sum(p.numel() for p in model.parameters() if p.ndim == 1)
+
+
+@pytest.mark.parametrize("architecture", ["llama", "qwen3", "gpt2", "sliding", "moe"])
+def test_the_flops_of_a_token_are_those_of_its_matrix_products(architecture):
     """Counted by torch on the forward pass; training takes three times as many."""
     from torch.utils.flop_counter import FlopCounterMode
 
-    model, length = tiny(), 32
+    model, length = of(architecture, window=64), 32
+    model.set_attn_implementation("eager")
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         model(input_ids=torch.zeros((1, length), dtype=torch.long))
     counted = 3 * counter.get_total_flops() / length
-    norms = sum(p.numel() for n, p in model.named_parameters() if "norm" in n)
-    assert flops_per_token(model, length) - 6 * norms == pytest.approx(counted, rel=1e-6)
+    assert flops_per_token(model, length) - 6 * vectors(model) == pytest.approx(counted, rel=1e-6)
+
+
+def test_an_encoder_asks_its_output_head_at_a_share_of_the_positions():
+    from torch.utils.flop_counter import FlopCounterMode
+
+    model, length = of("bert"), 32
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model(input_ids=torch.zeros((1, length), dtype=torch.long))
+    counted = 3 * counter.get_total_flops() / length
+    once = 6 * (48 * 48 + 2 * 48) * (1 - 1 / length)  # pooler and next sentence: once a sequence
+    found = flops_per_token(model, length) - 6 * vectors(model)
+    assert found - once == pytest.approx(counted, rel=1e-6)
+    saved = flops_per_token(model, length) - flops_per_token(model, length, predicted=0.15)
+    assert saved == pytest.approx(6 * 0.85 * 512 * 48)
+
+
+def test_a_window_bounds_what_attention_costs():
+    model = of("sliding", window=8)
+    assert flops_per_token(model, 8) == flops_per_token(model, 32)
+    assert flops_per_token(model, 4) < flops_per_token(model, 8)
+
+
+def test_a_token_meets_two_of_eight_experts_and_all_of_the_rest():
+    model = of("moe")
+    experts = sum(p.numel() for name, p in model.named_parameters() if ".experts." in name)
+    assert num_active_parameters(model) == num_parameters(model) - experts * 6 / 8
+    assert num_active_parameters(tiny()) == num_parameters(tiny())
+
+
+@pytest.mark.parametrize("architecture", ["qwen3", "gpt2", "sliding", "moe", "bert"])
+def test_every_architecture_comes_back_as_it_was_saved(architecture, vocabulary, tmp_path):
+    model = of(architecture).eval()
+    save_model(model, load_tokenizer(vocabulary.path), tmp_path)
+    loaded = load_model(tmp_path)
+    assert type(loaded) is type(model)
+    ways = ("_attn_implementation", "_experts_implementation")
+    assert [getattr(loaded.config, way) for way in ways] == [
+        getattr(model.config, way) for way in ways
+    ]
+    pairs = zip(model.named_parameters(), loaded.parameters(), strict=True)
+    for (name, one), other in pairs:
+        assert torch.equal(one, other), name
+    ids = torch.tensor([[5, 6, 7]])
+    for one, other in zip(model(input_ids=ids)[:2], loaded(input_ids=ids)[:2], strict=True):
+        if isinstance(one, torch.Tensor):
+            torch.testing.assert_close(one, other)
+
+
+def test_an_encoder_without_one_of_its_heads_is_refused(vocabulary, tmp_path):
+    save_model(of("bert"), load_tokenizer(vocabulary.path), tmp_path)
+    weights = load_file(tmp_path / "model.safetensors")
+    del weights["cls.seq_relationship.weight"]
+    save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ValueError, match=r"missing_keys.*cls\.seq_relationship\.weight"):
+        load_model(tmp_path)
 
 
 def test_a_saved_model_comes_back_with_the_same_logits_in_float32(folder):

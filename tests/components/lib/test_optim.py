@@ -1,55 +1,56 @@
-"""Schedules against their formulas, and which weights decay."""
+"""Which weights are updated how, and which decay."""
 
 import math
-from copy import deepcopy
 
 import pytest
 import torch
 
-from components.lib.models import build_llama, num_parameters
-from components.lib.optim import Optimizers, warmup_stable_decay
+from components.lib.architectures import SpecialIds, build_model
+from components.lib.models import num_parameters
+from components.lib.optim import Optimizers
+from components.lib.parallel import load_training_state, training_state
+from components.lib.plan import Training
+from components.lib.shape import Architecture, Shape
 
 
-def _model():
-    return build_llama(
-        vocab_size=40,
+def build(architecture: Architecture = "llama"):
+    heads = 2 if architecture in ("gpt2", "bert") else 1
+    shape = Shape(
+        architecture=architecture,
         width=32,
         num_layers=2,
         num_heads=2,
-        num_key_value_heads=1,
+        num_key_value_heads=heads,
+        num_experts=4,
         max_length=32,
-        end_of_text=0,
-        padding=1,
-        seed=0,
     )
+    return build_model(shape, 40, SpecialIds(0, 1), seed=0)
 
 
-def test_the_rate_rises_to_the_peak_stays_there_and_falls_to_almost_nothing():
-    rates = [warmup_stable_decay(step, 100, 0.1, 0.4) for step in range(100)]
-    for step, rate in enumerate(rates):
-        if step < 10:
-            expected = (step + 1) / 10
-        elif step < 60:
-            expected = 1.0
-        else:
-            expected = 1 - (step - 60) / 40
-        assert rate == pytest.approx(expected), step
-    assert rates[-1] == pytest.approx(1 / 40)
-    assert min(rates) > 0, "a step with no learning rate is wasted"
+def optimizers_of(model, learning_rate=0.1, weight_decay=0.0, **changes) -> Optimizers:
+    training = Training(
+        num_steps=10,
+        batch_size=1,
+        learning_rate=learning_rate,
+        weight_decay=weight_decay,
+        **changes,
+    )
+    return Optimizers(model, training)
 
 
-@pytest.mark.parametrize("num_steps", [1, 2, 3, 7])
-@pytest.mark.parametrize(("warmup", "decay"), [(0.0, 0.0), (0.02, 0.4), (1.0, 1.0)])
-def test_short_runs_and_extreme_fractions_have_a_rate_between_0_and_1(num_steps, warmup, decay):
-    for step in range(num_steps):
-        assert 0 < warmup_stable_decay(step, num_steps, warmup, decay) <= 1
+def give_gradients(model, value: float | None = None, seed: int = 1) -> None:
+    torch.manual_seed(seed)
+    for parameter in model.parameters():
+        random = torch.randn_like(parameter)
+        parameter.grad = random if value is None else torch.full_like(parameter, value)
 
 
-def test_every_weight_is_optimized_once_and_a_tied_embedding_counts_once():
-    model = _model()
-    assert model.lm_head.weight is model.model.embed_tokens.weight
-    optimizers = Optimizers(model, learning_rate=0.1, weight_decay=0.1)
-    held = [p for o in optimizers._all for group in o.param_groups for p in group["params"]]
+@pytest.mark.parametrize("architecture", ["llama", "qwen3", "moe", "gpt2", "bert"])
+@pytest.mark.parametrize("optimizer", ["muon", "adamw"])
+def test_every_weight_is_optimized_once_and_a_tied_embedding_counts_once(architecture, optimizer):
+    model = build(architecture)
+    optimizers = optimizers_of(model, optimizer=optimizer)
+    held = [p for o in optimizers.all for group in o.param_groups for p in group["params"]]
     assert len(held) == len({id(p) for p in held})
     assert {id(p) for p in held} == {id(p) for p in model.parameters()}
     assert sum(p.numel() for p in held) == num_parameters(model)
@@ -57,8 +58,9 @@ def test_every_weight_is_optimized_once_and_a_tied_embedding_counts_once():
 
 
 def test_hidden_matrices_go_to_muon_and_embeddings_and_norms_do_not():
-    model = _model()
-    muon, adamw = Optimizers(model, learning_rate=0.1, weight_decay=0.1)._all
+    model = build()
+    assert model.lm_head.weight is model.model.embed_tokens.weight
+    muon, adamw = optimizers_of(model).all
     in_muon = {id(p) for group in muon.param_groups for p in group["params"]}
     names = {name for name, p in model.named_parameters() if id(p) in in_muon}
     assert len(names) == 2 * 7
@@ -67,71 +69,97 @@ def test_hidden_matrices_go_to_muon_and_embeddings_and_norms_do_not():
     assert isinstance(adamw, torch.optim.AdamW)
 
 
-def test_without_gradients_matrices_shrink_by_the_decay_and_norms_stay():
-    """Decoupled decay (Loshchilov and Hutter 2019): w <- w (1 - rate x scale x decay)."""
-    model = _model()
+def test_with_adamw_alone_every_weight_has_adams_update():
+    """After one step Adam's update is rate x sign(g), whatever the size of the gradient."""
+    model = build()
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
-    optimizers = Optimizers(model, learning_rate=0.2, weight_decay=0.5)
-    for parameter in model.parameters():
-        parameter.grad = torch.zeros_like(parameter)
+    optimizers = optimizers_of(model, 0.01, optimizer="adamw", embedding_multiplier=1.0)
+    assert [type(optimizer) for optimizer in optimizers.all] == [torch.optim.AdamW]
+    give_gradients(model, -3.0)
     optimizers.step(scale=0.5)
     for name, parameter in model.named_parameters():
-        factor = 1.0 if "norm" in name else 1 - 0.2 * 0.5 * 0.5
-        torch.testing.assert_close(parameter.detach(), before[name] * factor, msg=name)
-        assert parameter.grad is None, "the gradient is not forgotten"
+        torch.testing.assert_close(parameter.detach(), before[name] + 0.005, msg=name)
 
 
-def test_the_first_update_of_an_embedding_is_adams():
-    """After one step Adam's update is rate x sign(g), whatever the size of the gradient."""
-    model = _model()
-    embedding = model.model.embed_tokens.weight
-    before = embedding.detach().clone()
-    optimizers = Optimizers(model, learning_rate=0.01, weight_decay=0.0)
-    for parameter in model.parameters():
-        parameter.grad = torch.full_like(parameter, 3.0)
-    optimizers.step(scale=0.5)
-    torch.testing.assert_close(embedding.detach(), before - 0.005)
-
-
-def test_embeddings_learn_as_many_times_faster_as_they_are_told():
-    model = _model()
+@pytest.mark.parametrize("optimizer", ["muon", "adamw"])
+def test_embeddings_learn_as_many_times_faster_as_they_are_told(optimizer):
+    model = build()
     embedding, norm = model.model.embed_tokens.weight, model.model.norm.weight
     before = embedding.detach().clone()
-    optimizers = Optimizers(model, learning_rate=0.01, weight_decay=0.0, embedding_multiplier=4.0)
-    for parameter in model.parameters():
-        parameter.grad = torch.full_like(parameter, 3.0)
+    optimizers = optimizers_of(model, 0.01, embedding_multiplier=4.0, optimizer=optimizer)
+    give_gradients(model, 3.0)
     optimizers.step(scale=0.5)
     torch.testing.assert_close(embedding.detach(), before - 0.02)
     torch.testing.assert_close(norm.detach(), torch.full_like(norm, 1 - 0.005))
 
 
+@pytest.mark.parametrize("optimizer", ["muon", "adamw"])
+@pytest.mark.parametrize("architecture", ["llama", "moe", "gpt2"])
+def test_without_gradients_matrices_shrink_by_the_decay_and_vectors_stay(architecture, optimizer):
+    """Decoupled decay (Loshchilov and Hutter 2019): w <- w (1 - rate x scale x decay)."""
+    model = build(architecture)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(1.0)  # no bias and no projection is zero, where nothing could decay
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    optimizers = optimizers_of(model, 0.2, 0.5, embedding_multiplier=3.0, optimizer=optimizer)
+    give_gradients(model, 0.0)
+    optimizers.step(scale=0.5)
+    for name, parameter in model.named_parameters():
+        is_embedding = any(part in name for part in ("embed", "wte", "wpe"))
+        rate = 0.2 * 0.5 * (3.0 if is_embedding else 1.0)
+        factor = 1.0 if parameter.ndim == 1 else 1 - rate * 0.5
+        torch.testing.assert_close(parameter.detach(), before[name] * factor, msg=name)
+        assert parameter.grad is None, "the gradient is not forgotten"
+
+
 def test_a_matrix_is_updated_by_about_the_root_mean_square_that_adam_has():
     """0.2 is the update of AdamW that Liu et al. 2025 match, section 2.2."""
-    model = _model()
+    model = build()
     weight = model.model.layers[0].self_attn.q_proj.weight
     before = weight.detach().clone()
-    optimizers = Optimizers(model, learning_rate=0.01, weight_decay=0.0)
-    torch.manual_seed(1)
-    for parameter in model.parameters():
-        parameter.grad = torch.randn_like(parameter)
+    optimizers = optimizers_of(model, 0.01)
+    give_gradients(model)
     optimizers.step(scale=1.0)
     size = math.sqrt(float(((weight.detach() - before) ** 2).mean()))
     assert 0.5 * 0.2 * 0.01 < size < 2 * 0.2 * 0.01
 
 
-def test_restored_optimizers_go_on_exactly_as_the_saved_ones():
-    def step(model, optimizers, seed):
-        torch.manual_seed(seed)
-        for parameter in model.parameters():
-            parameter.grad = torch.randn_like(parameter)
-        optimizers.step(1.0)
+@pytest.mark.parametrize("optimizer", ["muon", "adamw"])
+@pytest.mark.parametrize("architecture", ["llama", "moe", "gpt2", "bert"])
+def test_restored_optimizers_go_on_exactly_as_the_saved_ones(architecture, optimizer):
+    """Also with another learning rate: what is loaded brings new groups along."""
+    one, two = build(architecture), build(architecture)
+    first, second = (optimizers_of(model, 0.01, 0.1, optimizer=optimizer) for model in (one, two))
+    give_gradients(one, seed=1)
+    first.step(1.0)
+    saved = training_state(one, first)
+    copied = {  # as a checkpoint does: it would share the tensors
+        "model": {name: value.clone() for name, value in saved["model"].items()},
+        "optimizers": {
+            "state": {
+                name: {key: value.clone() for key, value in state.items()}
+                for name, state in saved["optimizers"]["state"].items()
+            },
+            "param_groups": saved["optimizers"]["param_groups"],
+        },
+    }
+    training_state(two, second)
+    load_training_state(two, second, copied)
+    for scale in (0.5, 0.25):
+        give_gradients(one, seed=2)
+        first.step(scale)
+        give_gradients(two, seed=2)
+        second.step(scale)
+    for (name, left), right in zip(one.named_parameters(), two.parameters(), strict=True):
+        assert torch.equal(left, right), name
 
-    one, two = _model(), _model()
-    first, second = (Optimizers(m, learning_rate=0.01, weight_decay=0.1) for m in (one, two))
-    step(one, first, 1)
-    two.load_state_dict(one.state_dict())
-    second.load_state_dict(deepcopy(first.state_dict()))  # torch would share the tensors
-    step(one, first, 2)
-    step(two, second, 2)
-    for left, right in zip(one.parameters(), two.parameters(), strict=True):
-        assert torch.equal(left, right)
+
+def test_gradients_that_are_forgotten_change_nothing():
+    model = build()
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    optimizers = optimizers_of(model)
+    give_gradients(model, math.nan)
+    optimizers.forget()
+    optimizers.step(1.0)
+    assert all(torch.equal(p, before[name]) for name, p in model.named_parameters())

@@ -1,5 +1,6 @@
 """The order of the data: a permutation, keyed, without memory, and random to the eye."""
 
+from itertools import pairwise
 from math import gcd
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.lib.permutation import draw, permute
+from components.lib.permutation import draw, drawn_at, invert, permute, random_words
 
 sizes = st.integers(1, 5000)
 seeds = st.integers(-(2**63), 2**70)
@@ -29,6 +30,42 @@ def test_a_place_depends_on_nothing_but_its_position_size_and_seed():
     whole = permute(np.arange(1000), 1000, 7)
     for position in (0, 1, 500, 999):
         assert permute(np.array([position]), 1000, 7)[0] == whole[position]
+
+
+@settings(deadline=None, max_examples=150)
+@given(size=st.integers(1, 2**45), seed=seeds, data=st.data())
+def test_the_inverse_leads_back_from_every_place(size, seed, data):
+    positions = np.array(data.draw(st.lists(st.integers(0, size - 1), min_size=1, max_size=20)))
+    assert np.array_equal(invert(permute(positions, size, seed), size, seed), positions)
+    assert np.array_equal(permute(invert(positions, size, seed), size, seed), positions)
+
+
+def test_the_inverse_holds_around_the_powers_of_two_where_the_walk_is_long():
+    for size in [2**bits + offset for bits in range(1, 13) for offset in (-1, 0, 1)]:
+        positions = np.arange(size)
+        assert np.array_equal(invert(permute(positions, size, 3), size, 3), positions), size
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    size=st.integers(1, 60),
+    batch=st.integers(1, 80),
+    num_draws=st.integers(0, 12),
+    seed=st.integers(0, 2**32),
+)
+def test_the_draws_that_hold_an_example_are_those_that_drew_it(size, batch, num_draws, seed):
+    draws = [draw(number, batch, size, seed).tolist() for number in range(num_draws)]
+    found = drawn_at(np.arange(size), num_draws, batch, size, seed)
+    expected = [[n for n, drawn in enumerate(draws) if example in drawn] for example in range(size)]
+    assert [at.tolist() for at in found] == expected
+
+
+def test_when_an_example_was_drawn_is_known_without_drawing_a_billion_batches():
+    size, batch, num_draws = 10**12, 1024, 10**9
+    example = draw(num_draws - 7, batch, size, seed=2)[5:6]
+    (at,) = drawn_at(example, num_draws, batch, size, seed=2)
+    assert num_draws - 7 in at.tolist()
+    assert len(at) == 2, "of epochs 0 and 1"
 
 
 @settings(deadline=None, max_examples=30)
@@ -99,6 +136,40 @@ def test_an_affine_shuffle_fails_the_same_statistic(seed):
     assert not 0.75 < evenness(order) < 1.25
 
 
+def roughness(means: np.ndarray, size: int, batch: int) -> tuple[float, float]:
+    """Return the variance of batch means over sigma^2 / B, and their correlation with the next.
+
+    `means` are of data sorted by difficulty, 0..size-1: sigma^2 = (size^2 - 1) / 12.
+    """
+    variance = float(means.var() / ((size**2 - 1) / 12 / batch))
+    return variance, float(np.corrcoef(means[:-1], means[1:])[0, 1])
+
+
+def looks_random(means: np.ndarray, size: int, batch: int) -> bool:
+    # both within five standard deviations of what independent batches have
+    variance, correlation = roughness(means, size, batch)
+    variance_bound = 5 * np.sqrt(2 / (len(means) - 1))
+    return abs(variance - 1) < variance_bound and abs(correlation) < 5 / np.sqrt(len(means))
+
+
+SIZE, BATCH = 20_011, 16  # a prime: every stride is a permutation
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_difficulty_of_the_steps_is_that_of_random_batches(seed):
+    means = np.array([draw(n, BATCH, SIZE, seed).mean() for n in range(SIZE // BATCH)])
+    assert looks_random(means, SIZE, BATCH)
+
+
+@pytest.mark.parametrize("stride", [2, 17, 1009, 5003, 7643, 10_005, 12_368, 19_990])
+def test_no_affine_shuffle_has_the_difficulty_of_random_batches(stride):
+    """Of the golden section's stride, 12,368, too: the most even one is too even."""
+    order = (stride * np.arange(SIZE) + 11) % SIZE
+    assert len(np.unique(order)) == SIZE, "not even a permutation"
+    means = order[: SIZE // BATCH * BATCH].reshape(-1, BATCH).mean(axis=1)
+    assert not looks_random(means, SIZE, BATCH)
+
+
 def test_the_order_of_a_seed_is_the_one_it_was():
     """A golden value: another order here is another result for every model ever trained."""
     assert draw(0, 8, 100, seed=0).tolist() == GOLDEN
@@ -106,3 +177,25 @@ def test_the_order_of_a_seed_is_the_one_it_was():
 
 
 GOLDEN = [16, 41, 14, 17, 90, 36, 74, 85]
+
+
+def test_words_depend_on_counter_and_key_alone_and_every_bit_of_them_is_even():
+    counters = np.arange(20_000)
+    words = random_words(counters, 7)
+    assert (random_words(counters[[5, 900]], 7) == words[[5, 900]]).all()
+    assert (random_words(counters.reshape(100, 200), 7).ravel() == words).all()
+    assert len(set(words.tolist())) == len(words)
+    bits = (words[:, None] >> np.arange(64, dtype=np.uint64)) & np.uint64(1)
+    assert np.abs(bits.mean(0) - 0.5).max() < 0.02
+
+
+def test_words_of_near_keys_and_counters_are_not_related():
+    """A generator whose streams are shifts of each other would give the same masks one row on."""
+    counters = np.arange(5000)
+    seen = set(random_words(counters, 0).tolist())
+    for key in range(1, 8):
+        words = random_words(counters, key).tolist()
+        assert not seen & set(words)
+        agree = [a >> 63 == b >> 63 for a, b in pairwise(words)]
+        assert abs(sum(agree) / len(agree) - 0.5) < 0.04
+        seen |= set(words)

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from components.lib.shards import Sequences
 
@@ -64,3 +66,24 @@ def test_too_little_text_is_an_error_with_the_numbers_and_the_remedy(tmp_path):
         Sequences(_write(tmp_path, range(4), range(3)), length=8)
     with pytest.raises(ValueError, match="0 tokens"):
         Sequences(tmp_path / "nothing", length=8)
+
+
+@settings(deadline=None, max_examples=60)
+@given(lengths=st.lists(st.integers(0, 40), min_size=1, max_size=6), length=st.integers(2, 12))
+def test_a_window_lies_where_it_says_and_a_token_in_the_windows_that_are_named(
+    tmp_path_factory, lengths, length
+):
+    stream = np.split(np.arange(sum(lengths)), np.cumsum(lengths)[:-1])
+    folder = _write(tmp_path_factory.mktemp("shards"), *stream)
+    if max(lengths) <= length:
+        return
+    sequences = Sequences(folder, length)
+    held = [row.tolist() for row in sequences.windows(np.arange(len(sequences)))]
+    positions = sequences.positions(np.arange(len(sequences))).tolist()
+    assert positions == [row[0] for row in held]
+    starts, ends = np.triu_indices(sum(lengths) + 1, k=1)
+    for start, end, first, behind in zip(
+        starts, ends, *sequences.holding(starts, ends), strict=True
+    ):
+        expected = [n for n, row in enumerate(held) if row[-1] >= start and row[0] < end]
+        assert list(range(first, behind)) == expected, (start, end)

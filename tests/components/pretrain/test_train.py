@@ -6,22 +6,22 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
 from components.core.settings import settings
+from components.lib import ledger
 from components.lib.held_out import HeldOut
 from components.lib.models import load_model, load_tokenizer, num_parameters
-from components.lib.plan import Training
+from components.lib.plan import DialledTraining, Training
 from components.lib.torch_model import TorchModel
-from components.pretrain.train import NextToken, Train, TrainInputs
+from components.pretrain.train import Train, TrainInputs
 
 ROOT = Path(__file__).parents[3]
 SHAPE = {
     "sequence_length": 32,
+    "depth": 2,
     "width": 32,
-    "num_layers": 2,
     "num_heads": 2,
     "num_key_value_heads": 1,
     "max_length": 64,
@@ -30,7 +30,7 @@ SHAPE = {
 
 
 def component(num_steps: int = 6, **changes) -> Train:
-    training = Training(
+    training = DialledTraining(
         num_steps=num_steps, batch_size=4, learning_rate=0.01, log_every=1, checkpoint_every=2
     )
     return Train(**{"training": training, **SHAPE, **changes})
@@ -66,21 +66,19 @@ def test_the_model_folder_is_what_was_asked_and_stands_on_its_own(checkpoint, vo
     assert not (checkpoint.path / "checkpoints").exists()
 
 
-def test_targets_are_the_inputs_one_token_on(shards):
-    batch = NextToken(shards.path / "train", 16).batch(np.array([0, 3]))
-    assert np.array_equal(batch.inputs[:, 1:], batch.targets[:, :-1])
-    first = np.load(shards.path / "train" / "shard_00000.npy")
-    assert batch.inputs[1].tolist() == first[48:64].tolist()
-    assert batch.targets[1].tolist() == first[49:65].tolist()
-
-
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"num_heads": 3, "num_key_value_heads": 3}, r"self\.width=32 must be an even multiple of"),
-        ({"num_heads": 4, "num_key_value_heads": 3}, r"num_key_value_heads=3"),
-        ({"width": 36, "num_heads": 12}, r"self\.width=36 must be an even multiple of"),
-        ({"sequence_length": 65}, r"sequence_length=65 is longer than self\.max_length=64"),
+        (
+            {"num_heads": 3, "num_key_value_heads": 3},
+            r"self\.width=32 is not a multiple of self\.num_heads=3: take a width of 36",
+        ),
+        (
+            {"num_heads": 4, "num_key_value_heads": 3},
+            r"self\.num_heads=4 is not a multiple of self\.num_key_value_heads=3: take a divisor",
+        ),
+        ({"width": 36, "num_heads": 12}, r"gives heads of 3, .*: take a width of 48"),
+        ({"sequence_length": 65}, r"sequence_length=65 is longer than shape\.max_length=64"),
         (
             {"sequence_length": 16_000, "max_length": 16_000},
             "sequences of 16000 tokens, fewer than",
@@ -98,8 +96,39 @@ def test_more_workers_than_examples_in_a_batch_are_refused(inputs, tmp_path, mon
     """One of them would have nothing to do and the others would wait for its gradient for ever."""
     monkeypatch.setenv("BLOOMERY_NUM_WORKERS", "5")
     settings.cache_clear()
-    with pytest.raises(ValueError, match=r"batch_size=4.*5 "):
+    with pytest.raises(ValueError, match="A batch of 4 has no example for each of the 5 workers"):
         component().run(inputs, tmp_path)
+
+
+def test_what_is_left_open_is_trained_as_depth_says(inputs, tmp_path, read_spool):
+    dialled = Train(
+        depth=1,
+        sequence_length=64,
+        tokens_per_parameter=0.05,
+        validation_sequences=4,
+        training=DialledTraining(log_every=1, warmup_fraction=0.0, schedule="constant"),
+    )
+    shape, training = dialled.resolve(512)
+    made = dialled.run(inputs, tmp_path)
+    config = json.loads((made.path / "config.json").read_text())
+    assert (config["hidden_size"], config["num_hidden_layers"]) == (shape.width, 1) == (64, 1)
+    steps = ledger.read(made.path)
+    assert [step.examples for step in steps] == [training.batch_size] * training.num_steps
+    rates = [point["learning_rate"] for _, point in read_spool(made.path) if "loss" in point]
+    assert rates == pytest.approx([training.learning_rate] * training.num_steps)
+
+
+@pytest.mark.parametrize("architecture", ["qwen3", "gpt2", "sliding", "moe", "bert"])
+def test_every_architecture_is_trained_by_the_same_component(
+    inputs, tmp_path, read_spool, architecture
+):
+    heads = {"num_key_value_heads": None if architecture in ("gpt2", "bert") else 1}
+    made = component(2, architecture=architecture, **heads).run(inputs, tmp_path)
+    assert made.num_parameters == num_parameters(load_model(made.path))
+    assert made.num_active_parameters < made.num_parameters or architecture != "moe"
+    assert [step for step, point in read_spool(made.path) if "loss" in point] == [1, 2]
+    assert len(ledger.read(made.path)) == 2
+    assert any("validation" in name for _, point in read_spool(made.path) for name in point)
 
 
 @pytest.mark.parametrize("name", ["num_steps", "batch_size", "learning_rate"])
@@ -136,6 +165,9 @@ def test_killed_while_it_trains_it_ends_as_if_nothing_had_been(inputs, tmp_path,
         assert torch.equal(a, b), name
     steps = [step for step, point in read_spool(resumed.path) if "loss" in point]
     assert steps == list(range(1, 41))
+    assert (resumed.path / "ledger.jsonl").read_bytes() == (
+        whole.path / "ledger.jsonl"
+    ).read_bytes()
 
 
 @pytest.mark.ray

@@ -1,0 +1,24 @@
+"""Batches: which of their positions hold tokens, and how they are cut."""
+
+import numpy as np
+
+from components.lib.batches import IGNORED, Batch
+
+
+def test_what_is_behind_the_last_target_of_an_example_is_padding():
+    targets = np.array([[IGNORED, 5, IGNORED, 6, IGNORED], [7, IGNORED, IGNORED, IGNORED, IGNORED]])
+    batch = Batch(np.full((2, 5), 3), targets)
+    expected = [[True, True, True, True, False], [True, False, False, False, False]]
+    assert batch.holds_tokens().tolist() == expected
+    assert batch.num_tokens() == batch.holds_tokens().sum() == 5
+    assert batch.trimmed().holds_tokens().shape == (2, 4)
+    empty = Batch(np.full((1, 5), 3), np.full((1, 5), IGNORED))
+    assert not empty.holds_tokens().any()
+
+
+def test_rows_are_cut_with_all_that_belongs_to_them():
+    batch = Batch(np.arange(6).reshape(3, 2), np.arange(6).reshape(3, 2), {"label": np.arange(3)})
+    rows = batch.rows(slice(1, 3))
+    assert len(rows) == 2
+    assert rows.extras["label"].tolist() == [1, 2]
+    assert rows.inputs.tolist() == [[2, 3], [4, 5]]

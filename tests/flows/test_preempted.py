@@ -1,0 +1,73 @@
+"""SIGTERM to a run that trains: a checkpoint, a state and an exit code that say so, no failure."""
+
+import os
+import re
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+pytestmark = pytest.mark.slow
+
+
+def _rows(database: Path, query: str) -> list[tuple[str, ...]]:
+    with sqlite3.connect(database) as connection:
+        return connection.execute(query).fetchall()
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A project of its own: the committed pin and DVC's config, no data yet."""
+    shutil.copy(ROOT / "data.dvc", tmp_path)
+    shutil.copy(ROOT / ".dvcignore", tmp_path)
+    (tmp_path / ".dvc").mkdir()
+    shutil.copy(ROOT / ".dvc" / "config", tmp_path / ".dvc")
+    return tmp_path
+
+
+def test_a_run_that_gets_sigterm_saves_and_ends_as_preempted(place: Path) -> None:
+    outside = {k: v for k, v in os.environ.items() if not k.startswith(("BLOOMERY_", "PREFECT_"))}
+    home = place / ".bloomery"
+    ours = {
+        "BLOOMERY_PROJECT": str(place),
+        "BLOOMERY_HOME": str(home),
+        "BLOOMERY_RAY_ADDRESS": "off",
+        "PYTHONPATH": str(ROOT),
+    }
+    command = [sys.executable, "-m", "flows.cli", "run", "pretrain", "--recipe", "smoke"]
+    command += ["--set", "pretrain.training.num_steps=100000"]
+    process = subprocess.Popen(
+        command, cwd=place, env={**outside, **ours}, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        deadline = time.monotonic() + 300
+        while not (spools := list(home.glob("artifacts/pretrain.train/*/*/metrics.jsonl"))):
+            assert process.poll() is None, "it ended before it trained"
+            assert time.monotonic() < deadline, "it does not train"
+            time.sleep(0.2)
+        time.sleep(1)
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == os.EX_TEMPFAIL, said
+    found = re.findall(r"^Preempted after step (\d+)\. The same command goes on .*", said, re.M)
+    assert len(found) == 1, said
+    assert "Traceback" not in said
+    newest = max(spools[0].parent.glob("checkpoints/step_*"))
+    assert int(newest.name.removeprefix("step_")) == int(found[0])
+
+    runs = "SELECT DISTINCT state_type, state_name FROM {} WHERE state_type != 'COMPLETED'"
+    for table in ("flow_run", "task_run"):
+        states = _rows(home / "prefect" / "prefect.db", runs.format(table))
+        assert states == [("CANCELLED", "Preempted")], table
+    statuses = _rows(home / "mlflow" / "mlflow.db", "SELECT name, status FROM runs")
+    assert ("pretrain.train", "KILLED") in statuses
+    assert "FAILED" not in {status for _, status in statuses}
