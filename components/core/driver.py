@@ -59,9 +59,15 @@ def run_in_driver(target: str, payload: dict[str, Any]) -> None:
         if process.returncode == _PREEMPTED and answer.exists():
             raise Preempted(int(answer.read_text("utf-8")))
         if process.returncode != 0:
-            raise RuntimeError(
-                f"{target} ended with code {process.returncode}. Its last lines:\n{tail}"
-            )
+            raise RuntimeError(_end(target, process.returncode, tail))
+
+
+def _end(target: str, code: int, tail: str) -> str:
+    """Say how a driver ended that had nothing to say itself."""
+    if code < 0:
+        name = signal.Signals(-code).name
+        return f"{target} ended with code {code}, {name}. The same command goes on where it was."
+    return f"{target} ended with code {code}. Its last lines:\n{tail}"
 
 
 def _follow(process: "subprocess.Popen[str]") -> str:

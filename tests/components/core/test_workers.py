@@ -119,7 +119,7 @@ def test_sigterm_to_the_calling_process_reaches_the_workers(tmp_path):
 def test_what_a_user_can_mend_comes_from_any_rank_and_is_tried_once(tmp_path):
     with pytest.raises(ValueError, match=r"^Lower the batch_size: 3 < 4$"):
         _run(refuse, tmp_path)
-    assert len(list(tmp_path.glob("attempt_*"))) == 2
+    assert len(list(tmp_path.glob("attempt_*_1"))) == 1  # rank 0 may not have come so far
 
 
 def test_a_stopped_worker_is_found_and_removed_and_the_group_starts_again(tmp_path, monkeypatch):
