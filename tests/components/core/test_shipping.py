@@ -149,14 +149,14 @@ def _spool(out: Path) -> list[tuple[int, float]]:
 @pytest.mark.slow
 def test_a_server_that_hangs_dies_and_comes_back_costs_no_step_and_no_point(server, monkeypatch):
     _use(server.url, monkeypatch)
-    component = Steps(name_of_test="faults", num_steps=120, seconds=0.05)
+    component = Steps(name_of_test="faults", num_steps=160, seconds=0.05)
     out = address(component, INPUTS)
 
     def break_it() -> None:
         while len(_spool(out)) < 20:
             time.sleep(0.05)
         server.signal(signal.SIGSTOP)
-        time.sleep(2.5)
+        time.sleep(5)
         server.signal(signal.SIGCONT)
         time.sleep(1)
         server.kill()
@@ -169,10 +169,10 @@ def test_a_server_that_hangs_dies_and_comes_back_costs_no_step_and_no_point(serv
     faults.join()
     server.wait()
     assert set(shipping.sync()) <= {out}
-    assert _points(out) == _spool(out) == [(step, 1 / step) for step in range(1, 121)]
+    assert _points(out) == _spool(out) == [(step, 1 / step) for step in range(1, 161)]
     assert _run_in_mlflow(out).info.status == "FINISHED"
     times = [point["time"] for _, point in metrics.read(out)]
-    assert max(b - a for a, b in pairwise(times)) < 2, "a step waited"
+    assert max(b - a for a, b in pairwise(times)) < 4, "a step waited"
 
 
 def test_what_a_dead_server_missed_is_shipped_by_a_later_sync_and_only_once(monkeypatch, caplog):
