@@ -123,7 +123,7 @@ def test_what_a_user_can_mend_comes_from_any_rank_and_is_tried_once(tmp_path):
 
 
 def test_a_stopped_worker_is_found_and_removed_and_the_group_starts_again(tmp_path, monkeypatch):
-    monkeypatch.setenv("RAY_TRAIN_WORKER_HEALTH_CHECK_TIMEOUT_S", "5")
+    monkeypatch.setenv("RAY_TRAIN_WORKER_HEALTH_CHECK_TIMEOUT_S", "15")
     _signal_later(signal.SIGSTOP, tmp_path, lambda: _pid(tmp_path, 1))
     try:
         _run(train, tmp_path)
