@@ -257,7 +257,8 @@ class Run:
             raise preemption.Preempted(self.at.step)
 
     def _is_trusted_and_due(self) -> bool:
-        return self.at.skipped_in_row == 0 and self._is_due(self._training.checkpoint_every)
+        every = self._training.checkpoint_every, self._training.milestone_every
+        return self.at.skipped_in_row == 0 and any(self._is_due(n) for n in every if n)
 
     def _restore(self) -> Position | None:
         restored = self.checkpoints.restore(self._room_for)

@@ -66,9 +66,9 @@ class Train(Component[TrainInputs, Checkpoint], Kind):
     sequence_length: int = Field(default=256, ge=8)
     """Tokens a sequence."""
     z_loss: float = Field(default=0.0, ge=0)
-    """Weight of log^2 of the softmax's normaliser; PaLM's is 1e-4."""
+    """Weight of log^2 of a decoder's softmax normaliser; PaLM's is 1e-4. `bert` takes none."""
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
-    """Share of each target that is spread over the vocabulary."""
+    """Share of a decoder's target that is spread over the vocabulary. `bert` takes none."""
     validation_sequences: int = Field(default=64, ge=1)
     """Sequences of the validation split that each validation measures."""
 

@@ -167,3 +167,9 @@ def test_sharded_over_two_processes_it_is_the_same_training_and_one_can_take_it_
     saved = load_model(tmp_path / "whole" / "model")
     assert saved.lm_head.weight is saved.model.embed_tokens.weight
     assert all(torch.equal(value, left[name]) for name, value in saved.state_dict().items())
+
+
+def test_a_milestone_is_kept_where_no_checkpoint_is_due(tmp_path):
+    train(tmp_path, training=plan(num_steps=8, checkpoint_every=5, milestone_every=3))
+    kept = sorted(folder.name for folder in (tmp_path / "checkpoints").iterdir())
+    assert kept == ["step_00000003", "step_00000006"]
