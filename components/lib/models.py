@@ -77,14 +77,17 @@ def save_model(
     tokenizer.save_pretrained(folder)
 
 
-def describe(folder: Path, length: int) -> Checkpoint:
-    """Return the artifact of the model in `folder`, trained on sequences of `length` tokens."""
+def describe(folder: Path, length: int, predicted: float = 1.0) -> Checkpoint:
+    """Return the artifact of the model in `folder`, trained on sequences of `length` tokens.
+
+    `predicted` is the share of positions that its output head computed.
+    """
     model = load_model(folder)
     return Checkpoint(
         path=folder,
         num_parameters=num_parameters(model),
         num_active_parameters=num_active_parameters(model),
-        flops_per_token=flops_per_token(model, length),
+        flops_per_token=flops_per_token(model, length, predicted),
         bytes_on_disk=size_of(folder, "*.safetensors"),
     )
 

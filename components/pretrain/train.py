@@ -101,7 +101,7 @@ class Train(Component[TrainInputs, Checkpoint], Kind):
 
         self._check(inputs)
         train_on_workers(train_worker, self, inputs, out)
-        return describe(out, self.sequence_length)
+        return describe(out, self.sequence_length, self._predicted())
 
     def _check(self, inputs: TrainInputs) -> None:
         shape, training = self.resolve(inputs.vocabulary.vocab_size)
@@ -134,13 +134,14 @@ class Train(Component[TrainInputs, Checkpoint], Kind):
 
     def task(self, inputs: TrainInputs, model: "PreTrainedModel") -> "Task":
         """Return what `model` is trained on, what for, and how it is judged."""
+        from components.lib.models import flops_per_token
         from components.lib.training import Task
 
         return Task(
             examples=self.examples(inputs, "train"),
             objective=self._objective(),
             evaluate=self._evaluation(inputs, model),
-            flops_per_token=self._flops_per_token(model),
+            flops_per_token=flops_per_token(model, self.sequence_length, self._predicted()),
         )
 
     def _objective(self) -> "Objective":
@@ -170,12 +171,11 @@ class Train(Component[TrainInputs, Checkpoint], Kind):
         scorer = TorchModel(model)
         return lambda: {"validation_bits_per_byte": held_out.bits_per_byte(scorer)}
 
-    def _flops_per_token(self, model: "PreTrainedModel") -> float:
+    def _predicted(self) -> float:
+        """Return the share of positions that the output head computes."""
         from components.lib.masked import MASKED_SHARE
-        from components.lib.models import flops_per_token
 
-        predicted = MASKED_SHARE if self.architecture == "bert" else 1.0
-        return flops_per_token(model, self.sequence_length, predicted)
+        return MASKED_SHARE if self.architecture == "bert" else 1.0
 
 
 def train_worker(payload: dict[str, Any]) -> None:
