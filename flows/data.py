@@ -25,7 +25,9 @@ class Source(Frozen):
 def data(recipe: Recipe = tiny(), revision: DataRevision | None = None) -> Source:
     """Make token shards of `data/` at the revision that `data.dvc` pins."""
     raw = step(recipe.ingest, revision or current_revision())
-    corpus = step(recipe.clean, raw)
+    clean = step(recipe.clean, raw)
+    distinct = step(recipe.deduplicate, clean)
+    corpus = step(recipe.split, distinct)
     vocabulary = step(recipe.vocabulary, corpus)
     shards = step(recipe.tokenize, TokenizeInputs(corpus=corpus, vocabulary=vocabulary))
     return Source(raw=raw, vocabulary=vocabulary, shards=shards)

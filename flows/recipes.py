@@ -11,7 +11,9 @@ from components.align.sample import SamplePreferences
 from components.compress.quantize import Quantize
 from components.core.artifacts import Frozen
 from components.data.clean import Clean
+from components.data.deduplicate import Deduplicate
 from components.data.ingest import Ingest
+from components.data.split import Split
 from components.data.tokenize import Tokenize
 from components.data.vocabulary import TrainVocabulary
 from components.evals.baselines import Baselines
@@ -29,6 +31,10 @@ class Recipe(Frozen):
     ingest: Ingest
     """Raw data."""
     clean: Clean
+    """Documents that are worth reading."""
+    deduplicate: Deduplicate
+    """Documents of which no two are the same."""
+    split: Split
     """Documents in splits."""
     vocabulary: TrainVocabulary
     """Tokenizer."""
@@ -59,6 +65,8 @@ def tiny() -> Recipe:
     return Recipe(
         ingest=Ingest(),
         clean=Clean(),
+        deduplicate=Deduplicate(),
+        split=Split(),
         vocabulary=TrainVocabulary(vocab_size=512),
         tokenize=Tokenize(),
         pretrain=Train(
@@ -119,6 +127,8 @@ def smoke() -> Recipe:
     return Recipe(
         ingest=Ingest(),
         clean=Clean(),
+        deduplicate=Deduplicate(),
+        split=Split(),
         vocabulary=TrainVocabulary(vocab_size=512),
         tokenize=Tokenize(),
         pretrain=Train(

@@ -66,6 +66,48 @@ class RawData(Artifact):
     """Names of the folders that hold documents."""
 
 
+class Planted(Frozen):
+    """What a step found of items that were planted for it, in one form."""
+
+    form: str
+    """How they were disguised, such as `re-wrapped` or `5% of words changed`."""
+    planted: int
+    """Items that it should find."""
+    found: int
+    """Those of them that it found."""
+    false_alarms: int = 0
+    """Items that it should leave alone, and took."""
+
+    @property
+    def recall(self) -> float:
+        """Share of the planted items that were found, 0 to 1."""
+        return self.found / self.planted
+
+    @property
+    def precision(self) -> float:
+        """Share of what was taken that had been planted, 0 to 1; 1 if nothing was."""
+        taken = self.found + self.false_alarms
+        return self.found / taken if taken else 1.0
+
+
+class DocumentShards(Artifact):
+    """Documents in `kept/00000.jsonl`, ..., and in `rejects/00000.jsonl`, ... those left out.
+
+    A document a line, in the order of the step before; a reject has its reason too.
+    """
+
+    num_documents: int
+    """Documents that were kept."""
+    num_bytes: int
+    """UTF-8 bytes of their text."""
+    dropped: dict[str, int]
+    """Documents that this step left out, by reason."""
+    counts: dict[str, int] = {}
+    """What else it counted, such as documents by language or masked spans by kind."""
+    planted: tuple[Planted, ...] = ()
+    """How well it finds what it looks for."""
+
+
 class Corpus(Artifact):
     """Clean documents in `train.jsonl`, `validation.jsonl` and `test.jsonl`."""
 
@@ -73,8 +115,6 @@ class Corpus(Artifact):
     """Documents of each split."""
     num_bytes: dict[str, int]
     """UTF-8 bytes of text of each split."""
-    dropped: dict[str, int]
-    """Documents that were dropped, by reason."""
 
 
 class Vocabulary(Artifact):

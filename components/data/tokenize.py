@@ -12,8 +12,8 @@ from components.core.artifacts import Corpus, Frozen, TokenShards, Vocabulary
 from components.core.component import Component
 from components.core.driver import run_in_driver
 from components.core.settings import settings
-from components.data.clean import SPLITS
 from components.data.document import Document
+from components.data.split import SPLITS
 
 if TYPE_CHECKING:
     import numpy as np

@@ -87,6 +87,8 @@ def test_the_scorecard_has_every_stage_in_order(report: dict[str, Any]) -> None:
     assert made == [
         "data.ingest",
         "data.clean",
+        "data.deduplicate",
+        "data.split",
         "data.vocabulary",
         "data.tokenize",
         "evals.baselines",

@@ -189,6 +189,8 @@ def test_the_worker_does_a_run_that_was_started_by_rest(stack: Stack) -> None:
     assert {task["name"].rsplit("-", 1)[0] for task in tasks} == {
         "data.ingest",
         "data.clean",
+        "data.deduplicate",
+        "data.split",
         "data.vocabulary",
         "data.tokenize",
     }

@@ -9,8 +9,8 @@ from tokenizers import Tokenizer
 from components.core.artifacts import Corpus
 from components.core.settings import settings
 from components.data import tokenize
-from components.data.clean import SPLITS
 from components.data.document import Document, read_documents, write_documents
+from components.data.split import SPLITS
 from components.data.tokenize import Tokenize, TokenizeInputs
 from components.lib.documents import DOCUMENT_IDS, DOCUMENT_STARTS, Documents
 from components.lib.shards import BYTE_LENGTHS
@@ -36,9 +36,7 @@ def _corpus(folder, texts: list[str]) -> Corpus:
         write_documents(folder / f"{split}.jsonl", documents)
     size = sum(len(text.encode()) for text in texts)
     number = dict.fromkeys(SPLITS, len(texts))
-    return Corpus(
-        path=folder, num_documents=number, num_bytes=dict.fromkeys(SPLITS, size), dropped={}
-    )
+    return Corpus(path=folder, num_documents=number, num_bytes=dict.fromkeys(SPLITS, size))
 
 
 @pytest.fixture
