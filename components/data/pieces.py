@@ -77,7 +77,7 @@ files, and returns a small JSON answer."""
 def work_through(
     work: str, pieces: Sequence[Piece], out: Path, payload: dict[str, Any]
 ) -> list[dict[str, Any]]:
-    """Call `work` ("package.module:function", a `Work`) for each piece; return the answers in order.
+    """Call `work` ("package.module:function", a `Work`) for each piece; return the answers.
 
     Raises ValueError if a call did, with the same message.
     """
