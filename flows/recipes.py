@@ -10,11 +10,13 @@ from components.align.dpo import DPO
 from components.align.sample import SamplePreferences
 from components.compress.quantize import Quantize
 from components.core.artifacts import Frozen
+from components.data.card import Card
 from components.data.clean import Clean
 from components.data.deduplicate import Deduplicate
 from components.data.ingest import Ingest
 from components.data.split import Split
 from components.data.tokenize import Tokenize
+from components.data.validate import Validate
 from components.data.vocabulary import TrainVocabulary
 from components.evals.baselines import Baselines
 from components.evals.probe import Probe
@@ -40,6 +42,10 @@ class Recipe(Frozen):
     """Tokenizer."""
     tokenize: Tokenize
     """Token shards."""
+    card: Card
+    """What the data is."""
+    validation: Validate
+    """What has to hold of it."""
     pretrain: Train
     """Base model."""
     sft: SFT
@@ -69,6 +75,8 @@ def tiny() -> Recipe:
         split=Split(),
         vocabulary=TrainVocabulary(vocab_size=512),
         tokenize=Tokenize(),
+        card=Card(),
+        validation=Validate(),
         pretrain=Train(
             training=DialledTraining(
                 num_steps=400, batch_size=32, learning_rate=0.01, weight_decay=0.1
@@ -131,6 +139,8 @@ def smoke() -> Recipe:
         split=Split(),
         vocabulary=TrainVocabulary(vocab_size=512),
         tokenize=Tokenize(),
+        card=Card(),
+        validation=Validate(),
         pretrain=Train(
             training=DialledTraining(
                 num_steps=20, batch_size=8, learning_rate=0.01, evaluate_every=10

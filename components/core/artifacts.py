@@ -90,6 +90,17 @@ class Planted(Frozen):
         return self.found / taken if taken else 1.0
 
 
+class SourceCount(Frozen):
+    """What a step did with the documents of one source."""
+
+    documents: int = 0
+    """Documents that were kept."""
+    bytes: int = 0
+    """UTF-8 bytes of their text."""
+    dropped: dict[str, int] = {}
+    """Documents that were left out, by reason."""
+
+
 class DocumentShards(Artifact):
     """Documents in `kept/00000.jsonl`, ..., and in `rejects/00000.jsonl`, ... those left out.
 
@@ -104,6 +115,8 @@ class DocumentShards(Artifact):
     """Documents that this step left out, by reason."""
     counts: dict[str, int] = {}
     """What else it counted, such as documents by language or masked spans by kind."""
+    by_source: dict[str, SourceCount] = {}
+    """The same by source: the first part of a document's id."""
     planted: tuple[Planted, ...] = ()
     """How well it finds what it looks for."""
 
@@ -150,6 +163,17 @@ class Checkpoint(Artifact):
     """Forward and backward, at the sequence length it was trained with."""
     bytes_on_disk: int
     """Size of the weights."""
+
+
+class DataCard(Artifact):
+    """What a dataset is and how it came about: `report/card.json`, and `report/card.html`."""
+
+    num_documents: int
+    """Documents of all splits."""
+    num_tokens: int
+    """Tokens of all splits."""
+    measures: dict[str, float]
+    """What `Validate` can bound, by name, such as `duplicate_rate`."""
 
 
 class PreferencePairs(Artifact):

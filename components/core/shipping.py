@@ -23,7 +23,7 @@ from components.core.component import Component
 from components.core.endpoints import tracking_uri
 from components.core.files import write_atomically
 from components.core.journal import Origin
-from components.core.record import RECORD, git_revision, read_record
+from components.core.record import RECORD, REPORT, git_revision, read_record
 from components.core.settings import settings
 from components.core.tracking import client, experiment_id, flatten, log_numbers, parent_run
 
@@ -165,6 +165,8 @@ def close_run(mlflow: "MlflowClient", out: Path, shipment: Shipment) -> Shipment
         record = read_record(out)
         log_numbers(mlflow, shipment.run_id, {"seconds": record.seconds, **record.artifact})
         mlflow.log_text(shipment.run_id, record.model_dump_json(indent=2), RECORD)
+        if (out / REPORT).is_dir():
+            mlflow.log_artifacts(shipment.run_id, str(out / REPORT), REPORT)
     mlflow.set_terminated(shipment.run_id, status=shipment.status, end_time=shipment.ended)
     if mlflow.get_run(shipment.parent).info.status == "RUNNING":  # the next step opens it again
         mlflow.set_terminated(shipment.parent, status=shipment.status, end_time=shipment.ended)

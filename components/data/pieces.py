@@ -1,19 +1,19 @@
 """The work of a data step, cut into runs of whole documents that workers take one at a time.
 
 A piece is a range of bytes of a file of one document a line, so memory is bounded by the piece and
-what is written does not depend on the number of workers. More than one piece goes through a Ray
-Data job; one alone, or all if `BLOOMERY_RAY_ADDRESS=off`, is done in this process.
+what is written does not depend on the number of workers. What is more than a piece's worth goes
+through a Ray Data job; less, or all if `BLOOMERY_RAY_ADDRESS=off`, is done in this process.
 """
 
 import importlib
 import json
 import tempfile
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-from components.core.artifacts import DocumentShards, Frozen
+from components.core.artifacts import DocumentShards, Frozen, SourceCount
 from components.core.driver import run_in_driver
 from components.core.settings import settings
 from components.data.document import Document
@@ -85,7 +85,8 @@ def work_through(
         {"work": work, "piece": piece.model_dump(), "out": str(out), "payload": payload}
         for piece in pieces
     ]
-    if settings().ray_address == "off" or len(calls) < 2:
+    size = sum(piece.end - piece.start for piece in pieces)
+    if settings().ray_address == "off" or size <= PIECE_BYTES:
         return [_call(call)["answer"] for call in calls]
     with tempfile.TemporaryDirectory(prefix="bloomery-") as folder:
         answers = Path(folder) / "answers.json"
@@ -133,8 +134,8 @@ class Sieve:
         """Open the files of `piece` under `out`."""
         self._files = {name: out / name / f"{piece.number:05d}.jsonl" for name in (KEPT, REJECTS)}
         self._streams: dict[str, TextIO] = {}
-        self._kept = self._bytes = 0
-        self._dropped = Counter[str]()
+        self._documents, self._bytes = Counter[str](), Counter[str]()
+        self._dropped: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self.counts = Counter[str]()
         """What else the step counts."""
 
@@ -154,20 +155,20 @@ class Sieve:
 
     def keep(self, document: Document) -> None:
         """Pass a document on."""
-        self._kept += 1
-        self._bytes += len(document.text.encode())
+        self._documents[document.source] += 1
+        self._bytes[document.source] += len(document.text.encode())
         self._streams[KEPT].write(document.model_dump_json() + "\n")
 
     def drop(self, document: Document, reason: str) -> None:
         """Leave a document out, for a reason of one or two words."""
-        self._dropped[reason] += 1
+        self._dropped[document.source][reason] += 1
         row = {"reason": reason} | document.model_dump()
         self._streams[REJECTS].write(json.dumps(row, ensure_ascii=False) + "\n")
 
     def answer(self) -> dict[str, Any]:
         """Return the counts, as `gathered` takes them."""
         return {
-            "documents": self._kept,
+            "documents": self._documents,
             "bytes": self._bytes,
             "dropped": self._dropped,
             "counts": self.counts,
@@ -176,17 +177,31 @@ class Sieve:
 
 def gathered(out: Path, answers: Sequence[dict[str, Any]]) -> DocumentShards:
     """Return what the pieces' answers add up to."""
-    dropped, counts = Counter[str](), Counter[str]()
+    documents, sizes, counts = Counter[str](), Counter[str](), Counter[str]()
+    dropped: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for answer in answers:
-        dropped.update(answer["dropped"])
+        documents.update(answer["documents"])
+        sizes.update(answer["bytes"])
         counts.update(answer["counts"])
+        for source, reasons in answer["dropped"].items():
+            dropped[source].update(reasons)
     return DocumentShards(
         path=out,
-        num_documents=sum(answer["documents"] for answer in answers),
-        num_bytes=sum(answer["bytes"] for answer in answers),
-        dropped=dict(sorted(dropped.items())),
-        counts=dict(sorted(counts.items())),
+        num_documents=documents.total(),
+        num_bytes=sizes.total(),
+        dropped=_sorted(sum(dropped.values(), Counter())),
+        counts=_sorted(counts),
+        by_source={
+            source: SourceCount(
+                documents=documents[source], bytes=sizes[source], dropped=_sorted(dropped[source])
+            )
+            for source in sorted({*documents, *dropped})
+        },
     )
+
+
+def _sorted(counts: Counter[str]) -> dict[str, int]:
+    return dict(sorted(counts.items()))
 
 
 def _aside(file: Path) -> Path:

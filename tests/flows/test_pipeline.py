@@ -91,6 +91,8 @@ def test_the_scorecard_has_every_stage_in_order(report: dict[str, Any]) -> None:
         "data.split",
         "data.vocabulary",
         "data.tokenize",
+        "data.card",
+        "data.validate",
         "evals.baselines",
         "pretrain.train",
         "finetune.sft",

@@ -193,6 +193,8 @@ def test_the_worker_does_a_run_that_was_started_by_rest(stack: Stack) -> None:
         "data.split",
         "data.vocabulary",
         "data.tokenize",
+        "data.card",
+        "data.validate",
     }
     assert (stack.home / "runs" / run["id"] / "steps.jsonl").exists()
 

@@ -72,6 +72,7 @@ def test_an_error_leaves_no_file_that_looks_whole(files, tmp_path):
 def test_through_ray_it_is_the_same_and_so_is_an_error(files, tmp_path, monkeypatch):
     alone = work_through(WORK, cut(files, 300), tmp_path / "alone", {})
     monkeypatch.setenv("BLOOMERY_RAY_ADDRESS", "local")
+    monkeypatch.setattr("components.data.pieces.PIECE_BYTES", 300)
     settings.cache_clear()
     ray = work_through(WORK, cut(files, 300), tmp_path / "ray", {})
     assert ray == alone
