@@ -25,7 +25,14 @@ from components.core.files import write_atomically
 from components.core.journal import Origin
 from components.core.record import RECORD, REPORT, git_revision, read_record
 from components.core.settings import settings
-from components.core.tracking import client, experiment_id, flatten, log_numbers, parent_run
+from components.core.tracking import (
+    client,
+    experiment_id,
+    flatten,
+    log_dataset,
+    log_numbers,
+    parent_run,
+)
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -104,7 +111,7 @@ def prepare(
     return Shipment(
         id=f"{out.name}-{started}",
         origin=origin,
-        name=component.name,
+        name=f"{origin.run_name} {component.name}",
         tags=tags,
         params={key: str(value)[:_MAX_PARAM_LENGTH] for key, value in config.items()},
         started=started,
@@ -141,6 +148,8 @@ def open_run(mlflow: "MlflowClient", shipment: Shipment) -> Shipment:
         run_id = run.info.run_id
     for key, value in shipment.params.items():
         mlflow.log_param(run_id, key, value)
+    if revision := shipment.tags["data_revision"]:
+        log_dataset(mlflow, run_id, revision, shipment.tags["stage"])
     return shipment.with_(run_id=run_id, parent=parent, sent=Sent())
 
 

@@ -1,5 +1,6 @@
 """MLflow as the view: where it is, and the runs and numbers in it."""
 
+import json
 import logging
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
+logging.getLogger("mlflow.system_metrics").setLevel(logging.ERROR)  # no GPU is no news
 logging.getLogger("alembic").setLevel(logging.WARNING)
 
 
@@ -52,6 +54,16 @@ def flatten(value: Any, prefix: str = "") -> dict[str, Any]:
     for key, item in value.items():
         leaves |= flatten(item, f"{prefix}.{key}" if prefix else str(key))
     return leaves
+
+
+def log_dataset(mlflow: "MlflowClient", run_id: str, revision: str, context: str) -> None:
+    """Note on a run which revision of `data/` is at the root of what it works on."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    source = json.dumps({"path": "data.dvc", "revision": revision})
+    data = Dataset(name="data", digest=revision[:36], source_type="dvc", source=source)
+    tags = [InputTag("mlflow.data.context", context)]
+    mlflow.log_inputs(run_id, [DatasetInput(data, tags)])
 
 
 def log_numbers(mlflow: "MlflowClient", run_id: str, values: dict[str, Any]) -> None:
