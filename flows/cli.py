@@ -16,12 +16,14 @@ from rich.console import Console
 
 from components.core.preemption import Preempted
 from components.core.settings import settings
+from flows.release_cli import release_app
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__
 )
 data_app = typer.Typer(no_args_is_help=True, help="The raw data and its revisions.")
 app.add_typer(data_app, name="data")
+app.add_typer(release_app, name="release")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 

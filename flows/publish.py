@@ -27,6 +27,11 @@ def publish() -> None:
         _log(report)
 
 
+def scorecard() -> str:
+    """Return the scorecard, so far, of the flow run that this code runs in, as Markdown."""
+    return markdown(report_of(*find_run(current_origin().run_id)))
+
+
 def publish_card(card: DataCard) -> None:
     """Publish a data card on the flow run that this code runs in; MLflow has it from its step."""
     text = markdown_of_card(read_card(card.path))

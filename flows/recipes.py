@@ -25,6 +25,7 @@ from components.lib.plan import DialledTraining, Training
 from components.pretrain.train import Train
 from components.release.gate import Gate
 from components.release.register import Register
+from flows.approval import Approval
 
 
 class Recipe(Frozen):
@@ -62,6 +63,8 @@ class Recipe(Frozen):
     """What is measured after every stage."""
     gate: Gate
     """What a release must hold."""
+    approval: Approval = Approval()
+    """Whether a person is asked before it is released."""
     release: Register
     """Released model."""
 
