@@ -43,6 +43,7 @@ class PackedDocuments:
                 "else remove the folder and run the flow again."
             )
         self.pieces = Pieces.packed(self._starts, sequence_length)
+        self._num_tokens = np.add.reduceat(self.pieces.lengths, self.pieces.firsts[:-1])
 
     def __len__(self) -> int:
         """Return the number of sequences."""
@@ -90,16 +91,12 @@ class PackedDocuments:
 
     def num_tokens(self, indices: NDArray[np.int64]) -> int:
         """Return how many tokens the chosen sequences hold together."""
-        ends = np.concatenate([[0], np.cumsum(self.pieces.lengths)])[self.pieces.firsts]
-        return int(np.diff(ends)[indices].sum())
+        return int(self._num_tokens[indices].sum())
 
     def parts_in(self, documents: Documents, sequence: int) -> list[Part]:
         """Return the parts of documents whose tokens are a sequence's inputs, in order."""
-        chosen = slice(*self.pieces.firsts[sequence : sequence + 2].tolist())
-        return [
-            self._part(documents, sequence, piece)
-            for piece in range(len(self.pieces.starts))[chosen]
-        ]
+        pieces = range(*self.pieces.firsts[sequence : sequence + 2].tolist())
+        return [self._part(documents, sequence, piece) for piece in pieces]
 
     def parts_of(self, documents: Documents, document: int) -> list[Part]:
         """Return what each sequence holds of a document, its parts in order."""
@@ -107,8 +104,8 @@ class PackedDocuments:
         starts = self.pieces.starts
         found = np.flatnonzero((starts >= first) & (starts < behind))
         sequences = np.searchsorted(self.pieces.firsts, found, side="right") - 1
-        parts = [self._part(documents, *pair) for pair in zip(sequences.tolist(), found.tolist())]
-        return sorted(parts, key=lambda part: part.start)
+        pairs = zip(sequences.tolist(), found.tolist(), strict=True)
+        return sorted((self._part(documents, *pair) for pair in pairs), key=lambda part: part.start)
 
     def documents_in(self, documents: Documents, seen: NDArray[np.bool_]) -> int:
         """Return how many documents have a token in a sequence that was `seen`, (sequences,)."""

@@ -1,7 +1,7 @@
 """Train: token shards -> a language model, a decoder or an encoder."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from pydantic import Field, model_validator
 
@@ -10,6 +10,7 @@ from components.core.component import Component
 from components.core.settings import settings
 from components.core.workers import train_on_workers
 from components.lib.dial import shape_at, size_for
+from components.lib.packing import Packing
 from components.lib.plan import DialledTraining, Training
 from components.lib.shape import Kind, Shape
 
@@ -66,7 +67,7 @@ class Train(Component[TrainInputs, Checkpoint], Kind):
     """Tokens to train on, for each weight that multiplies, unless `num_steps` is given."""
     sequence_length: int = Field(default=256, ge=8)
     """Tokens a sequence."""
-    packing: Literal["stream", "best_fit"] = "stream"
+    packing: Packing = "stream"
     """`stream` cuts the one long stream of tokens wherever a sequence ends. `best_fit` cuts only
     documents that are longer than a sequence and packs all others whole (Ding et al. 2024)."""
     document_mask: bool = False
@@ -83,8 +84,8 @@ class Train(Component[TrainInputs, Checkpoint], Kind):
     def _packs_what_a_decoder_reads(self) -> "Train":
         if self.architecture == "bert" and self._packs_documents():
             raise ValueError(
-                f"packing={self.packing!r} and document_mask={self.document_mask} are for decoders: "
-                "an example of architecture='bert' is a pair of stretches, each of one document. "
+                f"packing={self.packing!r} with document_mask={self.document_mask} is for decoders:"
+                " an example of architecture='bert' is a pair of stretches, each of one document. "
                 "Leave both out, or train another architecture."
             )
         return self
