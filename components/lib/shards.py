@@ -100,9 +100,9 @@ class Sequences:
         """Return whether one window holds all of each stretch, inputs and targets together."""
         counts = np.diff(self._starts)
         shards = np.searchsorted(self._offsets[1:-1], starts, side="right")
-        within = (starts - self._offsets[shards]) // self.length
-        behind = self._offsets[shards] + (within + 1) * self.length + 1
-        return (within < counts[shards]) & (ends <= behind)
+        windows = np.minimum((starts - self._offsets[shards]) // self.length, counts[shards] - 1)
+        behind = self._offsets[shards] + (windows + 1) * self.length + 1
+        return (windows >= 0) & (ends <= behind)
 
     def num_held(self) -> int:
         """Return how many tokens of the split some window holds."""
