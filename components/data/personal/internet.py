@@ -8,7 +8,7 @@ from typing import Any
 
 from components.data.personal.span import Span, follows
 
-_LOCAL_END = re.compile(r"(?:[\w!#$%&'*+/=?^`{|}~.-]|\\.)+$")
+_LOCAL_END = re.compile(r"(?:[\w!#$%&'*+/=?^`{|}~.-]|\\.)+\Z")
 _DOMAIN = re.compile(r"[^\W_](?:[\w-]{0,62}\.)+(?:xn--[a-z0-9-]+|[^\W\d_]{2,24})", re.IGNORECASE)
 _WRAPPING = "!#$%&'*/=?^`{|}~.-"  # legal at the start of a local part, but quotes and code there
 
@@ -18,11 +18,11 @@ _HIDDEN = re.compile(
 )
 _HIDDEN_DOT = r"(?: ?[(\[{<] ?(?:dot|\.) ?[)\]}>] ?| dot |\.)"
 _HIDDEN_DOMAIN = re.compile(rf" ?([a-z0-9-]+(?:{_HIDDEN_DOT}[a-z0-9-]+)+)", re.IGNORECASE)
-_HIDDEN_LOCAL = re.compile(rf"[\w+-]+(?:{_HIDDEN_DOT}[\w+-]+)* ?$", re.IGNORECASE)
+_HIDDEN_LOCAL = re.compile(rf"[\w+-]+(?:{_HIDDEN_DOT}[\w+-]+)* ?\Z", re.IGNORECASE)
 
 _VERSION = re.compile(
     r"(?:version|\bver|\brelease|\bv|\bsection|\bsec|\bchapter|\bclause|§|\bbuild|\bfirmware|\boid|\bart(?:icle)?"
-    r"|\btable|\bfig(?:ure)?|\bpart|\bappendix)\b[.:\s]{0,3}$",
+    r"|\btable|\bfig(?:ure)?|\bpart|\bappendix)\b[.:\s]{0,3}\Z",
     re.IGNORECASE,
 )
 _MACHINE = re.compile(
@@ -103,9 +103,9 @@ def _is_machine(text: str) -> bool:
 def _is_version(text: str, found: re.Match[str]) -> bool:
     start, end = found.span()
     before, after = text[max(0, start - 2) : start], text[end : end + 2]
-    if _inside(text, start) or re.match(r"[\w]|[.,-]\w", after):
+    if _inside(text, start) or re.match(r"\w|[.-]\w", after):
         return True
-    if before[-1:] in "-/=~<>^" and re.match(r"[\w)=~<>!]", before[-2:-1]):
+    if before[-1:] in "-/=~^" and re.match(r"[\w=~<>!]", before[-2:-1]):
         return True  # package-1.2.3.4, Agent/1.2.3.4, package==1.2.3.4
     if _VERSION.search(text, max(0, start - 16), start):
         return True
@@ -114,7 +114,7 @@ def _is_version(text: str, found: re.Match[str]) -> bool:
 
 
 def _inside(text: str, start: int) -> bool:
-    return bool(re.search(r"[\w:]$|\w[.]$", text[max(0, start - 2) : start])) and not text[
+    return bool(re.search(r"[\w:]\Z|\w[.]\Z", text[max(0, start - 2) : start])) and not text[
         max(0, start - 7) : start
     ].lower().endswith("::ffff:")
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from typing import Literal, NamedTuple
 
-from components.data.personal.span import SEPARATORS, Span, compact, follows, goes_on
+from components.data.personal.span import SEPARATORS, Span, compact, follows, goes_on, matches
 
 Region = Literal["CA", "DE", "ES", "FR", "GB", "IT", "US"]
 """Countries whose national ids and national telephone numbers are known, ISO 3166."""
@@ -108,7 +108,7 @@ IDS = (
     Id(
         "IT",
         "codice fiscale",
-        rf"[0-9LMNP-V]{{2}}{_S}[A-Za-z][0-9LMNP-V]{{2}}{_S}[A-Za-z][0-9LMNP-V]{{3}}{_S}[A-Za-z]",
+        rf"[0-9]{{2}}{_S}[A-Za-z][0-9LMNP-V]{{2}}{_S}[A-Za-z][0-9LMNP-V]{{3}}{_S}[A-Za-z]",
         "stdnum.it.codicefiscale",
         r"fiscale|\bc\.? ?f\b",
         r".+",
@@ -133,7 +133,7 @@ def national_ids(text: str, regions: Sequence[Region]) -> Iterator[Span]:
 
 
 def _found(text: str, kind: _Compiled) -> Iterator[Span]:
-    for digits in kind.digits.finditer(text):
+    for digits in matches(kind.digits, text):
         start = _start(text, digits.start(), kind.letters)
         if start is None or goes_on(text, start, digits.end()):
             continue
@@ -154,7 +154,7 @@ def _start(text: str, digits: int, letters: re.Pattern[str] | None) -> int | Non
 def _compiled(kind: Id) -> _Compiled:
     return _Compiled(
         digits=re.compile(kind.digits),
-        letters=re.compile(rf"(?<![0-9A-Za-z])(?:{kind.letters})$") if kind.letters else None,
+        letters=re.compile(rf"(?<![0-9A-Za-z])(?:{kind.letters})\Z") if kind.letters else None,
         alone=re.compile(kind.alone) if kind.alone else None,
         words=re.compile(kind.words, re.IGNORECASE),
         is_valid=_check(kind.valid),

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from components.data.personal.span import SEPARATORS, Span, compact, goes_on
+from components.data.personal.span import SEPARATORS, Span, compact, goes_on, matches
 
 _CARD = re.compile(rf"[2-6](?=[0-9]{{3}}(?:[{SEPARATORS}]?[0-9]){{8}})")
 _CARD_DIGITS = re.compile(rf"[0-9](?:[{SEPARATORS}]?[0-9]){{11,18}}")
@@ -21,7 +21,7 @@ _ISSUERS = re.compile(
 _GROUPS = {"4444", "465", "464", "44443", "613", "4333"}
 
 _IBAN = re.compile(rf"[0-9]{{2}}(?=(?:[{SEPARATORS}]?[0-9A-Za-z]){{11}})")
-_IBAN_COUNTRY = re.compile(r"(?<![0-9A-Za-z])[A-Za-z]{2}[ \-\u00a0]?$")
+_IBAN_COUNTRY = re.compile(r"(?<![0-9A-Za-z])[A-Za-z]{2}[ \-\u00a0]?\Z")
 _IBAN_REST = re.compile(rf"(?:[{SEPARATORS}]?[0-9A-Za-z]){{11,32}}")
 _IBAN_LENGTHS = range(15, 35)
 
@@ -29,7 +29,7 @@ _IBAN_LENGTHS = range(15, 35)
 def cards(text: str) -> Iterator[Span]:
     """Yield numbers that an issuer could give out and whose Luhn digit is right."""
     end = 0
-    for found in _CARD.finditer(text):
+    for found in matches(_CARD, text):
         if found.start() >= end and (span := _card(text, found.start())):
             yield span
             end = span.end
@@ -65,7 +65,7 @@ def _is_grouped(number: str) -> bool:
 
 def ibans(text: str) -> Iterator[Span]:
     """Yield account numbers with the structure of their country and a right mod-97 remainder."""
-    for found in _IBAN.finditer(text):
+    for found in matches(_IBAN, text):
         country = _IBAN_COUNTRY.search(text, max(0, found.start() - 4), found.start())
         if country and (end := _iban_end(text, country.start(), found.end())):
             yield Span(country.start(), end)

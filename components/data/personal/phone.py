@@ -9,10 +9,10 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from components.data.personal.span import SEPARATORS, Span, follows
+from components.data.personal.span import SEPARATORS, Span, follows, matches
 
 _RUN = re.compile(rf"[0-9](?:[{SEPARATORS}()/]{{0,3}}[0-9]){{6,}}")
-_LEAD = re.compile(r"[+(\uff0b][ (]{0,2}$")
+_LEAD = re.compile(r"(?:[+\uff0b] ?\(?|\()\Z")
 _REACH = 24  # behind the digits: an extension is written there
 _WORDS = re.compile(
     r"\b(?:tel|t[eé]l[eé]?\w*|phones?\w*|phoning|ph|fax|faks|mob|mobile?s?|mobil\w*|cell|cells|cellphone|call|calls"
@@ -22,21 +22,23 @@ _WORDS = re.compile(
     re.IGNORECASE,
 )
 _DATE = re.compile(
-    r"(?:1[5-9]|20)[0-9]{2}[-./ ][01]?[0-9][-./ ][0-3]?[0-9](?![0-9])"
-    r"|[0-3]?[0-9][-./ ][0-3]?[0-9][-./ ](?:1[5-9]|20)?[0-9]{2}(?![0-9])"
+    r"(?:(?:1[5-9]|20)[0-9]{2}([-./ ])[01]?[0-9]\1[0-3]?[0-9]"
+    r"|[0-3]?[0-9]([-./ ])[0-3]?[0-9]\2(?:1[5-9]|20)?[0-9]{2})(?:[ ,-]+[0-9]{1,2})?"
 )
-_YEARS = re.compile(r"(?:1[0-9]|20)[0-9]{2}[\-\u2010-\u2015/ ]+(?:1[0-9]|20)[0-9]{2}(?![0-9])")
+_YEARS = re.compile(r"(?:1[0-9]|20)[0-9]{2}[\-\u2010-\u2015/ ]+(?:1[0-9]|20)[0-9]{2}")
+_SSN = re.compile(r"[0-9]{3}-[0-9]{2}-[0-9]{4}")  # one that no one has, or that is not asked for
 _RANGE = re.compile(r"[0-9]+ [\-\u2010-\u2015] [0-9]+")
 _DECIMAL = re.compile(r"[+]?[0-9]+\.[0-9]+")
 _AMOUNT = re.compile(r"[0-9]{1,3}(?:([.\u00a0\u202f ])[0-9]{3})(?:\1[0-9]{3})*")
-_OTHERS = (_DATE, _YEARS, _RANGE, _AMOUNT)
-_LINK = re.compile(r"(?:https?:|www\.|doi\b)\S*$|[#=%\w]$|\w[/.-]$", re.IGNORECASE)
-_DIALLED = re.compile(r"(?:tel:|callto:|sms:|wa\.me/|phone=)\+?$", re.IGNORECASE)
+_BARE = re.compile(r"[0-9]+")
+_OTHERS = (_DATE, _YEARS, _SSN, _RANGE, _AMOUNT, _DECIMAL, _BARE)
+_LINK = re.compile(r"(?:https?:|www\.|doi\b)\S*\Z|[#=%\w]\Z|\w[/.-]\Z", re.IGNORECASE)
+_DIALLED = re.compile(r"(?:tel:|callto:|sms:|wa\.me/|phone=)\+?\Z", re.IGNORECASE)
 
 
 def phones(text: str, regions: Sequence[str]) -> Iterator[Span]:
     """Yield numbers in international form, and in the national form of `regions`."""
-    for run in _RUN.finditer(text):
+    for run in matches(_RUN, text):
         lead = _LEAD.search(text, max(0, run.start() - 3), run.start())
         start = lead.start() if lead else run.start()
         if not _is_other(text, start, run):
@@ -60,8 +62,9 @@ def _in_window(text: str, start: int, end: int, regions: Sequence[str]) -> Itera
     found: list[Span] = []
     for region in regions:
         for match in _matches(window, region):
-            span = Span(start + match.start, start + match.end)
-            if _is_taken(text, span, match, region):
+            cut = _unbalanced(match.raw_string)
+            span = Span(start + match.start + cut, start + match.end)
+            if _is_taken(text, span, region):
                 found.append(span)
     last = 0
     for span in sorted(found, key=lambda span: (span.start, -span.end)):
@@ -70,34 +73,36 @@ def _in_window(text: str, start: int, end: int, regions: Sequence[str]) -> Itera
             last = span.end
 
 
-def _matches(window: str, region: str) -> Iterator[Any]:
+def _matches(text: str, region: str) -> Iterator[Any]:
     from phonenumbers import Leniency, PhoneNumberMatcher
 
-    return PhoneNumberMatcher(window, region, leniency=Leniency.VALID)
+    return PhoneNumberMatcher(text, region, leniency=Leniency.VALID)
 
 
-def _is_taken(text: str, span: Span, match: Any, region: str) -> bool:
-    raw: str = match.raw_string
-    if _DECIMAL.fullmatch(raw) or re.match(r"[\w]|[.,-][0-9]", text[span.end : span.end + 2]):
+def _unbalanced(raw: str) -> int:
+    """Return 1 if `raw` starts with a bracket that closes behind it."""
+    return int(raw.startswith("(") and raw.count("(") > raw.count(")"))
+
+
+def _is_taken(text: str, span: Span, region: str) -> bool:
+    raw = text[span.start : span.end]
+    if re.match(r"\w|[.-][0-9]", text[span.end : span.end + 2]):
         return False
-    if raw.startswith(("+", "\uff0b", "00", "011")) or _DIALLED.search(text, 0, span.start):
+    if raw.startswith(("+", "\uff0b", "00", "011")) and not _DECIMAL.fullmatch(raw):
         return True
-    if follows(text, span.start, _WORDS):
+    if follows(text, span.start, _WORDS) or _DIALLED.search(text, max(0, span.start - 12), span.start):
         return True
-    return _has_shape_of_a_phone(raw) and _is_grouped(raw, region)
-
-
-def _has_shape_of_a_phone(raw: str) -> bool:
-    digits = sum(letter.isdigit() for letter in raw)
-    if digits < 9 or _DATE.match(raw) or _YEARS.match(raw) or _RANGE.fullmatch(raw) or _AMOUNT.fullmatch(raw):
-        return False
-    return not raw.isdigit()
+    others = any(shape.fullmatch(raw) for shape in _OTHERS)
+    return not others and sum(map(str.isdigit, raw)) >= 9 and _is_grouped(raw, region)
 
 
 def _is_grouped(raw: str, region: str) -> bool:
     """Return whether the groups are the region's own, or a trunk prefix says what it is."""
-    from phonenumbers import Leniency, PhoneNumberMatcher
+    from phonenumbers import Leniency, PhoneMetadata, PhoneNumberMatcher
 
     if re.match(r"\(?0[1-9][0-9]*[)/ \-\u2010-\u2015]", raw):
         return True
+    rules = PhoneMetadata.metadata_for_region(region)
+    if rules is None or rules.national_prefix == "0":
+        return False
     return PhoneNumberMatcher(raw, region, leniency=Leniency.STRICT_GROUPING).has_next()

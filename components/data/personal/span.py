@@ -1,11 +1,15 @@
 """A stretch of text, and what stands around it."""
 
 import re
+from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 SEPARATORS = r" .\-\u00a0\u2009\u202f\u2010-\u2015"
 """What people put between groups of digits: also the spaces and hyphens of typesetters."""
 
+_DENSE = re.compile(r"[0-9](?:[^0-9\n]{0,3}[0-9]){5,}")
+_BEFORE, _BEHIND = 16, 4  # letters of an id or of a bank that stand outside its digits
 _NOT_DIGITS_OR_LETTERS = re.compile(r"[^0-9A-Za-z]+")
 
 
@@ -14,6 +18,27 @@ class Span(NamedTuple):
 
     start: int
     end: int
+
+
+@lru_cache(maxsize=1)  # every kind asks for those of the same text
+def windows(text: str) -> tuple[Span, ...]:
+    """Return the stretches that hold six digits or more, close together.
+
+    All but addresses lie in them, and little else does.
+    """
+    found: list[Span] = []
+    for run in _DENSE.finditer(text):
+        start, end = max(0, run.start() - _BEFORE), min(run.end() + _BEHIND, len(text))
+        if found and start <= found[-1].end:
+            start = found.pop().start
+        found.append(Span(start, end))
+    return tuple(found)
+
+
+def matches(shape: re.Pattern[str], text: str) -> Iterator[re.Match[str]]:
+    """Yield what has `shape` in the windows of `text`."""
+    for window in windows(text):
+        yield from shape.finditer(text, *window)
 
 
 def compact(text: str) -> str:
@@ -27,9 +52,9 @@ def goes_on(text: str, start: int, end: int) -> bool:
     Such are decimals, hashes, versions, file names, paths and longer numbers.
     """
     before, after = text[max(0, start - 2) : start], text[end : end + 2]
-    if before and (_is_word(before[-1]) or before[-1] in "#%/\\"):
+    if before and (_is_word(before[-1]) or before[-1] in "#%/\\+"):
         return True
-    if len(before) == 2 and before[1] in ".-+" and before[0].isdigit():
+    if len(before) == 2 and before[1] in ".-" and before[0].isdigit():
         return True  # a comma may be that of a table
     if after and _is_word(after[0]):
         return True
