@@ -10,6 +10,7 @@ from components.data.personal.span import Span, follows
 
 _LOCAL_END = re.compile(r"(?:[\w!#$%&'*+/=?^`{|}~.-]|\\.)+\Z")
 _DOMAIN = re.compile(r"[^\W_](?:[\w-]{0,62}\.)+(?:xn--[a-z0-9-]+|[^\W\d_]{2,24})", re.IGNORECASE)
+_GROUP = re.compile(r"\{[\w.+-]+(?:, ?[\w.+-]+)+\}\Z")  # {ann,bob}@host, as papers have it
 _WRAPPING = "!#$%&'*/=?^`{|}~.-"  # legal at the start of a local part, but quotes and code there
 
 # at and dot in brackets, or at and dot as words of their own between words of lower case
@@ -48,12 +49,24 @@ def _email(text: str, at: int) -> Span | None:
     domain = _DOMAIN.match(text, at + 1, at + 255)
     if not local or not domain:
         return None
-    start, end = local.start(), domain.end()
-    start = at - len(text[start:at].lstrip(_WRAPPING))
+    end = at + 1 + len(_public_part(domain.group()))
+    start = at - len(text[local.start() : at].lstrip(_WRAPPING))
+    if group := _GROUP.search(text, max(0, at - 200), at):
+        start = group.start()
+    is_code = text[end : end + 1] in ("(", "[")  # x@w.to(device)
     is_git = text[start:at] == "git" and text[end : end + 1] in (":", "/")
-    if start == at or is_git or not _is_public(domain.group()):
+    if start == at or end == at + 1 or is_code or is_git:
         return None
     return Span(start, end)
+
+
+def _public_part(domain: str) -> str:
+    """Return the longest beginning that ends in a public suffix: `a.com` of `a.com.Then`."""
+    labels = domain.split(".")
+    for count in range(len(labels), 1, -1):
+        if _is_public(part := ".".join(labels[:count])):
+            return part
+    return ""
 
 
 def hidden_emails(text: str) -> Iterator[Span]:
@@ -109,6 +122,8 @@ def _is_version(text: str, found: re.Match[str]) -> bool:
         return True  # package-1.2.3.4, Agent/1.2.3.4, package==1.2.3.4
     if _VERSION.search(text, max(0, start - 16), start):
         return True
+    if before == "//":
+        return False
     small = all(int(part) < 20 for part in found.group().split("."))
     return small and not follows(text, start, _MACHINE)
 

@@ -7,11 +7,15 @@ from random import Random
 
 from components.data.personal.national import Region
 
-FIRST = "Ada Amir Béla Carmen Chloé Dmitri Emma Fatima George Hiroshi Ines Jack Lena Maria Noah Olga"
-LAST = "Alvarez Becker Costa Dubois Evans Fischer Garcia Hughes Ivanova Jensen Kowalski Moreau Rossi"
+FIRST = (
+    "Ada Amir Béla Carmen Chloé Dmitri Emma Fatima George Hiroshi Ines Jack Lena Maria Noah Olga"
+)
+LAST = (
+    "Alvarez Becker Costa Dubois Evans Fischer Garcia Hughes Ivanova Jensen Kowalski Moreau Rossi"
+)
 _HOSTS = (
-    "gmail.com hotmail.co.uk yahoo.fr uni-heidelberg.de mail.dept.univ.edu example.org acme.io web.de"
-    " posta.it correo.es sub.host-7.net museum.photography xn--bcher-kva.de company.com.br u-tokyo.ac.jp"
+    "gmail.com hotmail.co.uk yahoo.fr uni-heidelberg.de mail.dept.univ.edu example.org acme.io"
+    " web.de posta.it correo.es sub.host-7.net museum.photography xn--bcher-kva.de u-tokyo.ac.jp"
 )
 _BANKS = {  # digits n, letters a, of a country's accounts: the IBAN registry of SWIFT
     "DE": "n18",
@@ -156,7 +160,11 @@ def _subscriber(random: Random, region: Region):
     while True:
         known = str(example.national_number)
         keep = random.randrange(2, len(known) - 3)
-        text = ("0" if example.italian_leading_zero else "") + known[:keep] + digits(random, len(known) - keep)
+        text = (
+            ("0" if example.italian_leading_zero else "")
+            + known[:keep]
+            + digits(random, len(known) - keep)
+        )
         number = phonenumbers.parse(f"+{example.country_code}{text}")
         if phonenumbers.is_valid_number_for_region(number, region):
             return number
@@ -179,7 +187,8 @@ def _ssn(random: Random) -> tuple[str, str]:
 
 
 def _itin(random: Random) -> tuple[str, str]:
-    return f"9{digits(random, 2)}-{random.choice('78')}{random.choice('012345678')}-{digits(random, 4)}", ""
+    group = random.choice([n for n in range(70, 100) if n not in (89, 93)])
+    return f"9{digits(random, 2)}-{group}-{digits(random, 4)}", ""
 
 
 def _nino(random: Random) -> tuple[str, str]:
@@ -217,7 +226,9 @@ def _idnr(random: Random) -> tuple[str, str]:
     number = "".join(head)
     number += mod_11_10.calc_check_digit(number)
     form = random.choice((" ", ""))
-    return grouped(number, (2, 3, 3, 3), form), "" if form else random.choice(("Steuer-ID: ", "IdNr. "))
+    return grouped(number, (2, 3, 3, 3), form), "" if form else random.choice(
+        ("Steuer-ID: ", "IdNr. ")
+    )
 
 
 def _dni(random: Random) -> tuple[str, str]:
@@ -225,7 +236,9 @@ def _dni(random: Random) -> tuple[str, str]:
 
     number = digits(random, 8)
     letter = dni.calc_check_digit(number)
-    form = random.choice((number, f"{number}-", f"{number} ", f"{number[:2]}.{number[2:5]}.{number[5:]}-"))
+    form = random.choice(
+        (number, f"{number}-", f"{number} ", f"{number[:2]}.{number[2:5]}.{number[5:]}-")
+    )
     return form + letter, ""
 
 
@@ -241,7 +254,8 @@ def _nir(random: Random) -> tuple[str, str]:
     from stdnum.fr import nir
 
     department = random.choice(("75", "13", "69", "2A", "2B", "33", "59"))
-    number = f"{random.choice('12')}{digits(random, 2)}{random.randrange(1, 13):02d}{department}{digits(random, 6)}"
+    born = f"{random.choice('12')}{digits(random, 2)}{random.randrange(1, 13):02d}"
+    number = f"{born}{department}{digits(random, 6)}"
     number += nir.calc_check_digits(number)
     return grouped(number, (1, 2, 2, 2, 3, 3, 2), random.choice(("", " "))), ""
 
@@ -249,9 +263,10 @@ def _nir(random: Random) -> tuple[str, str]:
 def _fiscal_code(random: Random) -> tuple[str, str]:
     from stdnum.it import codicefiscale
 
-    letters = "".join(random.choices("BCDFGLMNPRSTVZ", k=6))
-    day = random.randrange(1, 29) + random.choice((0, 40))
-    code = f"{letters}{digits(random, 2)}{random.choice('ABCDEHLMPRST')}{day:02d}{random.choice('ABCDEFGH')}{digits(random, 3)}"
+    name = "".join(random.choices("BCDFGLMNPRSTVZ", k=6))
+    day = random.randrange(1, 29) + random.choice((0, 40))  # 40 more is a woman's
+    born = f"{digits(random, 2)}{random.choice('ABCDEHLMPRST')}{day:02d}"
+    code = f"{name}{born}{random.choice('ABCDEFGH')}{digits(random, 3)}"
     code += codicefiscale.calc_check_digit(code)
     code = grouped(code, (3, 3, 5, 5), random.choice(("", "", " ")))
     return code.lower() if random.random() < 0.1 else code, ""

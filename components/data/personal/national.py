@@ -139,7 +139,9 @@ def _found(text: str, kind: _Compiled) -> Iterator[Span]:
             continue
         span = Span(start, digits.end())
         alone = kind.alone is not None and kind.alone.fullmatch(text, *span) is not None
-        if (alone or follows(text, start, kind.words)) and kind.is_valid(compact(text[start:span.end])):
+        if (alone or follows(text, start, kind.words)) and kind.is_valid(
+            compact(text[start : span.end])
+        ):
             yield span
 
 

@@ -6,7 +6,7 @@ date) is left to its grouping, or to a word before it that speaks of calling.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from components.data.personal.span import SEPARATORS, Span, follows, matches
@@ -15,10 +15,11 @@ _RUN = re.compile(rf"[0-9](?:[{SEPARATORS}()/]{{0,3}}[0-9]){{6,}}")
 _LEAD = re.compile(r"(?:[+\uff0b] ?\(?|\()\Z")
 _REACH = 24  # behind the digits: an extension is written there
 _WORDS = re.compile(
-    r"\b(?:tel|t[eé]l[eé]?\w*|phones?\w*|phoning|ph|fax|faks|mob|mobile?s?|mobil\w*|cell|cells|cellphone|call|calls"
-    r"|called|calling|dial|dialled|ring|rang|text|texted|sms|whatsapp|signal|handy|rufen?|anruf\w*|ruf|m[oó]vil|ll[aá]m\w*"
-    r"|contact\w*|kontakt|portable|num[eé]ro|telefon\w*|cellulare|chiam\w*|appel\w*|reach\w*|hotline|helpline|desk|line)\b"
-    r"|☎|📞|📱",
+    r"\b(?:tel|t[eé]l[eé]?\w*|phon(?:e|es|ed|ing)|telephones?|ph|fax|mob|mobiles?|cell|cellphone"
+    r"|call|calls|called|calling|dial|(?:text|ring|reach) (?:me|us|him|her|them)|sms|whatsapp"
+    r"|contact|contacts|(?:hot|help)line"
+    r"|handy|rufen?|anruf\w*|mobil\w*|m[oó]vil|ll[aá]m\w*|telefon\w*|cellulare|chiam\w*|appele\w*"
+    r"|portable)\b|[☎📞📱]",
     re.IGNORECASE,
 )
 _DATE = re.compile(
@@ -32,6 +33,13 @@ _DECIMAL = re.compile(r"[+]?[0-9]+\.[0-9]+")
 _AMOUNT = re.compile(r"[0-9]{1,3}(?:([.\u00a0\u202f ])[0-9]{3})(?:\1[0-9]{3})*")
 _BARE = re.compile(r"[0-9]+")
 _OTHERS = (_DATE, _YEARS, _SSN, _RANGE, _AMOUNT, _DECIMAL, _BARE)
+# What Americans read as a number, whether or not its area code is given out, as 555 is not
+_AMERICAN = re.compile(
+    r"(?<![\w.+/-])((?:\+?1[-. ])?(?:\([2-9][0-9]{2}\) ?|[2-9][0-9]{2}([-.]))"
+    r"[0-9]{3}(?(2)\2|[-.])[0-9]{4})(?![\w/-]|\.[0-9])"
+)
+_LOCAL = re.compile(r"(?<![\w.+/()-])[2-9][0-9]{2}-[0-9]{4}(?![\w/-]|\.[0-9])")
+_AT = re.compile(r"(?:\b(?:at|on|phone|tel|telephone|fax|ph|dial|call)\b|[:#.]) ?\Z", re.IGNORECASE)
 _LINK = re.compile(r"(?:https?:|www\.|doi\b)\S*\Z|[#=%\w]\Z|\w[/.-]\Z", re.IGNORECASE)
 _DIALLED = re.compile(r"(?:tel:|callto:|sms:|wa\.me/|phone=)\+?\Z", re.IGNORECASE)
 
@@ -60,9 +68,12 @@ def _is_other(text: str, start: int, run: re.Match[str]) -> bool:
 def _in_window(text: str, start: int, end: int, regions: Sequence[str]) -> Iterator[Span]:
     window = text[start:end]
     found: list[Span] = []
+    if "US" in regions or "CA" in regions:
+        found += (Span(*known.span(1)) for known in _AMERICAN.finditer(text, start, end))
+        found += _local(text, start, end)
     for region in regions:
         for match in _matches(window, region):
-            cut = _unbalanced(match.raw_string)
+            cut = _surplus(match.raw_string)
             span = Span(start + match.start + cut, start + match.end)
             if _is_taken(text, span, region):
                 found.append(span)
@@ -73,15 +84,24 @@ def _in_window(text: str, start: int, end: int, regions: Sequence[str]) -> Itera
             last = span.end
 
 
-def _matches(text: str, region: str) -> Iterator[Any]:
+def _local(text: str, start: int, end: int) -> Iterator[Span]:
+    for found in _LOCAL.finditer(text, start, end):
+        if _AT.search(text, max(0, found.start() - 12), found.start()) and follows(
+            text, found.start(), _WORDS
+        ):
+            yield Span(*found.span())
+
+
+def _matches(text: str, region: str) -> Iterable[Any]:
     from phonenumbers import Leniency, PhoneNumberMatcher
 
     return PhoneNumberMatcher(text, region, leniency=Leniency.VALID)
 
 
-def _unbalanced(raw: str) -> int:
-    """Return 1 if `raw` starts with a bracket that closes behind it."""
-    return int(raw.startswith("(") and raw.count("(") > raw.count(")"))
+def _surplus(raw: str) -> int:
+    """Return how much of the start of `raw` is of the text: blanks, a bracket that closes later."""
+    blanks = len(raw) - len(raw.lstrip())
+    return blanks + (raw[blanks] == "(" and raw.count("(") > raw.count(")"))
 
 
 def _is_taken(text: str, span: Span, region: str) -> bool:
@@ -90,7 +110,9 @@ def _is_taken(text: str, span: Span, region: str) -> bool:
         return False
     if raw.startswith(("+", "\uff0b", "00", "011")) and not _DECIMAL.fullmatch(raw):
         return True
-    if follows(text, span.start, _WORDS) or _DIALLED.search(text, max(0, span.start - 12), span.start):
+    if follows(text, span.start, _WORDS) or _DIALLED.search(
+        text, max(0, span.start - 12), span.start
+    ):
         return True
     others = any(shape.fullmatch(raw) for shape in _OTHERS)
     return not others and sum(map(str.isdigit, raw)) >= 9 and _is_grouped(raw, region)
