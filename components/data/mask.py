@@ -33,8 +33,8 @@ class Mask(Component[DocumentShards, DocumentShards]):
     )
     """Whose national ids, and telephone numbers without a country code, are looked for."""
     names: bool = False
-    """Whether names of people are masked too: a hundred times as slow, English, and far from all
-    (see `planted`); nothing is asked of their recall."""
+    """Whether names of people are masked too: hundreds of times as slow, in English, and by far not
+    all (see `planted`), so nothing is asked of their recall."""
     min_recall: float = Field(default=0.98, ge=0, le=1)
     """Least share of the planted items of each structured kind that must be masked exactly."""
 

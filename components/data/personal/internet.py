@@ -22,7 +22,7 @@ _HIDDEN_DOMAIN = re.compile(rf" ?([a-z0-9-]+(?:{_HIDDEN_DOT}[a-z0-9-]+)+)", re.I
 _HIDDEN_LOCAL = re.compile(rf"[\w+-]+(?:{_HIDDEN_DOT}[\w+-]+)* ?\Z", re.IGNORECASE)
 
 _VERSION = re.compile(
-    r"(?:version|\bver|\brelease|\bv|\bsection|\bsec|\bchapter|\bclause|§|\bbuild|\bfirmware|\boid|\bart(?:icle)?"
+    r"(?:version|\bver|\brelease|\bv|\bsections?|\bsec|\bchapter|\bclause|§|\bbuild|\bfirmware|\boid|\bart(?:icle)?"
     r"|\btable|\bfig(?:ure)?|\bpart|\bappendix)\b[.:\s]{0,3}\Z",
     re.IGNORECASE,
 )
@@ -100,7 +100,11 @@ def addresses(text: str) -> Iterator[Span]:
     for found in _IPV6.finditer(text):
         ends = (found.end(), found.end() - 1)  # a colon behind it may be punctuation
         end = next((end for end in ends if _is_machine(text[found.start() : end])), 0)
-        if end and not re.match(r"[\w:]", text[end : end + 1]) and not _inside(text, found.start()):
+        if (
+            end
+            and not re.match(r"\w|:[\w:]", text[end : end + 2])
+            and not _inside(text, found.start())
+        ):
             yield Span(found.start(), end)
 
 

@@ -42,7 +42,7 @@ def _card(text: str, start: int) -> Span | None:
     if not digits:
         return None
     places = [place for place, letter in enumerate(digits.group()) if letter.isdigit()]
-    for length in (16, 15, 14, 19, 18, 17, 13, 12):
+    for length in range(19, 11, -1):
         if length > len(places):
             continue
         span = Span(start, start + places[length - 1] + 1)

@@ -11,7 +11,7 @@ from typing import Any
 
 from components.data.personal.span import SEPARATORS, Span, follows, matches
 
-_RUN = re.compile(rf"[0-9](?:[{SEPARATORS}()/]{{0,3}}[0-9]){{6,}}")
+_RUN = re.compile(rf"[0-9](?:[{SEPARATORS}()/]{{0,4}}[0-9]){{6,}}")
 _LEAD = re.compile(r"(?:[+\uff0b] ?\(?|\()\Z")
 _REACH = 24  # behind the digits: an extension is written there
 _WORDS = re.compile(
@@ -31,11 +31,13 @@ _SSN = re.compile(r"[0-9]{3}-[0-9]{2}-[0-9]{4}")  # one that no one has, or that
 _RANGE = re.compile(r"[0-9]+ [\-\u2010-\u2015] [0-9]+")
 _DECIMAL = re.compile(r"[+]?[0-9]+\.[0-9]+")
 _AMOUNT = re.compile(r"[0-9]{1,3}(?:([.\u00a0\u202f ])[0-9]{3})(?:\1[0-9]{3})*")
+_ZIP = re.compile(r"[0-9]{5}-[0-9]{4}")
+_COLUMNS = re.compile(r"[ \u00a0]{2}|(?:19|20)[0-9]{2}-[01][0-9]-[0-3][0-9]")
 _BARE = re.compile(r"[0-9]+")
-_OTHERS = (_DATE, _YEARS, _SSN, _RANGE, _AMOUNT, _DECIMAL, _BARE)
+_OTHERS = (_DATE, _YEARS, _SSN, _RANGE, _AMOUNT, _DECIMAL, _ZIP, _BARE)
 # What Americans read as a number, whether or not its area code is given out, as 555 is not
 _AMERICAN = re.compile(
-    r"(?<![\w.+/-])((?:\+?1[-. ])?(?:\([2-9][0-9]{2}\) ?|[2-9][0-9]{2}([-.]))"
+    r"(?<![\w.+/-])((?:\+?1[-. ])?(?:\([2-9][0-9]{2}\)[ /]{0,3}|[2-9][0-9]{2}([-.]))"
     r"[0-9]{3}(?(2)\2|[-.])[0-9]{4})(?![\w/-]|\.[0-9])"
 )
 _LOCAL = re.compile(r"(?<![\w.+/()-])[2-9][0-9]{2}-[0-9]{4}(?![\w/-]|\.[0-9])")
@@ -50,7 +52,7 @@ def phones(text: str, regions: Sequence[str]) -> Iterator[Span]:
         lead = _LEAD.search(text, max(0, run.start() - 3), run.start())
         start = lead.start() if lead else run.start()
         if not _is_other(text, start, run):
-            yield from _in_window(text, start, min(run.end() + _REACH, len(text)), regions)
+            yield from _in_run(text, start, run.end(), regions)
 
 
 def _is_other(text: str, start: int, run: re.Match[str]) -> bool:
@@ -65,8 +67,8 @@ def _is_other(text: str, start: int, run: re.Match[str]) -> bool:
     return plain and any(shape.fullmatch(digits) for shape in _OTHERS)
 
 
-def _in_window(text: str, start: int, end: int, regions: Sequence[str]) -> Iterator[Span]:
-    window = text[start:end]
+def _in_run(text: str, start: int, end: int, regions: Sequence[str]) -> Iterator[Span]:
+    window = text[start : end + _REACH]
     found: list[Span] = []
     if "US" in regions or "CA" in regions:
         found += (Span(*known.span(1)) for known in _AMERICAN.finditer(text, start, end))
@@ -75,7 +77,7 @@ def _in_window(text: str, start: int, end: int, regions: Sequence[str]) -> Itera
         for match in _matches(window, region):
             cut = _surplus(match.raw_string)
             span = Span(start + match.start + cut, start + match.end)
-            if _is_taken(text, span, region):
+            if span.start < end and _is_taken(text, span, region):
                 found.append(span)
     last = 0
     for span in sorted(found, key=lambda span: (span.start, -span.end)):
@@ -106,7 +108,7 @@ def _surplus(raw: str) -> int:
 
 def _is_taken(text: str, span: Span, region: str) -> bool:
     raw = text[span.start : span.end]
-    if re.match(r"\w|[.-][0-9]", text[span.end : span.end + 2]):
+    if re.match(r"\w|[.-][0-9]|-[a-z]", text[span.end : span.end + 2]):
         return False
     if raw.startswith(("+", "\uff0b", "00", "011")) and not _DECIMAL.fullmatch(raw):
         return True
@@ -114,7 +116,7 @@ def _is_taken(text: str, span: Span, region: str) -> bool:
         text, max(0, span.start - 12), span.start
     ):
         return True
-    others = any(shape.fullmatch(raw) for shape in _OTHERS)
+    others = _COLUMNS.search(raw) or any(shape.fullmatch(raw) for shape in _OTHERS)
     return not others and sum(map(str.isdigit, raw)) >= 9 and _is_grouped(raw, region)
 
 
@@ -122,9 +124,9 @@ def _is_grouped(raw: str, region: str) -> bool:
     """Return whether the groups are the region's own, or a trunk prefix says what it is."""
     from phonenumbers import Leniency, PhoneMetadata, PhoneNumberMatcher
 
-    if re.match(r"\(?0[1-9][0-9]*[)/ \-\u2010-\u2015]", raw):
+    if re.match(r"\(?0[1-9][0-9]*(?:[)/ \-\u2010-\u2015]|\.[0-9]+\.)", raw):
         return True
     rules = PhoneMetadata.metadata_for_region(region)
-    if rules is None or rules.national_prefix == "0":
+    if rules is None or rules.national_prefix == "0" or len(re.findall("[0-9]+", raw)) < 3:
         return False
     return PhoneNumberMatcher(raw, region, leniency=Leniency.STRICT_GROUPING).has_next()

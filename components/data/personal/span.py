@@ -8,7 +8,7 @@ from typing import NamedTuple
 SEPARATORS = r" .\-\u00a0\u2009\u202f\u2010-\u2015"
 """What people put between groups of digits: also the spaces and hyphens of typesetters."""
 
-_DENSE = re.compile(r"[0-9](?:[^0-9\n]{0,3}[0-9]){5,}")
+_DENSE = re.compile(r"[0-9](?:[^0-9\n]{0,4}[0-9]){5,}")
 _BEFORE, _BEHIND = 16, 4  # letters of an id or of a bank that stand outside its digits
 _NOT_DIGITS_OR_LETTERS = re.compile(r"[^0-9A-Za-z]+")
 
