@@ -13,6 +13,7 @@ from components.data.personal.span import SEPARATORS, Span, follows, matches
 
 _RUN = re.compile(rf"[0-9](?:[{SEPARATORS}()/]{{0,4}}[0-9]){{6,}}")
 _LEAD = re.compile(r"(?:[+\uff0b] ?\(?|\()\Z")
+_TABLE = 300  # characters of digits in one run: a table, on which the matcher would take minutes
 _REACH = 24  # behind the digits: an extension is written there
 _WORDS = re.compile(
     r"\b(?:tel|t[eé]l[eé]?\w*|phon(?:e|es|ed|ing)|telephones?|ph|fax|mob|mobiles?|cell|cellphone"
@@ -63,6 +64,8 @@ def _is_other(text: str, start: int, run: re.Match[str]) -> bool:
     if _LINK.search(line):
         return True
     digits = run.group()
+    if len(digits) > _TABLE:
+        return True
     plain = text[start] not in "+(" and not follows(text, start, _WORDS)
     return plain and any(shape.fullmatch(digits) for shape in _OTHERS)
 

@@ -49,6 +49,7 @@ def test_a_number_is_taken_without_what_touches_it(text, number):
         "325  353  381\n223 3000234",
         "0.4.0 - 2019-09-29",
         "id 39314145-2089-bfa2-31e8-34b0dcb21d1d",
+        "4123 5678 " * 2000,
         "DOI 10.1111/1365-2664.12646",
     ],
 )
