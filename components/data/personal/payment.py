@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from components.data.personal.span import SEPARATORS, Span, compact, goes_on, matches
 
-_CARD = re.compile(rf"[2-6](?=[0-9]{{3}}(?:[{SEPARATORS}]?[0-9]){{8}})")
+_CARD = re.compile(rf"(?<![0-9])[2-6](?=[0-9]{{3}}(?:[{SEPARATORS}]?[0-9]){{8}})")
 _CARD_DIGITS = re.compile(rf"[0-9](?:[{SEPARATORS}]?[0-9]){{11,18}}")
 # ISO/IEC 7812 prefixes and the lengths that each issuer gives out
 _ISSUERS = re.compile(
