@@ -1,0 +1,51 @@
+"""What a document shares with evaluation items: which ones, where, and the words."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from components.data.letters import letters, places
+from components.data.overlap import Hit, Overlap
+
+_NAMED_ITEMS = 10
+_SHOWN_CHARACTERS = 300
+
+
+class Shared(NamedTuple):
+    """What a document shares with evaluation items."""
+
+    sets: list[str]
+    """The evaluation sets, in the order in which the document comes to them."""
+    items: str
+    """Names of at most ten items."""
+    words: str
+    """The longest passage, at most 300 characters of it."""
+    passages: list[tuple[int, int]]
+    """First character of each passage and the one behind its last, in order."""
+
+
+def shared(index: Overlap, text: str) -> Shared | None:
+    """Return what `text` shares with the items of `index`, or None."""
+    hits = index.hits(letters(text))
+    if not hits:
+        return None
+    items = list(dict.fromkeys(int(index.items[hit.ngram]) for hit in hits))
+    names = [index.listing.names[item] for item in items]
+    passages = _passages(text, hits)
+    start, end = max(passages, key=lambda passage: passage[1] - passage[0])
+    return Shared(
+        sets=list(dict.fromkeys(index.listing.sets[item] for item in items)),
+        items=", ".join(names[:_NAMED_ITEMS] + ["..."] * (len(names) > _NAMED_ITEMS)),
+        words=text[start:end][:_SHOWN_CHARACTERS],
+        passages=passages,
+    )
+
+
+def _passages(text: str, hits: Sequence[Hit]) -> list[tuple[int, int]]:
+    place, found = places(text), list[tuple[int, int]]()
+    for hit in sorted(hits, key=lambda hit: hit.start):
+        start, end = int(place[hit.start]), int(place[hit.end - 1]) + 1
+        if found and start <= found[-1][1]:
+            found[-1] = (found[-1][0], max(end, found[-1][1]))
+        else:
+            found.append((start, end))
+    return found
