@@ -34,7 +34,7 @@ class Search(Frozen):
         assert self.common_in is not None
         documents = np.zeros(len(index), np.int64)
         for found in counts:
-            documents[np.array(list(found), np.int64)] += list(found.values())
+            documents[np.array(list(found), np.int64)] += np.array(list(found.values()), np.int64)
         return index.without(np.flatnonzero(documents > self.common_in))
 
 

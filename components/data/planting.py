@@ -189,14 +189,15 @@ def _embedded(text: str, carrier: str, random: Random) -> str:
 
 
 def _sentences(documents: Sequence[str], search: Search, number: int) -> list[Item]:
-    """Return sentences that are long enough to be looked for, at most two a document."""
+    """Return sentences that are long enough to be looked for, of each document as many."""
     found = dict[str, Item]()
+    of_each = -(-number // max(1, len(documents)))
     for place, text in enumerate(documents):
         sentences = (" ".join(match[0].split()) for match in _SENTENCE.finditer(text))
         long = (s for s in sentences if len(s.split()) >= search.ngram_words)
-        for sentence in islice((s for s in long if len(letters(s)) >= MIN_LETTERS), 2):
+        for sentence in islice((s for s in long if len(letters(s)) >= MIN_LETTERS), of_each):
             found.setdefault(sentence, Item("sentences", f"{place}/{len(found)}", sentence))
-    return list(found.values())[: max(0, number)]
+    return list(found.values())[:number]
 
 
 class _Clean:
