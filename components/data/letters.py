@@ -19,12 +19,18 @@ Letters = NDArray[np.integer[Any]]
 
 _SPACELESS = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff"  # scripts
 _WORD = re.compile(rf"[{_SPACELESS}]{{1,2}}|[^\W_{_SPACELESS}]+(?:['\u2019][^\W_{_SPACELESS}]+)*")
+_CHUNK = 1 << 16  # characters that are worked on at a time
 _TABLE_SIZE = 0x20000  # code points with a row in the table of letters: all but rare ideographs
 _SEVERAL = 0xFFFFFFFF  # stands in that table for more than one letter, as of the ligature "fi"
 
 
 def letters(text: str) -> Letters:
     """Return the letters and digits of `text` in one form: of each character the same anywhere."""
+    parts = [_letters(text[start : start + _CHUNK]) for start in range(0, len(text), _CHUNK)]
+    return parts[0] if len(parts) == 1 else np.concatenate([np.empty(0, np.uint8), *parts])
+
+
+def _letters(text: str) -> Letters:
     if text.isascii():
         return np.frombuffer(text.encode().translate(_ASCII_LOWER, _ASCII_OTHERS), np.uint8)
     codes = _codes(text)
@@ -63,9 +69,18 @@ def _letter_table() -> NDArray[np.uint32]:
     return table
 
 
-def places(text: str) -> NDArray[np.int64]:
-    """Return where in `text` the character of each of its letters stands, shape (L,)."""
-    return np.repeat(np.arange(len(text)), _counts(text))
+def places(text: str, wanted: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return where in `text` the characters of the letters with these numbers stand, same shape."""
+    found, before = np.empty(len(wanted), np.int64), 0
+    for start in range(0, len(text), _CHUNK):
+        chunk = text[start : start + _CHUNK]
+        behind = before + len(letters(chunk))
+        is_here = (before <= wanted) & (wanted < behind)
+        if is_here.any():
+            of_letters = np.repeat(np.arange(len(chunk)), _counts(chunk))
+            found[is_here] = of_letters[wanted[is_here] - before] + start
+        before = behind
+    return found
 
 
 def word_starts(text: str) -> NDArray[np.int64]:

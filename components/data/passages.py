@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from components.data.letters import letters, places
 from components.data.overlap import Hit, Overlap
 
@@ -41,9 +43,10 @@ def shared(index: Overlap, text: str) -> Shared | None:
 
 
 def _passages(text: str, hits: Sequence[Hit]) -> list[tuple[int, int]]:
-    place, found = places(text), list[tuple[int, int]]()
-    for hit in sorted(hits, key=lambda hit: hit.start):
-        start, end = int(place[hit.start]), int(place[hit.end - 1]) + 1
+    ends = [place for hit in hits for place in (hit.start, hit.end - 1)]
+    found = list[tuple[int, int]]()
+    for start, last in sorted(map(tuple, places(text, np.array(ends)).reshape(-1, 2).tolist())):
+        end = last + 1
         if found and start <= found[-1][1]:
             found[-1] = (found[-1][0], max(end, found[-1][1]))
         else:

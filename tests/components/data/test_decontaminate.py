@@ -227,13 +227,13 @@ def test_workers_find_what_one_process_finds(inputs, out, tmp_path, home, monkey
     cut = pieces.cut
     monkeypatch.setattr(decontaminate, "cut", lambda files: cut(files, 40_000))
     given = inputs(Document(id="bad", text=QUESTION), gsm=QUESTIONS)
-    one = Decontaminate(search=Search(common_in=3)).run(given, out)
+    one = Decontaminate().run(given, out)
     files = {file.relative_to(out): file.read_bytes() for file in out.rglob("*.json*")}
     assert len(files) > 4
     monkeypatch.setenv("BLOOMERY_RAY_ADDRESS", "local")
     settings.cache_clear()
     (other := tmp_path / "other").mkdir()
-    many = Decontaminate(search=Search(common_in=3)).run(given, other)
+    many = Decontaminate().run(given, other)
     assert {file.relative_to(other): file.read_bytes() for file in other.rglob("*.json*")} == files
     assert many.model_dump(exclude={"path", "fingerprint"}) == one.model_dump(
         exclude={"path", "fingerprint"}

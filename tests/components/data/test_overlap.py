@@ -56,7 +56,17 @@ def test_letters_of_parts_are_those_of_the_whole_whatever_stands_between(left, r
 @settings(deadline=None)
 @given(text=TEXT)
 def test_every_letter_has_its_place_in_the_text(text):
-    assert "".join(_spelt(text[place]) for place in dict.fromkeys(places(text))) == _spelt(text)
+    place = places(text, np.arange(len(letters(text)))).tolist()
+    assert place == sorted(place)
+    assert "".join(_spelt(text[at]) for at in dict.fromkeys(place)) == _spelt(text)
+
+
+def test_long_texts_are_worked_on_in_chunks_and_give_the_same(texts, monkeypatch):
+    text = "\n".join([*texts, "Straße", texts[0]])
+    wanted = np.array([5, 90, 4, len(letters(text)) - 1])
+    whole = _spelt(text), places(text, wanted).tolist()
+    monkeypatch.setattr("components.data.letters._CHUNK", 17)
+    assert (_spelt(text), places(text, wanted).tolist()) == whole
 
 
 def test_letters_are_known_ones():
