@@ -14,7 +14,7 @@ from components.core.component import Component
 from components.data.document import Document
 from components.data.evaluation import Search, evaluation_items
 from components.data.overlap import Overlap
-from components.data.passages import Shared, shared
+from components.data.passages import Shared, search
 from components.data.pieces import (
     KEPT,
     REJECTS,
@@ -106,8 +106,9 @@ def sift(piece: Piece, out: Path, payload: dict[str, Any]) -> dict[str, Any]:
     """Keep the documents of a piece that hold no n-gram, and the fragments of others if asked."""
     step, index = Decontaminate.model_validate(payload), Overlap.load(out / _INDEX)
     with Sieve(piece, out) as sieve:
-        for document in piece.documents():
-            if found := shared(index, document.text):
+        documents = ((document, document.text) for document in piece.documents())
+        for document, found in search(index, documents):
+            if found:
                 sieve.drop(_named(document, found), f"overlaps {found.sets[0]}")
                 if step.action == "cut_out":
                     _keep_fragments(sieve, document, step.fragments(document.text, found.passages))

@@ -18,10 +18,10 @@ from components.core.artifacts import (
     Vocabulary,
 )
 from components.core.component import Component
+from components.data import passages
 from components.data.decoding import DecodedDocuments
 from components.data.evaluation import Search, evaluation_items
 from components.data.overlap import Item, Overlap
-from components.data.passages import shared
 from components.data.pieces import Piece, work_through
 from components.data.planting import measure, require_recall
 
@@ -124,7 +124,7 @@ def count(piece: Piece, out: Path, payload: dict[str, Any]) -> dict[str, int]:
 def search(piece: Piece, out: Path, payload: dict[str, Any]) -> dict[str, Any]:
     """Return what documents of a piece share with evaluation items."""
     index = Overlap.load(out / _INDEX)
-    found = ((number, shared(index, text)) for number, text in _texts(piece, payload))
+    found = passages.search(index, _texts(piece, payload))
     return {
         "found": [
             {"number": number, "sets": one.sets, "items": one.items, "words": one.words}
