@@ -174,13 +174,16 @@ class Overlap:
         """Yield n-grams and places of a block where the hash of their first letters is found."""
         hashes = _window_hashes(text[block : block + _BLOCK + MIN_LETTERS - 1])
         near = np.arange(len(hashes))
-        for known in self._filters:
-            hashes, near = known.passed(hashes, near)
+        for table in self._filters:
+            hashes, near = table.passed(hashes, near)
+        if len(near) == 0:
+            return
         first = np.searchsorted(self._hashes, hashes)
-        behind = np.searchsorted(self._hashes, hashes, side="right")
-        for index in np.flatnonzero(behind > first).tolist():
-            for ngram in range(int(first[index]), int(behind[index])):
-                yield ngram, block + int(near[index])
+        known = self._hashes.take(first, mode="clip") == hashes
+        behind = np.searchsorted(self._hashes, hashes[known], side="right")
+        for place, start, end in zip(near[known], first[known], behind, strict=True):
+            for ngram in range(int(start), int(end)):
+                yield ngram, block + int(place)
 
     def _is_at(self, ngram: int, text: Letters, start: int) -> bool:
         wanted = self._letters[self._starts[ngram] : self._ends[ngram]]
