@@ -30,6 +30,8 @@ class Decoder:
         kind = (json.loads(file.read_text("utf-8")).get("decoder") or {}).get("type")
         is_plain = kind == "ByteLevel" and all(token.special for token in added)
         self._bytes = self._token_bytes() if is_plain else None
+        self.is_exact = is_plain and self._tokenizer.normalizer is None
+        """Whether every text comes back as it was."""
 
     def texts(self, documents: Sequence[NDArray[np.integer[Any]]]) -> list[str]:
         """Return the text of each array of ids; bytes that are no UTF-8 become U+FFFD."""

@@ -140,5 +140,6 @@ def _texts(piece: Piece, payload: dict[str, Any]) -> Iterator[tuple[int, str]]:
 
 
 def _as_read(raw: RawData, documents: DecodedDocuments) -> Iterator[Item]:
+    decoder = documents.decoder
     for item in evaluation_items(raw):
-        yield item._replace(text=documents.decoder.again(item.text))
+        yield item if decoder.is_exact else item._replace(text=decoder.again(item.text))

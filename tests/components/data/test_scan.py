@@ -113,6 +113,7 @@ def test_bytes_of_tokens_are_what_the_tokenizer_decodes(vocabulary):
     decoder = Decoder(vocabulary.path)
     tokenizer = Tokenizer.from_file(str(vocabulary.path / "tokenizer.json"))
     text = "Ünïcode \u2028 \x00 ﬁ 床前明月光 😀 <|endoftext|> tab\there"
+    assert decoder.is_exact
     assert decoder.again(text) == text
     ids = np.arange(vocabulary.vocab_size)
     for row in (ids, ids[::-1], np.repeat(ids, 2)):
@@ -149,6 +150,7 @@ def _encoded(folder, vocabulary: Vocabulary, texts: list[str]) -> TokenShards:
 def test_a_vocabulary_that_loses_letters_hides_no_question(corpus, asked, tmp_path, out):
     texts = [document.text for document in read_documents(corpus.path / "train.jsonl")]
     vocabulary = _word_pieces(tmp_path / "vocabulary", texts)
+    assert not Decoder(vocabulary.path).is_exact
     assert "16" not in Decoder(vocabulary.path).again(QUESTION)
     search = Search(num_planted=20)
     clean = _encoded(tmp_path / "clean", vocabulary, texts)
