@@ -152,6 +152,24 @@ class TokenShards(Artifact):
     """UTF-8 bytes of the text that the tokens of each split stand for."""
 
 
+class ContaminationReport(Artifact):
+    """What of the evaluation items stands in the tokens that are trained on.
+
+    `scan.json` names the documents and shows the words; `planted.json` what the scan can find.
+    """
+
+    num_documents: int
+    """Documents of the train split that were decoded and searched."""
+    num_contaminated: int
+    """Those that share words with an evaluation item."""
+    contaminated: dict[str, int]
+    """The same by evaluation set; a document may be of several."""
+    counts: dict[str, int]
+    """Evaluation items, those too short to be looked for, and n-grams."""
+    planted: tuple[Planted, ...]
+    """What the scan finds of known items, encoded and decoded like the documents."""
+
+
 class Checkpoint(Artifact):
     """A model and its tokenizer in Hugging Face layout, weights in safetensors."""
 
