@@ -21,7 +21,8 @@ _NOTICE = re.compile(
     | (?:please\s)?(?:enable|turn\son|activate)\sjavascript\b
     | javascript\s(?:is\sdisabled|must\sbe\senabled|is\srequired)
     | skip\sto\s(?:the\s)?(?:main\s)?(?:content|navigation)\W*$
-    | (?:share|follow\sus|like\sus)\s(?:this\s)?(?:on|via)\s(?:facebook|twitter|x|linkedin|instagram)
+    | (?:share|follow\sus|like\sus)\s(?:this\s)?(?:on|via)
+      \s(?:facebook|twitter|x|linkedin|instagram)\b
     | (?:copyright\b|©|\(c\)).{0,120}\ball\srights\sreserved\b
     | all\srights\sreserved\W*$
     )""",

@@ -147,11 +147,12 @@ class _Cleaner:
         if len(document.text) > self._step.max_characters:
             return document, "too long"
         text = repair(document.text) if self._step.repair_encoding else document.text
-        if unreadable_share(text) > self._step.max_unreadable:
+        normal = normalise(text)
+        if normal and unreadable_share(text) > self._step.max_unreadable:
             return document, "binary"
         if text != document.text:
             self._counts["encoding repaired"] += 1
-        return _with_text(document, normalise(text)), None
+        return _with_text(document, normal), None
 
     def _read(self, document: Document) -> _Judged:
         declared = document.metadata.get("format") == "html"

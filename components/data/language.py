@@ -23,16 +23,20 @@ def identify(text: str) -> tuple[str, float]:
     if len(sample) < _MIN_CHARACTERS:
         return UNKNOWN, 0.0
     code, probability = _model().classify(sample)
-    return _MACROLANGUAGE.get(code, code), probability
+    return _written(code), probability
 
 
 def check_codes(codes: Collection[str]) -> None:
     """Raise ValueError for a code that `identify` never gives."""
     if not codes:
         return
-    known = {_MACROLANGUAGE.get(code, code) for code in _model().labels}
+    known = {_written(code) for code in _model().labels}
     if wrong := sorted(set(codes) - known):
         raise ValueError(f"No language is called {wrong}. There are: {', '.join(sorted(known))}.")
+
+
+def _written(code: str) -> str:
+    return _MACROLANGUAGE.get(code, code)
 
 
 def _sample(text: str) -> str:

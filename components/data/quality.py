@@ -24,6 +24,8 @@ class Thresholds(Frozen):
     """`gopher_quality`: words that prose has; empty means the English ones of the paper."""
     min_stop_words: int = Field(default=2, ge=0)
     """`gopher_quality`: how many of them a document must have."""
+    alphabetic_words: float = Field(default=0.8, ge=0, le=1)
+    """`gopher_quality`: smallest share of words with a letter; datatrove counts a comma as one."""
     duplicate_lines: float = Field(default=0.3, ge=0, le=1)
     """`gopher_repetition`: largest share of lines, and of paragraphs, that were there before."""
     duplicate_characters: float = Field(default=0.2, ge=0, le=1)
@@ -102,6 +104,7 @@ def _filter(name: Rules, thresholds: Thresholds) -> Any:
             return filters.GopherQualityFilter(
                 min_doc_words=thresholds.min_words,
                 max_doc_words=thresholds.max_words,
+                max_non_alpha_words_ratio=thresholds.alphabetic_words,  # a minimum, for all its name
                 stop_words=list(thresholds.stop_words) or None,
                 min_stop_words=thresholds.min_stop_words,
                 language=language,

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from components.core.artifacts import RawData
 from components.data import speeches
 from components.data.clean import Clean
-from components.data.encoding import normalise
 from components.data.document import Document, write_documents
+from components.data.encoding import normalise
 from components.data.pieces import documents_of
 
 LENIENT = Clean(min_characters=20)
