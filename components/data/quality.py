@@ -104,7 +104,7 @@ def _filter(name: Rules, thresholds: Thresholds) -> Any:
             return filters.GopherQualityFilter(
                 min_doc_words=thresholds.min_words,
                 max_doc_words=thresholds.max_words,
-                max_non_alpha_words_ratio=thresholds.alphabetic_words,  # a minimum, for all its name
+                max_non_alpha_words_ratio=thresholds.alphabetic_words,  # a minimum
                 stop_words=list(thresholds.stop_words) or None,
                 min_stop_words=thresholds.min_stop_words,
                 language=language,

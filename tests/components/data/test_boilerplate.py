@@ -102,7 +102,8 @@ def test_nothing_is_removed_that_was_not_asked_for():
 
 def test_speeches_and_documentation_have_next_to_none():
     documents = [*islice(speeches.documents(), 20), *islice(library.documents(), 40)]
-    assert [d.id for d in documents if strip_boilerplate(d.text, ALL)[0] != d.text] == []
+    changed = [d.id for d in documents if strip_boilerplate(d.text, ALL)[0] != d.text]
+    assert changed == ["library/codecs"]  # "(c) Copyright CNRI, All Rights Reserved."
 
 
 @given(text=st.text(alphabet="#/*-\n ©ab\"'"))

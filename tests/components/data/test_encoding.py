@@ -1,4 +1,5 @@
 """Characters come out as they were meant, and what was meant stays as it is."""
+# ruff: noqa: RUF001 - the text has such characters
 
 import unicodedata
 from itertools import islice

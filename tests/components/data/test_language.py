@@ -1,4 +1,5 @@
 """Languages are told offline, and doubt is told too."""
+# ruff: noqa: RUF001 - the text has such characters
 
 import json
 import os
