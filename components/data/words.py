@@ -10,7 +10,7 @@ from itertools import accumulate, chain, pairwise
 from typing import Any, NamedTuple
 
 _REMEMBERED = 3_000_000  # characters of runs: some 300,000 of them, about 100 MB
-_BREAKS_SPACY = "IS_ALPHA"  # datatrove catches the error, and cuts the text without it
+_BREAKS_SPACY = "IS_ALPHA"  # from its second time on: datatrove then cuts the text without it
 _BETWEEN = "\n"  # no rule of spaCy joins words over it
 _NEW_SENTENCE = re.compile("e[pe]*(?=w)")  # as spaCy's sentencizer decides
 
@@ -47,15 +47,15 @@ def _remembering(spacy: Any) -> Any:
             self._size = 0
 
         def word_tokenize(self, text: str) -> list[str]:
-            if _BREAKS_SPACY in text:
-                return spacy.word_tokenize(text)
             return list(chain.from_iterable(run.words for run in self._runs(text)))
 
         def sent_tokenize(self, text: str) -> list[str]:
-            return [text[start:end] for start, end in self.span_tokenize(text)]
+            sentences = (text[start:end].strip() for start, end in self.span_tokenize(text))
+            return [sentence for sentence in sentences if sentence]
 
         def span_tokenize(self, text: str) -> list[tuple[int, int]]:
-            if not text or _BREAKS_SPACY in text or text != " ".join(text.split()):
+            text = text.replace(_BREAKS_SPACY, _BREAKS_SPACY.lower())
+            if not text or text != " ".join(text.split()):
                 return spacy.span_tokenize(text)
             runs = self._runs(text)
             starts = [0, *accumulate(chain.from_iterable(run.lengths for run in runs))]
@@ -71,7 +71,7 @@ def _remembering(spacy: Any) -> Any:
             if self._size > _REMEMBERED:
                 self._known.clear()
                 self._size = 0
-            runs = text.split()
+            runs = text.replace(_BREAKS_SPACY, _BREAKS_SPACY.lower()).split()
             if new := list(set(runs).difference(self._known)):
                 self._known.update(zip(new, _cut(spacy.tokenizer, new), strict=True))
                 self._size += sum(map(len, new))

@@ -85,7 +85,7 @@ def test_web_pages_become_text_if_they_are_declared_or_sniffed(out, tmp_path):
     prose = SPEECH.split("\n\n")[1]
     page = (
         "<!doctype html><html><head><title>Speech</title></head><body><nav><a href='/'>Home</a>"
-        f"</nav><article><h1>A speech</h1><p>{prose}</p><p>{prose[::-1]}</p></article></body></html>"
+        f"</nav><article><h1>A speech</h1><p>{prose}</p><p>{prose[::-1]}</p></article></body>"
     )
     url = {"format": "html", "url": "https://example.org/1"}
     pages = [
