@@ -61,7 +61,7 @@ def test_a_speech_passes_all_of_them_in_the_order_given():
     short = "It is short."
     assert Quality(ALL, thresholds).judge(short)[1] == "gopher_repetition: top_2_gram"
     backwards = Quality(ALL[::-1], thresholds).judge(short)[1]
-    assert backwards == "c4: too_few_sentences"
+    assert backwards == "fineweb: short_line_ratio"
 
 
 def test_thresholds_reach_the_rules():
