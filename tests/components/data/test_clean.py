@@ -1,16 +1,16 @@
 """Cleaning: what is dropped keeps its text and its reason."""
 
 import json
-import unicodedata
 from itertools import islice
 
 import pytest
-from hypothesis import example, given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.core.artifacts import RawData
+from components.data import clean as clean_module
 from components.data import speeches
-from components.data.clean import Clean, normalise
+from components.data.clean import WEB, Clean
 from components.data.document import Document, write_documents
 from components.data.pieces import documents_of
 
@@ -51,20 +51,144 @@ def test_a_document_is_kept_or_among_the_rejects_with_the_reason(out, tmp_path):
     assert {row["id"]: row["reason"] for row in rows} == {"empty": "empty", "short": "short"}
 
 
-def test_text_is_in_composed_form_with_plain_line_ends():
-    assert normalise("Cafe\u0301\r\nand\rtea\x07\x00 \t") == "Café\nand\ntea"
-    assert normalise("tab\tand\nnew line\u2028stay") == "tab\tand\nnew line\u2028stay"
+def _one(out, tmp_path, step: Clean, *documents: Document):
+    """Clean one source; return the shards, the kept documents and the rejects by id."""
+    raw = _raw(tmp_path / "raw", one=list(documents))
+    shards = step.run(raw, out)
+    rows = [json.loads(line) for file in (out / "rejects").iterdir() for line in file.open()]
+    return shards, list(documents_of(shards)), {row["id"]: row for row in rows}
 
 
-@given(text=st.text())
-@example("e\x00\u0301")  # a control character that kept two others apart
-@example("\r\r\n\n\r")
-def test_normal_text_stays_as_it_is(text):
-    normal = normalise(text)
-    assert normalise(normal) == normal
-    assert unicodedata.is_normalized("NFC", normal)
-    assert "\r" not in normal
-    assert normal == normal.strip()
+SPEECH = next(iter(speeches.documents())).text
+
+
+def test_a_garbled_document_is_repaired_and_counted(out, tmp_path):
+    garbled = f"The President\u2019s caf\u00e9. {SPEECH}".encode().decode("latin-1")
+    shards, kept, _ = _one(out, tmp_path, Clean(), Document(id="a", text=garbled))
+    assert kept[0].text.startswith("The President\u2019s caf\u00e9. ")
+    assert shards.counts["encoding repaired"] == 1
+    _, kept, _ = _one(out, tmp_path, Clean(repair_encoding=False), Document(id="a", text=garbled))
+    assert "\u2019" not in kept[0].text
+
+
+def test_binary_and_enormous_documents_are_dropped_whole(out, tmp_path):
+    binary = bytes(range(256)).decode("latin-1") * 10
+    bad = [Document(id="binary", text=binary), Document(id="long", text="word " * 1_000)]
+    step = Clean(max_characters=4_000)
+    shards, kept, rejects = _one(out, tmp_path, step, *bad, Document(id="ok", text=SPEECH[:3_000]))
+    assert shards.dropped == {"binary": 1, "too long": 1}
+    assert [document.id for document in kept] == ["ok"]
+    assert rejects["binary"]["text"] == binary
+
+
+def test_web_pages_become_text_if_they_are_declared_or_sniffed(out, tmp_path):
+    prose = SPEECH.split("\n\n")[1]
+    page = (
+        "<!doctype html><html><head><title>Speech</title></head><body><nav><a href='/'>Home</a>"
+        f"</nav><article><h1>A speech</h1><p>{prose}</p><p>{prose[::-1]}</p></article></body>"
+    )
+    url = {"format": "html", "url": "https://example.org/1"}
+    pages = [
+        Document(id="declared", text=page, metadata=url),
+        Document(id="sniffed", text=page),
+        Document(id="blank", text="<html><script>x</script></html>" * 20, metadata=url),
+        Document(id="markdown", text=f"# A speech\n\n<b>{prose}</b>", metadata={"format": "md"}),
+    ]
+    shards, kept, _ = _one(out, tmp_path, Clean(), *pages)
+    texts = {document.id: document.text for document in kept}
+    assert texts["declared"].startswith("A speech\n")
+    assert texts["sniffed"] == page
+    assert texts["markdown"] == pages[3].text
+    assert kept[0].metadata["hostname"] == "example.org"
+    assert kept[0].metadata["title"] == "A speech"
+    assert shards.dropped == {"no text in html": 1}
+    shards, kept, _ = _one(out, tmp_path, Clean(sniff_html=True), *pages)
+    assert {document.id: document.text for document in kept}["sniffed"] == texts["declared"]
+
+
+def test_languages_are_counted_and_kept_by_choice(out, tmp_path):
+    german = "Der Mann ging am Abend mit seinem Hund an das Meer, und es war kalt. " * 5
+    documents = [
+        Document(id="en", text=SPEECH),
+        Document(id="de", text=german),
+        Document(id="??", text="0123 4567 " * 40),
+    ]
+    shards, kept, _ = _one(out, tmp_path, Clean(), *documents)
+    assert len(kept) == 3
+    assert shards.counts == {"language:de": 1, "language:en": 1, "language:unknown": 1}
+    assert kept[1].metadata["language"] == "de"
+    assert 65 <= kept[1].metadata["language_percent"] <= 100
+    shards, kept, rejects = _one(out, tmp_path, Clean(languages=("en",)), *documents)
+    assert [document.id for document in kept] == ["en", "??"]
+    assert shards.dropped == {"other language": 1}
+    assert rejects["de"]["metadata"]["language"] == "de"
+    strict = Clean(languages=("en",), keep_unknown_language=False)
+    assert _one(out, tmp_path, strict, *documents)[0].dropped["unknown language"] == 1
+
+
+def test_a_language_that_is_no_code_is_refused_before_any_work(out, tmp_path):
+    with pytest.raises(ValueError, match=r"\['eng'\]"):
+        _one(out, tmp_path, Clean(languages=("eng",)), Document(id="a", text=SPEECH))
+
+
+def test_text_from_the_web_passes_the_rules_of_its_preset_or_is_dropped_by_name(out, tmp_path):
+    shouting = "BUY NOW! The best of the best, and to you with that. " * 40
+    menu = "\n".join(f"The {word} of the shop" for word in SPEECH.split()[:200])
+    shards, kept, rejects = _one(
+        out,
+        tmp_path,
+        WEB,
+        Document(id="speech", text=f"{SPEECH}\nThis website uses cookies."),
+        Document(id="shouting", text=shouting),
+        Document(id="menu", text=menu),
+    )
+    assert [document.id for document in kept] == ["speech"]
+    assert "cookies" not in kept[0].text
+    assert shards.counts["boilerplate: notices"] == 1
+    assert rejects["shouting"]["reason"].startswith("gopher_repetition: ")
+    assert len(rejects) == 2
+
+
+def _failing(monkeypatch, bad: str) -> None:
+    """Let identification fail on texts that hold `bad`, as a bug in a library would."""
+
+    def fail(text: str) -> tuple[str, float]:
+        if bad in text:
+            raise RecursionError("too deep")
+        return "en", 1.0
+
+    monkeypatch.setattr(clean_module, "identify", fail)
+
+
+def test_a_document_on_which_a_filter_fails_is_dropped_and_the_rest_lives(
+    out, tmp_path, monkeypatch
+):
+    _failing(monkeypatch, "poison")
+    documents = [Document(id=str(n), text=SPEECH) for n in range(9)]
+    poison = Document(id="poison", text=f"poison {SPEECH}")
+    shards, kept, rejects = _one(out, tmp_path, Clean(), *documents, poison)
+    assert shards.dropped == {"error: RecursionError": 1}
+    assert rejects["poison"]["text"] == poison.text
+    assert len(kept) == 9
+
+
+def test_a_filter_that_fails_on_most_documents_stops_the_step(out, tmp_path, monkeypatch):
+    _failing(monkeypatch, "")
+    documents = [Document(id=str(n), text=SPEECH) for n in range(8)]
+    with pytest.raises(ValueError, match="8 of 8 documents"):
+        _one(out, tmp_path, Clean(), *documents)
+
+
+@settings(max_examples=20, deadline=None)
+@given(texts=st.lists(st.text(), max_size=5))
+def test_whatever_the_text_each_document_is_kept_or_dropped(texts, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("any")
+    (folder / "out").mkdir()
+    documents = [Document(id=str(n), text=text) for n, text in enumerate(texts)]
+    step = Clean(min_characters=2, sniff_html=True, boilerplate=("notices", "license", "gutenberg"))
+    shards = step.run(_raw(folder / "raw", one=documents), folder / "out")
+    assert shards.num_documents + sum(shards.dropped.values()) == len(texts)
+    assert not any(reason.startswith("error") for reason in shards.dropped)
 
 
 def test_a_second_attempt_overwrites_what_the_first_one_left(out, tmp_path):
