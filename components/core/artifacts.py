@@ -125,10 +125,10 @@ class Vocabulary(Artifact):
 
 
 class TokenShards(Artifact):
-    """Token ids in `<split>/shard_00000.npy`, ...: uint16, shape (tokens,).
+    """Token ids in `<split>/shard_00000.npy`, ...: uint16 or uint32, shape (tokens,).
 
-    Beside them `document_starts.npy`, int64, shape (documents + 1,), and `document_ids.jsonl` say
-    which document a token is of.
+    It is uint32 if there are more than 65,536 ids. Beside them `document_starts.npy`, int64, shape
+    (documents + 1,), and `document_ids.jsonl` say which document a token is of.
     """
 
     vocab_size: int
