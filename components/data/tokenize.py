@@ -122,6 +122,7 @@ def encode(piece: Piece, out: Path, payload: dict[str, Any]) -> dict[str, Any]:
     else:
         encoded, refused = encode_proved(content, texts)
     end_of_text = Tokenizer.from_str(content).token_to_id(END_OF_TEXT)
+    assert end_of_text is not None, payload["tokenizer"]
     ids = _with_ends(encoded, end_of_text, np.dtype(payload["dtype"]))
     target = _target(out, piece)
     np.save(target, ids)

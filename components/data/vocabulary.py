@@ -9,7 +9,8 @@ from pydantic import Field
 
 from components.core.artifacts import Corpus, Vocabulary
 from components.core.component import Component
-from components.data.document import read_documents
+from components.data.document import Document, read_documents
+from components.data.split import SplitName
 from components.data.subwords import Kind, train
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class TrainVocabulary(Component[Corpus, Vocabulary]):
         """
         from components.lib.chat import SPECIAL_TOKENS
 
-        texts = sample(inputs, self.sample_bytes)
+        texts = (document.text for document in sample(inputs, "train", self.sample_bytes))
         tokenizer = train(self.kind, texts, self.vocab_size, list(SPECIAL_TOKENS))
         size = tokenizer.get_vocab_size()
         is_exact = self.kind not in ("character", "byte")
@@ -85,19 +86,24 @@ def save(tokenizer: "Tokenizer", out: Path) -> None:
     fast.save_pretrained(out)
 
 
-def sample(corpus: Corpus, sample_bytes: int) -> Iterator[str]:
-    """Yield texts of the train split: all, or passages that hold about `sample_bytes`."""
-    share = sample_bytes / corpus.num_bytes["train"]
+def sample(corpus: Corpus, split: SplitName, sample_bytes: int) -> Iterator[Document]:
+    """Yield the documents of a split: all, or passages of them that hold about `sample_bytes`."""
+    share = sample_bytes / corpus.num_bytes[split]
     seen, taken = Counter[str](), Counter[str]()
-    for document in read_documents(corpus.path / "train.jsonl"):
+    for document in read_documents(corpus.path / f"{split}.jsonl"):
         if share >= 1:
-            yield document.text
+            yield document
             continue
-        source = document.id.split("/")[0]
+        source = source_of(document)
         for start in range(0, len(document.text), _PASSAGE):
             passage = document.text[start : start + _PASSAGE]
             size = len(passage.encode())
             seen[source] += size
             if taken[source] + size / 2 <= share * seen[source]:
                 taken[source] += size
-                yield passage
+                yield document.model_copy(update={"text": passage})
+
+
+def source_of(document: Document) -> str:
+    """Return where a document comes from: the first part of its id."""
+    return document.id.split("/")[0]

@@ -24,14 +24,13 @@ def byte_lengths(folder: Path, vocab_size: int) -> NDArray[np.int32]:
     so that bits per byte come out too high, never too low.
     """
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    parts: dict[str, Any] = json.loads(tokenizer.to_str())
-    added = tokenizer.get_added_tokens_decoder()
-    steps = _steps(parts["decoder"])
+    steps = _steps(json.loads(tokenizer.to_str())["decoder"])
+    added, unknown = tokenizer.get_added_tokens_decoder(), unknown_id(tokenizer)
     lengths = np.zeros(vocab_size, np.int32)
     for token, index in tokenizer.get_vocab().items():
         if index in added:
             lengths[index] = 0 if added[index].special else len(token.encode())
-        elif index != _unknown(tokenizer, parts["model"]):
+        elif index != unknown:
             lengths[index] = _num_bytes(token, steps)
     return lengths
 
@@ -43,8 +42,9 @@ def _steps(decoder: dict[str, Any] | None) -> list[dict[str, Any]]:
     return decoder["decoders"] if decoder["type"] == "Sequence" else [decoder]
 
 
-def _unknown(tokenizer: Tokenizer, model: dict[str, Any]) -> int | None:
+def unknown_id(tokenizer: Tokenizer) -> int | None:
     """Return the id of unknown text, if the model has one."""
+    model: dict[str, Any] = json.loads(tokenizer.to_str())["model"]
     token = model.get("unk_token")
     return model.get("unk_id") if token is None else tokenizer.token_to_id(token)
 
