@@ -121,7 +121,7 @@ def test_a_recipe_keeps_what_it_was_made_for_and_refuses_another_file(corpus, fo
 
 
 def test_one_that_loses_text_is_refused_unless_it_may_and_never_flatters(corpus, lossy, out):
-    with pytest.raises(ValueError, match="does not give the text of .* back"):
+    with pytest.raises(ValueError, match=r"does not give the text of .* back"):
         ExistingVocabulary(source=str(lossy)).run(corpus, out)
     made = ExistingVocabulary(source=str(lossy), may_lose_text=True).run(corpus, out)
     tokenizer = Tokenizer.from_file(str(made.path / "tokenizer.json"))
@@ -132,13 +132,33 @@ def test_one_that_loses_text_is_refused_unless_it_may_and_never_flatters(corpus,
     assert lengths[tokenizer.token_to_id("[UNK]")] == 0
 
 
-def test_a_folder_without_a_tokenizer_and_a_name_the_hub_lacks_are_errors(tmp_path):
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    """A cache of the hub, and no way to the hub; the library reads its settings when imported."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    return tmp_path / "hub"
+
+
+def test_a_name_on_the_hub_is_the_same_as_a_folder_with_its_files(corpus, foreign, hub, out):
+    repository, commit = hub / "models--somebody--tokenizer", "c" * 40
+    (repository / "refs").mkdir(parents=True)
+    (repository / "refs" / "main").write_text(commit)
+    (repository / "snapshots").mkdir()
+    shutil.copytree(foreign, repository / "snapshots" / commit)
+    component, local = (
+        ExistingVocabulary(source=source) for source in ("somebody/tokenizer", str(foreign))
+    )
+    assert component.fingerprint(corpus) == local.fingerprint(corpus)
+    assert component.run(corpus, out).vocab_size == 406
+
+
+def test_a_folder_without_a_tokenizer_and_a_name_the_hub_lacks_are_errors(tmp_path, hub):
     with pytest.raises(ValueError, match=r"has no tokenizer\.json"):
         ExistingVocabulary(source=str(tmp_path))
-    with pytest.raises(ValueError, match="is no folder, and the hub gave no"):
-        ExistingVocabulary(source="nobody/nothing")
-    with pytest.raises(ValueError, match="is no folder, and the hub gave no"):
-        ExistingVocabulary(source=str(tmp_path / "a" / "b" / "c"))
+    for name in ("nobody/nothing", str(tmp_path / "a" / "b" / "c")):
+        with pytest.raises(ValueError, match="is no folder, and the hub gave no"):
+            ExistingVocabulary(source=name)
 
 
 def test_a_metaspace_tokenizer_with_byte_fallback_counts_its_bytes(tmp_path):

@@ -1,6 +1,7 @@
 """The tokenizer: every text there is has tokens and comes back to the last byte, in each kind."""
 
 import json
+import math
 import shutil
 from collections import Counter
 from typing import get_args
@@ -16,7 +17,8 @@ from components.data.document import Document, write_documents
 from components.data.subwords import Kind
 from components.data.tokenize import Tokenize, TokenizeInputs
 from components.data.vocabulary import TrainVocabulary, sample
-from components.lib.chat import SPECIAL_TOKENS, TEMPLATE, render_prompt
+from components.lib.chat import SPECIAL_TOKENS, TEMPLATE, decode, encode_prompt
+from components.lib.held_out import HeldOut
 from components.lib.models import load_tokenizer
 from components.lib.tokens import byte_lengths
 from tests.record_versions import ROOT, source_hash
@@ -92,8 +94,34 @@ def test_special_tokens_come_first_and_the_chat_template_is_in_every_kind(
     assert [tokenizer.token_to_id(token) for token in SPECIAL_TOKENS] == [0, 1, 2, 3, 4, 5]
     assert vocabularies[kind].vocab_size == tokenizer.get_vocab_size() == len(loaded[kind])
     assert loaded[kind].chat_template == TEMPLATE
-    prompt = render_prompt(loaded[kind], "Hello")
-    assert loaded[kind].encode(prompt)[0] == loaded[kind].convert_tokens_to_ids("<|user|>")
+    prompt = encode_prompt(loaded[kind], "Hello <|user|>")
+    assert decode(loaded[kind], prompt) == "<|user|>Hello <|user|><|assistant|>"
+    assert [prompt.count(index) for index in (2, 3)] == [1, 1], "a message can hold a turn"
+
+
+class Uniform:
+    """A model that finds every id equally likely."""
+
+    def __init__(self, vocab_size: int) -> None:
+        self.nats = math.log(vocab_size)
+
+    def negative_log_likelihood(self, ids):
+        return np.full((len(ids), ids.shape[1] - 1), self.nats, np.float32)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_shards_of_every_kind_give_bits_per_byte_of_the_text_they_stand_for(
+    corpus, vocabularies, tmp_path, kind
+):
+    inputs = TokenizeInputs(corpus=corpus, vocabulary=vocabularies[kind])
+    shards = Tokenize().run(inputs, tmp_path)
+    ids = np.load(tmp_path / "test" / "shard_00000.npy")
+    lengths = np.load(tmp_path / "byte_lengths.npy")
+    assert lengths[ids].sum() == corpus.num_bytes["test"]
+    held_out = HeldOut(shards, "test", len(ids) - 1, 1)  # all of it, but for the first token
+    bits = (len(ids) - 1) * math.log2(shards.vocab_size)
+    expected = bits / (corpus.num_bytes["test"] - lengths[ids[0]])
+    assert held_out.bits_per_byte(Uniform(shards.vocab_size)) == pytest.approx(expected)
 
 
 def test_subwords_reach_the_size_that_was_asked_and_others_are_as_large_as_they_are(vocabularies):
