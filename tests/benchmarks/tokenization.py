@@ -9,6 +9,7 @@ from statistics import median
 
 from tests.benchmarks.data import shards
 from tests.benchmarks.table import Row, show
+from tests.benchmarks.turns import Turn
 from tests.benchmarks.work import Work
 
 BASE = "tokenizers encode_batch, nothing written"
@@ -35,23 +36,25 @@ def run(work: Work) -> list[Row]:
             vocabulary, work.vocab_size, texts, work.out
         ),
     }
-    seconds: dict[str, list[float]] = {name: [] for name in peers}
-    for turn in range(_TURNS):
+    turns: dict[str, list[Turn]] = {name: [] for name in peers}
+    for number in range(_TURNS):
         for name, peer in peers.items():
-            start = time.perf_counter()
-            peer(turn)
-            seconds[name].append(time.perf_counter() - start)
-    rows = [_row(name, size, seconds) for name in peers]
+            start, cpu = time.perf_counter(), time.process_time()
+            peer(number)
+            taken = Turn(1, time.perf_counter() - start, time.process_time() - cpu)
+            turns[name].append(taken)
+    rows = [_row(name, size, turns) for name in peers]
     show(f"Tokenization of {size / 1e6:.0f} MB (ratios are medians over turns)", rows)
     return rows
 
 
-def _row(name: str, size: int, seconds: dict[str, list[float]]) -> Row:
-    ratios = [base / own for base, own in zip(seconds[BASE], seconds[name], strict=True)]
+def _row(name: str, size: int, turns: dict[str, list[Turn]]) -> Row:
+    pairs = list(zip(turns[BASE], turns[name], strict=True))
     return {
         "encoder": name,
-        "megabytes_per_second": round(size / 1e6 / median(seconds[name]), 1),
-        "ratio_to_tokenizers": round(median(ratios), 1),
+        "megabytes_per_second": round(size / 1e6 / median(t.seconds for t in turns[name]), 1),
+        "ratio_to_tokenizers": round(median(b.seconds / o.seconds for b, o in pairs), 1),
+        "ratio_by_cpu_seconds": round(median(b.cpu_seconds / o.cpu_seconds for b, o in pairs), 1),
     }
 
 
