@@ -137,11 +137,30 @@ class Vocabulary(Artifact):
     """Number of ids, special tokens included."""
 
 
-class TokenShards(Artifact):
-    """Token ids in `<split>/shard_00000.npy`, ...: uint16, shape (tokens,).
+class VocabularyReport(Artifact):
+    """What a tokenizer makes of held-out text: `report.json`, and `report.html` to look at."""
 
-    Beside them `document_starts.npy`, int64, shape (documents + 1,), and `document_ids.jsonl` say
-    which document a token is of.
+    bytes_per_token: float
+    """UTF-8 bytes of text that a token stands for, on average."""
+    tokens_per_word: float
+    """Fertility: tokens that a word between spaces takes."""
+    unknown_rate: float
+    """Share of the tokens that say only that something was unknown, 0 to 1."""
+    round_trip_errors: int
+    """Documents that do not come back exactly."""
+    share_used: float
+    """Share of the ids that the text has, 0 to 1."""
+    bytes_per_token_by_domain: dict[str, float]
+    """By the source of the documents."""
+    bytes_per_token_by_language: dict[str, float]
+    """By what their metadata says is their language; empty if none says so."""
+
+
+class TokenShards(Artifact):
+    """Token ids in `<split>/shard_00000.npy`, ...: uint16 or uint32, shape (tokens,).
+
+    It is uint32 if there are more than 65,536 ids. Beside them `document_starts.npy`, int64, shape
+    (documents + 1,), and `document_ids.jsonl` say which document a token is of.
     """
 
     vocab_size: int

@@ -31,6 +31,11 @@ class Stream:
         return np.concatenate(found)
 
 
+def token_dtype(vocab_size: int) -> "np.dtype[np.uint16] | np.dtype[np.uint32]":
+    """Return what the ids of a shard are: uint16, or uint32 where that does not hold them."""
+    return np.dtype(np.uint16) if vocab_size <= 1 << 16 else np.dtype(np.uint32)
+
+
 class Sequences:
     """Windows of T inputs and their T targets, read from memory-mapped `shard_*.npy`.
 
