@@ -4,9 +4,13 @@ from prefect import flow
 
 from components.core.artifacts import DataRevision, Frozen, RawData, TokenShards, Vocabulary
 from components.data.card import CardInputs
+from components.data.decontaminate import DecontaminateInputs
+from components.data.deduplicate import DeduplicateInputs
 from components.data.ingest import current_revision
+from components.data.scan import ScanInputs
 from components.data.tokenize import TokenizeInputs
 from components.data.validate import ValidateInputs
+from components.data.vocabulary_report import VocabularyReportInputs
 from flows.cards import card_before
 from flows.publish import publish_card
 from flows.recipes import Recipe, tiny
@@ -34,19 +38,27 @@ def data(recipe: Recipe = tiny(), revision: DataRevision | None = None) -> Sourc
     """
     raw = step(recipe.ingest, revision or current_revision())
     clean = step(recipe.clean, raw)
-    distinct = step(recipe.deduplicate, clean)
-    corpus = step(recipe.split, distinct)
+    distinct = step(recipe.deduplicate, DeduplicateInputs(documents=clean))
+    unseen = step(recipe.decontaminate, DecontaminateInputs(documents=distinct, raw=raw))
+    masked = step(recipe.mask, unseen)
+    corpus = step(recipe.split, masked)
+
     vocabulary = step(recipe.vocabulary, corpus)
-    shards = step(recipe.tokenize, TokenizeInputs(corpus=corpus, vocabulary=vocabulary))
+    tokens = TokenizeInputs(corpus=corpus, vocabulary=vocabulary)
+    step(recipe.vocabulary_report, VocabularyReportInputs(**dict(tokens)))
+    shards = step(recipe.tokenize, tokens)
+    scan = recipe.scan.model_copy(update={"search": recipe.decontaminate.search})
+    scanned = step(scan, ScanInputs(shards=shards, vocabulary=vocabulary, raw=raw))
 
     made = CardInputs(
         raw=raw,
         clean=clean,
         deduplicate=distinct,
-        decontaminate=distinct,
-        mask=distinct,
+        decontaminate=unseen,
+        mask=masked,
         corpus=corpus,
         shards=shards,
+        scan=scanned,
     )
     card = step(recipe.card, made)
     publish_card(card)

@@ -12,12 +12,17 @@ from components.compress.quantize import Quantize
 from components.core.artifacts import Frozen
 from components.data.card import Card
 from components.data.clean import Clean
+from components.data.decontaminate import Decontaminate
 from components.data.deduplicate import Deduplicate
+from components.data.existing_vocabulary import ExistingVocabulary
 from components.data.ingest import Ingest
+from components.data.mask import Mask
+from components.data.scan import Scan
 from components.data.split import Split
 from components.data.tokenize import Tokenize
 from components.data.validate import Validate
 from components.data.vocabulary import TrainVocabulary
+from components.data.vocabulary_report import ReportVocabulary
 from components.evals.baselines import Baselines
 from components.evals.probe import Probe
 from components.finetune.sft import SFT
@@ -37,15 +42,23 @@ class Recipe(Frozen):
     """Documents that are worth reading."""
     deduplicate: Deduplicate
     """Documents of which no two are the same."""
+    decontaminate: Decontaminate = Decontaminate()
+    """Documents without what models are evaluated on."""
+    mask: Mask = Mask()
+    """Documents without personal data."""
     split: Split
     """Documents in splits."""
-    vocabulary: TrainVocabulary
+    vocabulary: TrainVocabulary | ExistingVocabulary
     """Tokenizer."""
+    vocabulary_report: ReportVocabulary = ReportVocabulary()
+    """What it makes of held-out text."""
     tokenize: Tokenize
     """Token shards."""
-    card: Card
+    scan: Scan = Scan()
+    """Evaluation items in the tokens themselves."""
+    card: Card = Card()
     """What the data is."""
-    validation: Validate
+    validation: Validate = Validate()
     """What has to hold of it."""
     pretrain: Train
     """Base model."""
@@ -78,8 +91,6 @@ def tiny() -> Recipe:
         split=Split(),
         vocabulary=TrainVocabulary(vocab_size=512),
         tokenize=Tokenize(),
-        card=Card(),
-        validation=Validate(),
         pretrain=Train(
             training=DialledTraining(
                 num_steps=400, batch_size=32, learning_rate=0.01, weight_decay=0.1
@@ -142,8 +153,6 @@ def smoke() -> Recipe:
         split=Split(),
         vocabulary=TrainVocabulary(vocab_size=512),
         tokenize=Tokenize(),
-        card=Card(),
-        validation=Validate(),
         pretrain=Train(
             training=DialledTraining(
                 num_steps=20, batch_size=8, learning_rate=0.01, evaluate_every=10

@@ -20,7 +20,20 @@ RECORD = "artifact.json"
 REPORT = "report"
 """Folder of the small files of an artifact that are for people: MLflow gets a copy of it."""
 WORKING = frozenset({RECORD, "metrics.jsonl", "checkpoints"})  # not part of what was made
-_PACKAGES = ("torch", "transformers", "tokenizers", "trl", "ray", "onnxruntime", "numpy")
+_PACKAGES = (
+    "torch",
+    "transformers",
+    "tokenizers",
+    "fastokens",
+    "datatrove",
+    "ftfy",
+    "trafilatura",
+    "py3langid",
+    "trl",
+    "ray",
+    "onnxruntime",
+    "numpy",
+)
 
 
 class InputRecord(Frozen):

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from components.core.artifacts import (
+    ContaminationReport,
     Corpus,
     DataCard,
     DocumentShards,
@@ -45,6 +46,8 @@ class CardInputs(Frozen):
     """In splits."""
     shards: TokenShards
     """As tokens."""
+    scan: ContaminationReport
+    """What of the evaluation items stands in those."""
 
     def steps(self) -> dict[str, DocumentShards]:
         """Return what each step let through, in order."""
@@ -132,8 +135,8 @@ class Card(Component[CardInputs, DataCard]):
             revision=inputs.raw.revision,
             funnel=funnel(steps),
             funnel_by_source={source: funnel(steps, source) for source in inputs.clean.by_source},
-            counts={name: shards.counts for name, shards in steps.items()},
-            planted=_planted(steps),
+            counts={name: step.counts for name, step in {**steps, "scan": inputs.scan}.items()},
+            planted=_planted({**steps, "scan": inputs.scan}),
             splits={
                 split: {
                     "documents": corpus.num_documents[split],
@@ -169,7 +172,7 @@ class Card(Component[CardInputs, DataCard]):
         return tuple(sample for samples in found.values() for sample in samples)
 
 
-def _planted(steps: Mapping[str, DocumentShards]) -> dict[str, tuple[PlantedRow, ...]]:
+def _planted(steps: Mapping[str, DocumentShards | ContaminationReport]) -> dict[str, tuple[PlantedRow, ...]]:
     return {
         name: tuple(
             PlantedRow(
@@ -198,6 +201,7 @@ def _measures(inputs: CardInputs, statistics: Statistics) -> dict[str, float]:
         "documents": documents,
         "bytes": sum(inputs.corpus.num_bytes.values()),
         "tokens": sum(inputs.shards.num_tokens.values()),
+        "contaminated": inputs.scan.num_contaminated,
         "duplicate_rate": measures["drop_rate.deduplicate"],
         **measures,
         **{f"words.p{p}": statistics.percentile(p / 100) for p in (1, 10, 50, 90, 99)},

@@ -190,9 +190,13 @@ def test_the_worker_does_a_run_that_was_started_by_rest(stack: Stack) -> None:
         "data.ingest",
         "data.clean",
         "data.deduplicate",
+        "data.decontaminate",
+        "data.mask",
         "data.split",
         "data.vocabulary",
+        "data.vocabulary_report",
         "data.tokenize",
+        "data.scan",
         "data.card",
         "data.validate",
     }
