@@ -26,7 +26,7 @@ from components.data.pieces import (
     kept_files,
     work_through,
 )
-from components.data.planted_duplicates import NUM_POOLS, PASSAGES_OF_ONE, measure, write_report
+from components.data.planted_duplicates import NUM_POOLS, measure, write_report
 
 _INDEX, _SCRATCH = "index", "scratch"
 _SAMPLED_CHARACTERS = 20_000
@@ -87,7 +87,7 @@ class Deduplicate(Matching, Component[DeduplicateInputs, DocumentShards]):
         planted = measure(texts, self.num_planted, matching, scratch / "planted")
         shutil.rmtree(scratch)
         write_report(planted, out / "planted.json")
-        size = round(found.index.num_bytes_on_disk() / max(1, len(found.index)))
+        size = round(found.sketches.num_bytes_on_disk() / max(1, len(found.sketches)))
         made = gathered(out, answers)
         counts = {**made.counts, "bytes of index per document": size}
         return made.model_copy(update={"planted": tuple(planted), "counts": counts})
@@ -104,9 +104,9 @@ class Deduplicate(Matching, Component[DeduplicateInputs, DocumentShards]):
 
     def _chosen(self, found: Duplicates) -> set[int]:
         """Return the rows of new documents whose text serves for planting, whatever the pieces."""
-        rows = np.flatnonzero(found.index.kept_as == np.arange(len(found.index)))
+        rows = np.flatnonzero(found.sketches.kept_as == np.arange(len(found.sketches)))
         rows = rows[rows >= found.first_new]
-        keys = found.index.digests[rows, 0] ^ np.uint64(self.seed)
+        keys = found.sketches.digests[rows, 0] ^ np.uint64(self.seed)
         return set(rows[np.argsort(keys, kind="stable")[: self.num_planted * NUM_POOLS]].tolist())
 
 
@@ -158,7 +158,7 @@ def _pass_on(
             orders.append(Order(piece, verdicts, []))
             continue
         _link(file, out / KEPT / f"{number:05d}.jsonl")
-        num_bytes = int(found.index.num_bytes[rows].sum())
+        num_bytes = int(found.sketches.num_bytes[rows].sum())
         answers.append({"documents": size, "bytes": num_bytes, "dropped": {}, "counts": {}})
     return answers, orders
 

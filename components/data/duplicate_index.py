@@ -151,7 +151,7 @@ def copy_index(known: Path, folder: Path, matching: Matching) -> None:
 
 
 def _parameters(matching: Matching) -> dict[str, Any]:
-    from rensa import RMinHash
+    from rensa import RMinHash  # pyright: ignore[reportAttributeAccessIssue] # compiled
 
     fields = {name: getattr(matching, name) for name in Matching.model_fields}
     return {**fields, "minhash_algorithm": RMinHash.ALGORITHM_VERSION, "words": _WORDS}

@@ -57,6 +57,25 @@ def contained_pairs(index: DuplicateIndex, first_new: int, matching: Matching) -
     return decoded[np.array(shares, float) >= matching.containment_threshold]
 
 
+def told_apart(
+    index: DuplicateIndex, near: Rows, contained: Rows, matching: Matching
+) -> tuple[Rows, Rows]:
+    """Return `near` without, and `contained` with, the near pairs of which one holds the other.
+
+    Of n-gram sets A and B of similarity J, the share of A in B is J (|A| + |B|) / ((1 + J) |A|).
+    """
+    similarity = _similarity(index, _encoded(*near.T))
+    counts = index.num_words[near].astype(float) - (matching.ngram_size - 1)
+    fewer, more = counts.min(1), counts.max(1)
+    share = similarity / (1 + similarity) * (fewer + more) / fewer
+    holds = (more >= _LONGER * fewer) & (share >= matching.containment_threshold)
+    is_first = counts[holds, 0] < counts[holds, 1]
+    held = np.where(is_first[:, None], near[holds], near[holds, ::-1])
+    contained = _decoded(np.union1d(_encoded(*contained.T), _encoded(*held.T)))
+    both = np.union1d(_encoded(*contained.T), _encoded(*contained.T[::-1]))
+    return near[~np.isin(_encoded(*near.T), both)], contained
+
+
 def neighbours(keys: NDArray[np.unsignedinteger], rows: Rows) -> Iterator[tuple[Rows, Rows]]:
     """Yield pairs (earlier, later) of `rows` that have the same key; `rows` ascend.
 
@@ -149,9 +168,3 @@ def _encoded(one: Rows, other: Rows) -> Rows:
 
 def _decoded(codes: Rows) -> Rows:
     return np.stack([codes >> 32, codes & 0xFFFFFFFF], axis=1)
-
-
-def without(near: Rows, contained: Rows) -> Rows:
-    """Return the pairs of `near` of which neither holds the other."""
-    held = np.union1d(_encoded(*contained.T), _encoded(*contained.T[::-1]))
-    return near[~np.isin(_encoded(*near.T), held)]

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.data.duplicate_index import DuplicateIndex, copy_index
-from components.data.duplicate_pairs import Rows, contained_pairs, near_pairs, without
+from components.data.duplicate_pairs import Rows, contained_pairs, near_pairs, told_apart
 from components.data.minhash import Matching, Sketches, sketch
 from components.data.pieces import Piece, work_through
 
@@ -34,7 +34,7 @@ Verdict = tuple[str, str]
 class Duplicates(NamedTuple):
     """What was decided of documents."""
 
-    index: DuplicateIndex
+    sketches: DuplicateIndex
     """Of those that were known and the new ones."""
     first_new: int
     """Rows before this one were known."""
@@ -50,7 +50,7 @@ class Duplicates(NamedTuple):
     @property
     def known(self) -> Rows:
         """The rows that were kept before, in order."""
-        rows = np.flatnonzero(self.index.kept_as == np.arange(len(self.index)))
+        rows = np.flatnonzero(self.sketches.kept_as == np.arange(len(self.sketches)))
         late = [row for row in self.reasons if row < self.first_new]
         return np.union1d(rows[rows < self.first_new], np.array(late, np.int64))
 
@@ -75,7 +75,7 @@ class Duplicates(NamedTuple):
         }
 
     def _stands_for(self, row: int) -> str:
-        return self.index.id_of(int(self.index.kept_as[row]))
+        return self.sketches.id_of(int(self.sketches.kept_as[row]))
 
 
 def find_duplicates(
@@ -99,7 +99,8 @@ def find_duplicates(
     logger.info("comparing %d distinct texts", len(index))
     near = near_pairs(index, first_new, matching, scratch)
     contained = contained_pairs(index, first_new, matching)
-    kept_as, reasons = decide(without(near, contained), contained, before, len(index))
+    near, contained = told_apart(index, near, contained, matching)
+    kept_as, reasons = decide(near, contained, before, len(index))
     index.close(kept_as)
     shutil.rmtree(scratch)
     sizes = [answer["documents"] for answer in answers]

@@ -150,7 +150,7 @@ def _sketch_batch(texts: list[str], matching: Matching) -> Sketches:
 
 
 def _signatures(hashes: U64, bounds: NDArray[np.int64], matching: Matching) -> U32:
-    from rensa import RMinHash
+    from rensa import RMinHash  # pyright: ignore[reportAttributeAccessIssue] # compiled
 
     ngrams, owners = _ngrams(hashes, bounds, matching.ngram_size)
     offsets = np.searchsorted(owners, np.arange(len(bounds))).astype(np.uint64)

@@ -20,9 +20,9 @@ from components.data.minhash import Matching
 from components.data.pieces import cut
 
 NUM_POOLS = 6
-PASSAGES_OF_ONE = 3  # a document gives up to so many
+_PASSAGES_OF_ONE = 3  # a document gives up to so many
 _WORDS = 500  # longest passage
-_QUOTED = 0.1
+_QUOTED = 0.1  # share of a passage
 _LATER, _EARLIER = "inside a later, longer text", "inside an earlier, longer text"
 
 Disguise = Callable[[str, random.Random], str]
@@ -56,12 +56,15 @@ def measure(
 
 
 def plant(texts: Sequence[str], num_items: int, seed: int) -> list[Item]:
-    """Return the items to plant, distinct ones and copies, in the order they are to be read in."""
+    """Return the items to plant, distinct ones and copies, in the order they are to be read in.
+
+    Passages that are joined are of like length.
+    """
     rng = random.Random(seed)
     passages = [passage for text in texts for passage in _passages(text)]
     rng.shuffle(passages)
     size = min(num_items, len(passages) // NUM_POOLS)
-    pools = [passages[i * size : (i + 1) * size] for i in range(NUM_POOLS)]
+    pools = [sorted(passages[i * size : (i + 1) * size], key=len) for i in range(NUM_POOLS)]
     originals, others, later, earlier, *fillers = pools
     hosts = [_embed(text, filler) for text, filler in zip(earlier, fillers[0], strict=True)]
     items = [
@@ -109,8 +112,10 @@ def write_report(planted: Sequence[Planted], file: Path) -> None:
 def change_words(text: str, share: float, rng: random.Random) -> str:
     """Replace a share of the words, at least one, by others of the text."""
     words = text.split()
+    others = sorted(set(words)) * 2
     for place in rng.sample(range(len(words)), max(1, math.ceil(share * len(words)))):
-        words[place] = rng.choice([word for word in words if word != words[place]] or ["other"])
+        at = others.index(words[place])
+        words[place] = others[at + rng.randint(1, len(others) // 2 - 1)] if at else "other"
     return " ".join(words)
 
 
@@ -141,15 +146,15 @@ _DISGUISES: dict[str, Disguise] = {
 def _passages(text: str) -> list[str]:
     """Return the first passages of a text, as they stand in it."""
     spans = [word.span() for word in re.finditer(r"\S+", text)]
-    runs = [spans[i : i + _WORDS] for i in range(0, len(spans), _WORDS)][:PASSAGES_OF_ONE]
+    runs = [spans[i : i + _WORDS] for i in range(0, len(spans), _WORDS)][:_PASSAGES_OF_ONE]
     full = runs[:1] + [run for run in runs[1:] if len(run) == _WORDS]
     return [text[run[0][0] : run[-1][1]] for run in full]
 
 
 def _quote(original: str, other: str, rng: random.Random) -> str:
-    """Return `other` with a run of words of `original`, a tenth of the whole, put into it."""
+    """Return `other` with a run of words of `original` put into it."""
     words, quoted = other.split(), original.split()
-    length = min(len(quoted), math.ceil(_QUOTED * len(words)))
+    length = math.ceil(_QUOTED * len(quoted))
     start, place = rng.randint(0, len(quoted) - length), rng.randint(0, len(words))
     return " ".join(words[:place] + quoted[start : start + length] + words[place:])
 
