@@ -19,7 +19,9 @@ from numpy.typing import NDArray
 from components.data.duplicate_index import DuplicateIndex
 from components.data.minhash import Matching, combine
 
-WINDOW = 16  # a document is compared with so many before it that have its key, and the first
+_BAND_WINDOW = 16  # a document is compared with so many before it that have its key, and the first
+_ANCHOR_WINDOW = 4
+_SHARED_ANCHORS = 2  # fewer are often a phrase that many have, such as a notice
 _LONGER = 1.2  # times as many words as a document have those that it can lie in
 _NUM_ANCHORS = 8  # n-grams that a shorter document is looked up by
 _CHUNK = 1 << 14
@@ -33,7 +35,7 @@ def near_pairs(index: DuplicateIndex, first_new: int, matching: Matching, scratc
     rows = np.flatnonzero(index.num_words >= matching.ngram_size)
     pairs = np.empty(0, np.int64)
     for file in _write_keys(index, rows, matching, scratch):
-        found = _codes(neighbours(np.fromfile(file, np.uint64), rows), first_new)
+        found = _codes(neighbours(np.fromfile(file, np.uint64), rows, _BAND_WINDOW), first_new)
         file.unlink()
         new = found[~np.isin(found, pairs)]
         pairs = np.union1d(pairs, new[_similarity(index, new) >= matching.threshold])
@@ -42,16 +44,17 @@ def near_pairs(index: DuplicateIndex, first_new: int, matching: Matching, scratc
 
 def contained_pairs(index: DuplicateIndex, first_new: int, matching: Matching) -> Rows:
     """Return the pairs (contained, clearly longer), one of them >= `first_new`, shape (n, 2)."""
-    pairs = np.empty(0, np.int64)
     lengths = index.num_words
+    found = [np.empty(0, np.int64)]
     for keys, rows, anchors in _sampled(index, matching):
-        for one, other in neighbours(keys, np.arange(len(keys))):
+        for one, other in neighbours(keys, np.arange(len(keys)), _ANCHOR_WINDOW):
             shorter = np.where(lengths[rows[one]] < lengths[rows[other]], one, other)
             longer = one + other - shorter
-            found = anchors[shorter] & (rows[other] >= first_new)
-            found &= lengths[rows[longer]] >= _LONGER * lengths[rows[shorter]]
-            codes = _encoded(rows[shorter[found]], rows[longer[found]])
-            pairs = np.union1d(pairs, codes)
+            likely = anchors[shorter] & (rows[other] >= first_new)
+            likely &= lengths[rows[longer]] >= _LONGER * lengths[rows[shorter]]
+            found.append(_encoded(rows[shorter[likely]], rows[longer[likely]]))
+    pairs, counts = np.unique(np.concatenate(found), return_counts=True)
+    pairs = pairs[counts >= _SHARED_ANCHORS]
     decoded = _decoded(pairs)
     shares = [_share(index.samples_of(a), index.samples_of(b)) for a, b in decoded.tolist()]
     return decoded[np.array(shares, float) >= matching.containment_threshold]
@@ -76,20 +79,22 @@ def told_apart(
     return near[~np.isin(_encoded(*near.T), both)], contained
 
 
-def neighbours(keys: NDArray[np.unsignedinteger], rows: Rows) -> Iterator[tuple[Rows, Rows]]:
+def neighbours(
+    keys: NDArray[np.unsignedinteger], rows: Rows, window: int
+) -> Iterator[tuple[Rows, Rows]]:
     """Yield pairs (earlier, later) of `rows` that have the same key; `rows` ascend.
 
-    Each row is paired with the first one that has its key, and with the WINDOW before it.
+    Each row is paired with the first one that has its key, and with `window` ones before it.
     """
     order = np.argsort(keys, kind="stable")
     keys, rows = keys[order], rows[order]
-    for lag in range(1, WINDOW + 1):
+    for lag in range(1, window + 1):
         same = np.flatnonzero(keys[lag:] == keys[:-lag])
         if not len(same):
             return
         yield rows[same], rows[same + lag]
     firsts = np.searchsorted(keys, keys)
-    far = np.flatnonzero(np.arange(len(keys)) - firsts > WINDOW)
+    far = np.flatnonzero(np.arange(len(keys)) - firsts > window)
     yield rows[firsts[far]], rows[far]
 
 
