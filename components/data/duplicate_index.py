@@ -47,11 +47,7 @@ class DuplicateIndex:
 
     def __len__(self) -> int:
         """Return the number of rows."""
-        return (self.folder / "num_words.bin").stat().st_size // 8 if self.num_files() else 0
-
-    def num_files(self) -> int:
-        """Return the number of columns."""
-        return len(list(self.folder.glob("*.bin")))
+        return len(self._column("num_words", "<u8"))
 
     def num_bytes_on_disk(self) -> int:
         """Return the size of all columns."""
