@@ -24,6 +24,7 @@ U32, U64 = NDArray[np.uint32], NDArray[np.uint64]
 
 BATCH_CHARACTERS = 1 << 18  # arrays of a batch stay in the processor's cache
 _SPACE = 32
+_MANY = 16  # characters, from which on one pass over a text is faster than one for each
 _BASE = 0x9E3779B97F4A7C15  # odd, so that it has an inverse modulo 2^64
 
 
@@ -178,26 +179,32 @@ def _ngrams(hashes: U64, bounds: NDArray[np.int64], size: int) -> tuple[U64, NDA
     return ngrams[inside], owners[:count][inside]
 
 
-class _Spaced(dict[int, int | str]):
+class _Spaced(dict[int, str]):
     """Makes a space of all that is neither letter nor digit, and parts words without spaces."""
 
-    def __missing__(self, code: int) -> int | str:
+    def __missing__(self, code: int) -> str:
         character = chr(code)
         if 0x2E80 <= code < 0xA000 or 0x0E00 <= code < 0x1000 or 0x20000 <= code < 0x33480:
             self[code] = f" {character} "  # Han, kana; Thai, Lao, Tibetan: not parted by spaces
         else:
-            self[code] = code if character.isalnum() or 0x300 <= code < 0x370 else _SPACE
+            self[code] = character if character.isalnum() or 0x300 <= code < 0x370 else " "
         return self[code]
 
 
 _SPACED = _Spaced()
-_SPACED_ASCII = bytes(c if chr(c).isalnum() and c < 128 else _SPACE for c in range(256))
+_SPACED_ASCII = bytes(c if c > 127 or chr(c).isalnum() else _SPACE for c in range(256))
 
 
 def _spaced(text: str) -> bytes:
-    if text.isascii():  # ten times as fast
-        return text.encode().translate(_SPACED_ASCII)
-    return text.translate(_SPACED).encode()
+    """Return the words of a normalised text with spaces between them."""
+    if not text.isascii():
+        others = {c for c in set(text) if not c.isascii() and _SPACED[ord(c)] != c}
+        if len(others) > _MANY:
+            text = text.translate(_SPACED)
+        else:
+            for character in others:
+                text = text.replace(character, _SPACED[ord(character)])
+    return text.encode().translate(_SPACED_ASCII)
 
 
 def _chunks(text: bytes) -> Iterator[tuple[int, bytes]]:

@@ -124,9 +124,19 @@ def datatrove(documents: Path, out: Path) -> None:
 
 def datatrove_spaces(documents: Path, out: Path) -> None:
     """Deduplicate with datatrove, its words parted by spaces."""
-    from datatrove.utils.word_tokenizers import WhitespaceTokenizer
+    from datatrove.utils.word_tokenizers import WordTokenizer
 
-    _datatrove(documents, out, WhitespaceTokenizer())
+    class Spaces(WordTokenizer):
+        def word_tokenize(self, text: str) -> list[str]:
+            return text.split()
+
+        def sent_tokenize(self, text: str) -> list[str]:
+            raise NotImplementedError
+
+        def span_tokenize(self, text: str) -> list[tuple[int, int]]:
+            raise NotImplementedError
+
+    _datatrove(documents, out, Spaces())
 
 
 def _datatrove(documents: Path, out: Path, words: object) -> None:
