@@ -10,6 +10,7 @@ much of a document lies in another one.
 """
 
 import hashlib
+import unicodedata
 from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import NamedTuple, Self
@@ -24,6 +25,12 @@ U32, U64 = NDArray[np.uint32], NDArray[np.uint64]
 
 BATCH_CHARACTERS = 1 << 18  # arrays of a batch stay in the processor's cache
 _SPACE = 32
+_WITHOUT_SPACES = (
+    range(0x0E00, 0x10A0),  # Thai, Lao, Tibetan, Burmese
+    range(0x1780, 0x1800),  # Khmer
+    range(0x2E80, 0xA000),  # Han, kana
+    range(0x20000, 0x33480),  # rarer Han
+)
 _MANY = 16  # characters, from which on one pass over a text is faster than one for each
 _BASE = 0x9E3779B97F4A7C15  # odd, so that it has an inverse modulo 2^64
 
@@ -180,14 +187,16 @@ def _ngrams(hashes: U64, bounds: NDArray[np.int64], size: int) -> tuple[U64, NDA
 
 
 class _Spaced(dict[int, str]):
-    """Makes a space of all that is neither letter nor digit, and parts words without spaces."""
+    """Makes a space of all but letters, marks and numbers, and parts words without spaces."""
 
     def __missing__(self, code: int) -> str:
         character = chr(code)
-        if 0x2E80 <= code < 0xA000 or 0x0E00 <= code < 0x1000 or 0x20000 <= code < 0x33480:
-            self[code] = f" {character} "  # Han, kana; Thai, Lao, Tibetan: not parted by spaces
+        if unicodedata.category(character)[0] not in "LMN":
+            self[code] = " "
+        elif any(code in script for script in _WITHOUT_SPACES):
+            self[code] = f" {character} "
         else:
-            self[code] = character if character.isalnum() or 0x300 <= code < 0x370 else " "
+            self[code] = character
         return self[code]
 
 

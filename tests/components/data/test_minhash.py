@@ -78,6 +78,13 @@ def test_words_are_counted_in_scripts_with_and_without_spaces():
     assert sketch(texts, Matching()).num_words.tolist() == [6, 4, 2, 0, 0, 2]
 
 
+@pytest.mark.parametrize("count", [3, 40])
+def test_few_and_many_odd_characters_part_words_alike(count):
+    odd = [chr(code) for code in range(0x2190, 0x2190 + count)]
+    text = "é".join(odd) + "é\u4eca" + "".join(odd) + "हिन्दी"
+    assert sketch([text], Matching()).num_words.tolist() == [count + 2]
+
+
 def test_the_digest_is_that_of_the_normalised_text():
     text = "  Two\nWORDS\u00a0\u2028here "
     assert normalise(text) == "two words here"
