@@ -56,7 +56,8 @@ class Matching(Frozen):
     containment_threshold: float = Field(default=0.9, gt=0, le=1)
     """Estimated share of a document's n-grams from which on it lies in a longer one."""
     min_samples: int = Field(default=5, ge=1)
-    """A document of which fewer n-grams were kept is not looked for inside others."""
+    """A document of which fewer n-grams were kept is not looked for inside others: at the
+    defaults, one of fewer than about 50 words."""
     seed: int = 42
     """Of the permutations, and of what is planted."""
 

@@ -162,8 +162,10 @@ def _datatrove(documents: Path, out: Path, words: object) -> None:
         JsonlWriter(path, output_filename="${rank}.jsonl", compression=None)
         for path in (folders["rejects"], str(out / "kept"))
     ]
+    signature = MinhashDedupSignature(folders["signatures"], config, words)
+    signature._hash_func = _hash  # datatrove 0.10 gives xxhash 4 a str, which it refuses
     stages = [
-        ([reader, MinhashDedupSignature(folders["signatures"], config, words)], _FILES),
+        ([reader, signature], _FILES),
         (
             [MinhashDedupBuckets(folders["signatures"], folders["buckets"], config=config)],
             same.num_bands,
@@ -178,6 +180,10 @@ def _datatrove(documents: Path, out: Path, words: object) -> None:
             workers=min(tasks, _WORKERS),
             logging_dir=str(out / f"logs_{number}"),
         ).run()
+
+
+def _hash(text: str) -> int:
+    return importlib.import_module("xxhash").xxh64_intdigest(text.encode())
 
 
 def _empty(folder: Path) -> Path:
