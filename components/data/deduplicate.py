@@ -10,7 +10,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from pydantic import Field
 
-from components.core.artifacts import DocumentShards, Frozen
+from components.core.artifacts import DocumentShards, Frozen, Planted
 from components.core.component import Component
 from components.core.files import write_json
 from components.data.document import write_lines
@@ -78,19 +78,26 @@ class Deduplicate(Matching, Component[DeduplicateInputs, DocumentShards]):
             piece.model_copy(update={"number": piece.number + len(files)})
             for piece in cut(kept_files(inputs.documents), PIECE_BYTES)
         ]
-        matching = Matching.model_validate(self.model_dump(include=set(Matching.model_fields)))
         index = known.path / _INDEX if known else None
-        found = find_duplicates(matching, pieces, out / _INDEX, scratch / "sketches", index)
+        found = find_duplicates(self._matching, pieces, out / _INDEX, scratch / "sketches", index)
         answers, orders = _pass_on(files, found, out)
         answers += _carry_out([*orders, *self._orders(pieces, found)], out)
-        texts = [text for file in sorted(scratch.glob("samples/*")) for text in _texts(file)]
-        planted = measure(texts, self.num_planted, matching, scratch / "planted")
-        shutil.rmtree(scratch)
+        planted = self._measure(scratch)
         write_report(planted, out / "planted.json")
-        size = round(found.sketches.num_bytes_on_disk() / max(1, len(found.sketches)))
+        shutil.rmtree(scratch)
         made = gathered(out, answers)
+        size = round(found.sketches.num_bytes_on_disk() / max(1, len(found.sketches)))
         counts = {**made.counts, "bytes of index per document": size}
-        return made.model_copy(update={"planted": tuple(planted), "counts": counts})
+        return made.model_copy(update={"planted": planted, "counts": counts})
+
+    @property
+    def _matching(self) -> Matching:
+        return Matching.model_validate(self.model_dump(include=set(Matching.model_fields)))
+
+    def _measure(self, scratch: Path) -> tuple[Planted, ...]:
+        """Find what is planted among passages of the sampled documents."""
+        texts = [text for file in sorted(scratch.glob("samples/*")) for text in _texts(file)]
+        return tuple(measure(texts, self.num_planted, self._matching, scratch / "planted"))
 
     def _orders(self, pieces: Sequence[Piece], found: Duplicates) -> Iterator[Order]:
         """Yield what to do with the new documents."""

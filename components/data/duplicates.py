@@ -132,7 +132,7 @@ def decide(near: Rows, contained: Rows, before: Rows, num_rows: int) -> tuple[Ro
         before: the rows that stand for the known ones, the first of all.
         num_rows: all rows.
     """
-    kept_as = np.concatenate([before, np.arange(len(before), num_rows)]).tolist()
+    kept_as = np.concatenate([before, np.arange(len(before), num_rows)])
     reasons: dict[int, str] = {}
     for later, earlier, kind in _in_order(near, contained):
         if kept_as[later] != later or kept_as[earlier] != earlier:
@@ -140,7 +140,7 @@ def decide(near: Rows, contained: Rows, before: Rows, num_rows: int) -> tuple[Ro
         out, standing = (earlier, later) if kind == _EARLIER_INSIDE else (later, earlier)
         kept_as[out] = standing
         reasons[out] = NEAR if kind == _LATER_NEAR else CONTAINED
-    return _roots(np.array(kept_as, np.int64)), reasons
+    return _roots(kept_as), reasons
 
 
 def firsts_of(digests: NDArray[np.uint64]) -> Rows:
