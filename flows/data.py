@@ -2,7 +2,14 @@
 
 from prefect import flow
 
-from components.core.artifacts import DataRevision, Frozen, RawData, TokenShards, Vocabulary
+from components.core.artifacts import (
+    DataRevision,
+    DocumentShards,
+    Frozen,
+    RawData,
+    TokenShards,
+    Vocabulary,
+)
 from components.data.card import CardInputs
 from components.data.decontaminate import DecontaminateInputs
 from components.data.deduplicate import DeduplicateInputs
@@ -30,15 +37,22 @@ class Source(Frozen):
 
 @flow
 @preemptible
-def data(recipe: Recipe = tiny(), revision: DataRevision | None = None) -> Source:
+def data(
+    recipe: Recipe = tiny(),
+    revision: DataRevision | None = None,
+    known: DocumentShards | None = None,
+) -> Source:
     """Make token shards of `data/` at the revision that `data.dvc` pins.
+
+    With `known`, what an earlier `Deduplicate` made, the documents of this recipe are added to
+    those, and only they are read.
 
     Raises:
         ValueError: the data does not hold what the recipe asks of it.
     """
     raw = step(recipe.ingest, revision or current_revision())
     clean = step(recipe.clean, raw)
-    distinct = step(recipe.deduplicate, DeduplicateInputs(documents=clean))
+    distinct = step(recipe.deduplicate, DeduplicateInputs(documents=clean, known=known))
     unseen = step(recipe.decontaminate, DecontaminateInputs(documents=distinct, raw=raw))
     masked = step(recipe.mask, unseen)
     corpus = step(recipe.split, masked)

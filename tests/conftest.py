@@ -20,7 +20,7 @@ from components.core.record import InputRecord, Record, hash_files, write_record
 from components.core.settings import settings
 from components.data import library, speeches
 from components.data.clean import Clean
-from components.data.deduplicate import Deduplicate
+from components.data.deduplicate import Deduplicate, DeduplicateInputs
 from components.data.document import write_documents, write_lines
 from components.data.split import Split
 from components.data.tokenize import Tokenize, TokenizeInputs
@@ -105,7 +105,7 @@ def raw(line: Path) -> RawData:
 def corpus(raw: RawData, line: Path) -> Corpus:
     """The documents in splits that are large enough to hold some of each."""
     clean = Clean().run(raw, _made(line, "clean"))
-    distinct = Deduplicate().run(clean, _made(line, "distinct"))
+    distinct = Deduplicate().run(DeduplicateInputs(documents=clean), _made(line, "distinct"))
     split = Split(validation_percent=20, test_percent=20)
     return split.run(distinct, _made(line, "corpus"))
 

@@ -25,6 +25,7 @@ _PACKAGES = (
     "transformers",
     "tokenizers",
     "fastokens",
+    "rensa",
     "datatrove",
     "ftfy",
     "trafilatura",

@@ -159,10 +159,10 @@ class Sieve:
         self._bytes[document.source] += len(document.text.encode())
         self._streams[KEPT].write(document.model_dump_json() + "\n")
 
-    def drop(self, document: Document, reason: str) -> None:
-        """Leave a document out, for a reason of one or two words."""
+    def drop(self, document: Document, reason: str, **details: str) -> None:
+        """Leave a document out, for a reason of one or two words; `details` go into its row."""
         self._dropped[document.source][reason] += 1
-        row = {"reason": reason} | document.model_dump()
+        row = {"reason": reason, **details} | document.model_dump()
         self._streams[REJECTS].write(json.dumps(row, ensure_ascii=False) + "\n")
 
     def answer(self) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from components.core.artifacts import Corpus, DocumentShards, Planted, RawData
 from components.core.files import sha256
 from components.data.card import Card, CardInputs
 from components.data.clean import Clean
-from components.data.deduplicate import Deduplicate
+from components.data.deduplicate import Deduplicate, DeduplicateInputs
 from components.data.document import Document, write_documents
 from components.data.split import SPLITS, Split
 
@@ -33,7 +33,7 @@ def inputs(shards, tmp_path_factory) -> CardInputs:
     for name in ("clean", "distinct", "corpus"):
         (folder / name).mkdir()
     clean = Clean().run(raw, folder / "clean")
-    distinct = Deduplicate().run(clean, folder / "distinct")
+    distinct = Deduplicate().run(DeduplicateInputs(documents=clean), folder / "distinct")
     planted = (Planted(form="re-wrapped", planted=200, found=199, false_alarms=1),)
     measured = distinct.model_copy(update={"planted": planted, "dropped": {}, "by_source": {}})
     corpus = Split(validation_percent=20, test_percent=20).run(distinct, folder / "corpus")
