@@ -10,7 +10,7 @@ from components.core.artifacts import DataRevision
 from components.core.settings import settings
 from components.data import dataset
 from components.data.ingested import Ingested
-from components.data.sources.source import Source, without_credentials
+from components.data.sources.source import Source, holds_credentials
 
 REVISED = "bloomery.data.revised"
 
@@ -26,7 +26,7 @@ def ingest(
     Emits the event `bloomery.data.revised` with the revision, which automations can start a
     pipeline on. Raises ValueError as `dataset.add` does, and for a location with a password.
     """
-    if without_credentials(source.location) != source.location:
+    if holds_credentials(source.location):
         raise ValueError(
             "The location holds what looks like a password, which Prefect would keep and show. In "
             "a database's URL write ${BLOOMERY_SECRET_NAME} and set that variable on the worker"

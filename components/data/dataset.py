@@ -23,7 +23,7 @@ from components.data.sources.source import Reading, Source
 from components.data.workspace import dvc, pinned, put, recover, undone_on_error, workspace
 
 EVALUATION = "evaluation"
-"""Folder of `data/` with what models are tested on: never trained on, and looked for in the rest."""
+"""Folder of `data/` with what models are tested on: never trained on, looked for in the rest."""
 
 _NAME = re.compile(r"[a-z0-9_-]+")
 _RESERVED = (*builtin.NAMES, EVALUATION)
@@ -75,7 +75,7 @@ def bring(project: Path, state: Path, pin: str, folder: Path) -> None:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ValueError(f"{folder} is not empty: name a folder that is, or that does not exist")
     with workspace(project, state) as aside:
-        _gather(project, state, aside, pin)
+        _gather(project, state, aside, _cache(project, state), pin)
         shutil.copytree(aside / "data", folder, dirs_exist_ok=True)
     if digest(folder) != pin:
         raise ValueError(f"{folder} is not what was written there: somebody changed it. Try again")
@@ -87,11 +87,12 @@ def checkout(project: Path, state: Path, pin: str) -> None:
     What `data/` holds must be pinned, or in DVC's cache: it would be lost.
     """
     with workspace(project, state) as aside:
-        if _status(project) == "clean" and _unsaved(project, state):
+        cache = _cache(project, state)
+        if _status(project) == "clean" and _unsaved(project, cache):
             dvc(project, state, "add", "data")  # the cache was emptied
-        if unsaved := _unsaved(project, state):
+        if unsaved := _unsaved(project, cache):
             raise ValueError(f"{unsaved[0]} is not in DVC's cache and would be lost: {_REMEDY}")
-        _gather(project, state, aside, pin)
+        _gather(project, state, aside, cache, pin)
         sizes = [file.stat().st_size for file in files_in(aside / "data")]
         text = f"- md5: {pin}\n  size: {sum(sizes)}\n  nfiles: {len(sizes)}\n"
         with undone_on_error(project, project / "data"):
@@ -153,24 +154,23 @@ def _log_file(state: Path, name: str) -> Path:
 def _restore(project: Path, state: Path, aside: Path) -> None:
     if _status(project) == "clean":
         return
-    if unsaved := _unsaved(project, state):
+    cache = _cache(project, state)
+    if unsaved := _unsaved(project, cache):
         raise ValueError(f"{unsaved[0]} is not in DVC's cache and would be lost: {_REMEDY}")
-    is_new = _gather(project, state, aside, revision(project))
+    is_new = _gather(project, state, aside, cache, revision(project))
     put(aside / "data", project / "data", project)
     if is_new:
         dvc(project, state, "commit", "--force", "data.dvc")
         dvc(project, state, "push", "data.dvc")
 
 
-def _unsaved(project: Path, state: Path) -> list[Path]:
-    cache = _cache(project, state)
+def _unsaved(project: Path, cache: Path) -> list[Path]:
     files = files_in(project / "data")
     return [file for file in files if not object_of(cache, md5_of(file)).exists()]
 
 
-def _gather(project: Path, state: Path, aside: Path, pin: str) -> bool:
+def _gather(project: Path, state: Path, aside: Path, cache: Path, pin: str) -> bool:
     """Write the revision `pin` to `aside/data`; return whether it had to be built for it."""
-    cache = _cache(project, state)
     if copy_objects(cache, pin, aside / "data"):
         return False
     with pinned(project, f"outs:\n- md5: {pin}\n  hash: md5\n  path: data\n"):

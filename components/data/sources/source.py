@@ -14,6 +14,8 @@ from components.core.artifacts import Frozen
 
 SAMPLE_CHARACTERS = 1000
 _RATIO_FLOOR = 64 << 20  # short texts repeat themselves; a bomb does not stop here
+REFERENCE = re.compile(r"\$\{(BLOOMERY_SECRET_\w+)\}")
+"""How a location names a variable of the environment."""
 _SECRET = re.compile(r"sig|token|secret|password|credential|key|^x-(amz|goog)-", re.IGNORECASE)
 
 
@@ -130,6 +132,15 @@ class Blob:
     """What is known of all documents in it."""
     depth: int = 0
     """How many archives and compressed files it is inside of."""
+
+
+def holds_credentials(url: str) -> bool:
+    """Whether a URL has a password or a secret parameter in it, not the name of a variable."""
+    parts = urlsplit(url)
+    is_login = parts.scheme in ("http", "https") and parts.username is not None
+    is_secret = any(_SECRET.search(name) for name, _ in parse_qsl(parts.query, True))
+    password = parts.password or ""
+    return is_login or is_secret or bool(password and not REFERENCE.fullmatch(password))
 
 
 def without_credentials(url: str) -> str:

@@ -7,10 +7,16 @@ from typing import BinaryIO, cast
 
 from components.data.document import Document
 from components.data.sources.documents import document_of_row
-from components.data.sources.source import Blob, Budget, Reading, Reject, without_credentials
+from components.data.sources.source import (
+    REFERENCE,
+    Blob,
+    Budget,
+    Reading,
+    Reject,
+    without_credentials,
+)
 
 _DIALECT = re.compile(r"(sqlite|postgresql|mysql|mariadb|mssql|oracle|duckdb|snowflake)(\+\w+)?:")
-_SECRET = re.compile(r"\$\{(BLOOMERY_SECRET_\w+)\}")
 _CHUNK_ROWS = 500
 
 
@@ -54,7 +60,7 @@ def _with_secrets(location: str) -> str:
             raise ValueError(f"{found[1]} is not set: put the password into it")
         return os.environ[found[1]]
 
-    return _SECRET.sub(value, location)
+    return REFERENCE.sub(value, location)
 
 
 def _first_line(error: Exception) -> str:

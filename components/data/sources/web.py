@@ -44,6 +44,7 @@ _SUFFIX = {
 _ETC = frozenset({"", ".php", ".asp", ".aspx", ".cgi"})
 
 log = logging.getLogger(__name__)
+logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs URLs with all their secrets
 
 
 class _Again(Exception):
