@@ -28,8 +28,8 @@ def add(
         str,
         typer.Argument(
             help="A file or folder (.txt .md .html .jsonl .json .csv .tsv .parquet .warc, each "
-            "also .gz .zst .bz2, and .zip .tar), https://..., s3://... (gs://, az://, any fsspec URL), "
-            "hf://NAME or hf:///folder, or a SQLAlchemy URL with --query."
+            "also .gz .zst .bz2, and .zip .tar), https://..., s3://... (gs://, az://, any fsspec "
+            "URL), hf://NAME or hf:///folder, or a SQLAlchemy URL with --query."
         ),
     ],
     text_column: Annotated[

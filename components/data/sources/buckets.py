@@ -45,9 +45,10 @@ def objects(reading: Reading) -> Iterator[Blob]:
 
 def _blob(reading: Reading, system: Any, path: str, top: str, scheme: str) -> Blob:
     name = path.removeprefix(top.rstrip("/")).strip("/") or path.rstrip("/").rpartition("/")[2]
-    budget = Budget(reading.source.max_ratio, cast("int | None", system.size(path)))
+    budget = Budget(reading.source.max_ratio)
 
     def opened() -> BinaryIO:
+        budget.size = cast("int | None", system.size(path))
         return buffered(Counted(cast("BinaryIO", system.open(path, "rb")), reading, budget))
 
     place = f"{scheme}://{path.lstrip('/')}"

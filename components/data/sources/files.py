@@ -35,9 +35,10 @@ def local_files(reading: Reading) -> Iterator[Blob]:
 
 def blob_of_file(reading: Reading, file: Path, name: str, place: str) -> Blob:
     """Return a local file as a blob."""
-    budget = Budget(reading.source.max_ratio, file.stat().st_size)
+    budget = Budget(reading.source.max_ratio)
 
     def opened() -> BinaryIO:
+        budget.size = file.stat().st_size
         return buffered(Counted(cast("BinaryIO", file.open("rb", buffering=0)), reading, budget))
 
     return Blob(name=name, kind=name.rpartition("/")[2], place=place, open=opened, budget=budget)

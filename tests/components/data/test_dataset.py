@@ -5,11 +5,11 @@ import os
 import shutil
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from components.core.files import sha256
 from components.data import dataset, speeches
 from components.data.document import read_documents, write_documents
 from components.data.objects import md5_of, object_of
@@ -190,19 +190,6 @@ def test_a_remote_that_cannot_be_written_leaves_data_and_pin_as_they_were(projec
     assert dataset.status(project) == "clean"
 
 
-def test_two_that_add_at_once_both_end_in_the_dataset(project, tmp_path):
-    def take_in(name: str) -> str:
-        text = some_text(tmp_path / name, f"This is {name}.")
-        return add(project, project / ".bloomery", name, text)
-
-    with ThreadPoolExecutor() as threads:
-        revisions = set(threads.map(take_in, ["one", "two"]))
-    assert len(revisions) == 2
-    assert dataset.revision(project) in revisions
-    assert {"one", "two"} <= {folder.name for folder in (project / "data").iterdir()}
-    assert dataset.status(project) == "clean"
-
-
 def test_another_state_folder_and_a_missing_git_are_told_to_dvc_in_the_ignored_file(
     template, tmp_path
 ):
@@ -256,3 +243,143 @@ def test_a_listing_that_leads_out_of_the_folder_is_refused(project, tmp_path):
 def test_a_project_without_a_pin_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"data\.dvc pins no folder: restore it from git"):
         dataset.revision(tmp_path)
+
+
+def test_evaluation_sets_lie_apart_and_are_no_source_of_training(project, tmp_path):
+    state = project / ".bloomery"
+    add(project, state, "quiz", some_text(tmp_path / "quiz", "What is asked."), evaluation=True)
+    add(project, state, "quiz", some_text(tmp_path / "mine", "What is learned."))
+    [asked] = read_documents(project / "data" / "evaluation" / "quiz" / "documents.jsonl")
+    assert asked.text == "What is asked."
+    trained = {file.parent.name for file in (project / "data").glob("*/documents.jsonl")}
+    assert trained == {"speeches", "quiz"}
+
+
+def test_appending_adds_each_document_once_and_says_what_was_there(project, tmp_path):
+    state = project / ".bloomery"
+    lines = [json.dumps({"text": f"Number {number}."}) for number in range(4)]
+    (tmp_path / "a.jsonl").write_text("\n".join(lines[:2]))
+    source = Source(location=str(tmp_path / "a.jsonl"), license="MIT")
+    first = dataset.add(project, state, "mine", source)
+    (tmp_path / "a.jsonl").write_text("\n".join([lines[0], lines[2], lines[3]]))
+    second = dataset.add(project, state, "mine", source, append=True)
+    again = dataset.add(project, state, "mine", source, append=True)
+    assert (second.documents, second.total_documents) == (2, 4)
+    assert second.rejected == {"already there": 1}
+    assert (again.documents, again.rejected) == (0, {"already there": 3})
+    assert first.revision != second.revision == again.revision
+    found = list(read_documents(project / "data" / "mine" / "documents.jsonl"))
+    assert [d.text for d in found] == [f"Number {number}." for number in range(4)]
+    ids = [d.id for d in found]
+    assert ids[:2] + ids[3:] == [f"mine/a.jsonl#{number}" for number in (1, 2, 3)]
+    assert ids[2].startswith("mine/a.jsonl#2~"), "another text has its id"
+
+
+def test_an_ingest_leaves_its_counts_hashes_and_rejects_beside_each_other(project, tmp_path):
+    state = project / ".bloomery"
+    before = dataset.revision(project)
+    (tmp_path / "a.jsonl").write_text('{"text": "good"}\n{"text": ""}\nno JSON\n')
+    source = Source(location=str(tmp_path / "a.jsonl"), license="MIT", max_bad=0.5)
+    done = dataset.add(project, state, "mine", source)
+    [summary] = (state / "ingests" / "mine").glob("*.json")
+    assert json.loads(summary.read_text()) == done.model_dump(mode="json")
+    assert (done.revision_before, done.revision) == (before, dataset.revision(project))
+    assert done.sha256 == sha256(project / "data" / "mine" / "documents.jsonl")
+    assert (done.documents, done.text_bytes, done.license) == (1, 4, "MIT")
+    assert done.read_bytes == (tmp_path / "a.jsonl").stat().st_size
+    assert done.rejected == {"blank": 1, "not JSON": 1}
+    rows = [json.loads(line) for line in Path(done.rejects).read_text().splitlines()]
+    assert [(row["id"], row["reason"]) for row in rows] == [
+        ("mine/a.jsonl#2", "blank"),
+        ("mine/a.jsonl#3", "not JSON"),
+    ]
+
+
+_ADD = """
+import os, resource, sys
+from pathlib import Path
+from components.data import dataset
+from components.data.sources.source import Source
+project, name, location, how = sys.argv[1:]
+put = dataset.put
+def killed(new, target, project):
+    if how == "killed before":
+        os.kill(os.getpid(), 9)
+    put(new, target, project)
+    if how == "killed behind":
+        os.kill(os.getpid(), 9)
+dataset.put = killed
+if how == "full":
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+dataset.add(Path(project), Path(project) / ".bloomery", name, Source(location=location))
+"""
+
+
+def add_elsewhere(project: Path, name: str, location: Path, how: str = "") -> subprocess.Popen:
+    command = [sys.executable, "-c", _ADD, str(project), name, str(location), how]
+    return subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize("how", ["killed before", "killed behind"])
+def test_a_process_killed_while_it_puts_its_data_into_place_leaves_no_trace(project, tmp_path, how):
+    state = project / ".bloomery"
+    text = some_text(tmp_path / "v2", "Second version.")
+    add(project, state, "mine", some_text(tmp_path / "v1", "First version."))
+    before = snapshot(project)
+    for name in ("mine", "other"):
+        killed = add_elsewhere(project, name, text, how)
+        assert killed.wait() == -9
+        assert dataset.status(project) == "clean"
+        assert snapshot(project) == before
+    killed = add_elsewhere(project, "mine", text, how)
+    assert killed.wait() == -9
+    interrupted = add(project, state, "mine", text)
+    (project / "data.dvc").write_text(before[0])
+    dataset.restore(project, state)
+    assert add(project, state, "mine", text) == interrupted
+
+
+def test_a_full_disk_leaves_data_and_pin_as_they_were(project, tmp_path):
+    before = snapshot(project)
+    (tmp_path / "a.jsonl").write_text('{"text": "a good document"}\n' * 20_000)
+    refused = add_elsewhere(project, "mine", tmp_path / "a.jsonl", "full")
+    assert "File too large" in refused.communicate()[1]
+    assert refused.returncode == 1
+    assert snapshot(project) == before
+    assert not list((project / ".dvc" / "tmp").glob("bloomery/*"))
+    add(project, project / ".bloomery", "mine", tmp_path / "a.jsonl")
+
+
+def test_two_processes_that_add_at_once_both_end_in_the_dataset(project, tmp_path):
+    texts = {name: some_text(tmp_path / name, f"This is {name}.") for name in ("one", "two")}
+    working = [add_elsewhere(project, name, text) for name, text in texts.items()]
+    assert [process.wait() for process in working] == [0, 0]
+    assert {"one", "two"} <= {folder.name for folder in (project / "data").iterdir()}
+    assert dataset.status(project) == "clean"
+
+
+def test_a_revision_comes_back_from_the_remote_when_the_cache_is_empty(project, tmp_path):
+    state = project / ".bloomery"
+    before = snapshot(project)
+    old = dataset.revision(project)
+    new = add(project, state, "mine", some_text(tmp_path / "v1", "First version."))
+    shutil.rmtree(state / "dvc-cache")
+    pinned = (project / "data.dvc").read_bytes()
+    dataset.bring(project, state, old, tmp_path / "old")
+    assert dataset.digest(tmp_path / "old") == old
+    assert (project / "data.dvc").read_bytes() == pinned
+    with pytest.raises(ValueError, match="is not empty"):
+        dataset.bring(project, state, old, tmp_path / "old")
+    shutil.rmtree(state / "dvc-cache")
+    dataset.checkout(project, state, old)
+    assert snapshot(project) == before
+    assert dataset.status(project) == "clean"
+    shutil.rmtree(state / "dvc-cache")
+    dataset.checkout(project, state, new)
+    assert dataset.revision(project) == new
+    with pytest.raises(ValueError, match=r"pins 0{32}\.dir, which neither"):
+        dataset.checkout(project, state, "0" * 32 + ".dir")
+    (project / "data" / "mine" / "documents.jsonl").write_text("edited")
+    with pytest.raises(ValueError, match="would be lost"):
+        dataset.checkout(project, state, old)
+    assert dataset.revision(project) == new

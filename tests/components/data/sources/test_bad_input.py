@@ -1,4 +1,4 @@
-"""What nobody should send but somebody will: the good survive, the bad are counted with a reason."""
+"""What nobody should send but somebody will: the good survive, the bad are counted, with why."""
 
 import gzip
 import io
@@ -211,7 +211,7 @@ def test_bombs_are_stopped_at_their_ratio_however_deep_they_lie(tmp_path, take_i
     zipped(tmp_path / "in" / "d.zip", {f"{n}.jsonl": bomb(1 << 20) for n in range(9)})
     zipped(
         tmp_path / "in" / "e.zip",
-        {"e.zip": zipped(tmp_path / "e", {"a.txt": bytes(4 << 20)}).read_bytes()},
+        {"e.zip": zipped(tmp_path / "e", {"a.jsonl": bomb(4 << 20)}).read_bytes()},
     )
     (tmp_path / "in" / "f.jsonl.gz.gz").write_bytes(gzip.compress(packed))
     texts, rejected = take_in(tmp_path / "in")

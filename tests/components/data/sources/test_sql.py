@@ -41,7 +41,7 @@ def test_a_query_changes_nothing(database, tmp_path):
     ("location", "query", "message"),
     [
         ("sqlite:///{}/a.db", "", "is a database: say what to read with --query"),
-        ("sqlite:///{}/a.db", "SELECT * FROM nothing", "no such table: nothing"),
+        ("sqlite:///{}/a.db", "SELECT * FROM absent", "no such table: absent"),
         ("nosuch://me:pw@host/db", "SELECT 1", r"nosuch://host/db does not answer"),
         ("oracle://me:pw@host/db", "SELECT 1", r"oracle://host/db does not answer"),
         ("postgresql://me:${BLOOMERY_SECRET_NONE}@host/db", "SELECT 1", "SECRET_NONE is not set"),
