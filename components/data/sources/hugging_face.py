@@ -25,6 +25,8 @@ def read_dataset(reading: Reading) -> Iterator[Document | Reject]:
     `hf://owner/name` is of the hub, `hf://owner/name:config` one of its configurations,
     `hf:///folder` a local one. Raises ValueError if it or the split cannot be had.
     """
+    from datasets.exceptions import DatasetsError
+
     location = reading.source.location.removeprefix("hf://")
     rows = _opened(location, reading.source.split)
     name, place = location, f"hf://{location}"
@@ -36,10 +38,14 @@ def read_dataset(reading: Reading) -> Iterator[Document | Reject]:
     if rows.features is not None:
         kept = [k for k, v in rows.features.items() if k in wanted or _is_kept(v)]
         rows = rows.select_columns(kept)  # else pictures and sounds would be decoded
-    for number, row in enumerate(rows, start=1):
-        found = document_of_row(reading, blob, row, number)
-        reading.num_bytes += len(found.text.encode()) if isinstance(found, Document) else 0
-        yield found
+    number = 0
+    try:
+        for number, row in enumerate(rows, start=1):
+            found = document_of_row(reading, blob, row, number)
+            reading.num_bytes += len(found.text.encode()) if isinstance(found, Document) else 0
+            yield found
+    except (OSError, ValueError, RuntimeError, DatasetsError) as error:
+        raise ValueError(f"{place} breaks off behind row {number}: {error}. Try again") from error
 
 
 def _opened(location: str, split: str) -> Any:

@@ -26,6 +26,7 @@ FIRST_WAIT = 1.0
 _MAX_WAIT = 300.0
 _TIMEOUT = 30.0
 _MAX_REDIRECTS = 10
+_SECONDS = 5.0  # between two lines of progress
 _WORTH_ANOTHER = frozenset({408, 425, 429, 500, 502, 503, 504})
 _SUFFIX = {
     "text/html": ".html",
@@ -204,9 +205,14 @@ def _take(download: _Download, response: "httpx.Response", offset: int) -> None:
     if code == 200:
         download.part.unlink(missing_ok=True)
         write_json(download.folder / "known.json", known)
+    said = time.monotonic()
     with download.part.open("ab") as file:
         for block in response.iter_raw():
             file.write(block)
+            if time.monotonic() - said > _SECONDS:
+                said = time.monotonic()
+                place = without_credentials(download.url)
+                log.info("%s: %.1f MB downloaded", place, file.tell() / 1e6)
     download.part.replace(download.whole)
 
 
