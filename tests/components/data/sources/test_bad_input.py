@@ -216,7 +216,7 @@ def test_bombs_are_stopped_at_their_ratio_however_deep_they_lie(tmp_path, take_i
     (tmp_path / "in" / "f.jsonl.gz.gz").write_bytes(gzip.compress(packed))
     texts, rejected = take_in(tmp_path / "in")
     assert rejected == {"archive limit": 5}
-    assert len(texts) < 40 + 5 * 1100
+    assert len(texts) < 10_000  # of 25,000
     assert not list((tmp_path / "state").iterdir())
 
 
