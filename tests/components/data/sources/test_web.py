@@ -26,6 +26,9 @@ class Server(ThreadingHTTPServer):
         self.answers: list = []
         self.requests: list[dict[str, str]] = []
 
+    def handle_error(self, *_: object) -> None:
+        """Say nothing of clients that hang up: these do."""
+
     def url(self, path: str) -> str:
         return f"http://127.0.0.1:{self.server_port}{path}"
 
