@@ -8,20 +8,18 @@ import sys
 import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
 from components.core.preemption import Preempted
-from components.core.settings import settings
-from flows.release_cli import release_app
+from flows.data_cli import app as data_app
+from flows.release_cli import app as release_app
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__
 )
-data_app = typer.Typer(no_args_is_help=True, help="The raw data and its revisions.")
 app.add_typer(data_app, name="data")
 app.add_typer(release_app, name="release")
 
@@ -181,19 +179,6 @@ def _ask() -> str:
         return ""
 
 
-@data_app.command("add")
-def data_add(
-    name: Annotated[str, typer.Argument(help="Name of the folder it becomes in data/.")],
-    path: Annotated[Path, typer.Argument(help="A .txt, .jsonl or .parquet file, or a folder.")],
-) -> None:
-    """Take a user's documents into `data/NAME` and make a new revision of `data.dvc`."""
-    from components.data import dataset
-
-    revision = dataset.add(settings().project.resolve(), settings().home.resolve(), name, path)
-    typer.echo(f"data/{name} added; data.dvc now pins revision {revision}.")
-    typer.echo("Next: `bloomery run`. Keep the revision with `git commit data.dvc`.")
-
-
 @app.command()
 def doctor(as_json: Json = False) -> None:
     """Say what is installed and what was found on this machine."""
@@ -261,7 +246,7 @@ def _clear_errors(debug: bool) -> Generator[None]:
 
 
 def _remedy(error: Exception) -> str:
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return ". Free some space and run the same command again: finished steps are kept."
     return ""
 

@@ -6,15 +6,15 @@ from typing import Annotated
 
 import typer
 
-release_app = typer.Typer(no_args_is_help=True, help="Released models and the alias `champion`.")
+app = typer.Typer(no_args_is_help=True, help="Released models and the alias `champion`.")
 
 
-@release_app.callback()
+@app.callback()
 def main() -> None:
     """Move the alias of a registered model."""
 
 
-@release_app.command()
+@app.command()
 def rollback(
     model: Annotated[str, typer.Argument(help="Registered model.")],
     why: Annotated[str, typer.Option(help="Reason, noted on the version that loses the alias.")],

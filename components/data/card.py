@@ -172,7 +172,9 @@ class Card(Component[CardInputs, DataCard]):
         return tuple(sample for samples in found.values() for sample in samples)
 
 
-def _planted(steps: Mapping[str, DocumentShards | ContaminationReport]) -> dict[str, tuple[PlantedRow, ...]]:
+def _planted(
+    steps: Mapping[str, DocumentShards | ContaminationReport],
+) -> dict[str, tuple[PlantedRow, ...]]:
     return {
         name: tuple(
             PlantedRow(
