@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _SHIP_EVERY_SECONDS = 2.0
-_SAMPLE_SECONDS, _SAMPLES = 10.0, 1000  # of the machine's use: a long run has them less often
+_SAMPLE_SECONDS, _SAMPLES = 10, 1000  # of the machine's use: a long run has them less often
 _PATIENCE_SECONDS = 60.0  # at the end of a step; a first database takes 10 s to make
 _unanswered = threading.Event()  # MLflow did not answer last time: no step waits for it
 

@@ -154,4 +154,8 @@ def _passed_on(documents: DocumentShards, out: Path) -> DocumentShards:
         num_documents=documents.num_documents,
         num_bytes=documents.num_bytes,
         dropped={},
+        by_source={
+            source: count.model_copy(update={"dropped": {}})
+            for source, count in documents.by_source.items()
+        },
     )

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -157,16 +158,19 @@ def _pass_on(
     known, start = found.known, 0
     (out / KEPT).mkdir()
     for number, file in enumerate(files):
-        size = _num_lines(file)
-        rows = known[start : start + size]
-        start += size
+        sources = _sources(file)
+        rows = known[start : start + len(sources)]
+        start += len(sources)
         if verdicts := found.verdicts_on_known(rows):
             piece = Piece(number=number, file=str(file), start=0, end=file.stat().st_size)
             orders.append(Order(piece, verdicts, []))
             continue
         _link(file, out / KEPT / f"{number:05d}.jsonl")
-        num_bytes = int(found.sketches.num_bytes[rows].sum())
-        answers.append({"documents": size, "bytes": num_bytes, "dropped": {}, "counts": {}})
+        sizes = Counter[str]()
+        for source, size in zip(sources, found.sketches.num_bytes[rows].tolist(), strict=True):
+            sizes[source] += size
+        counted = {"documents": Counter(sources), "bytes": sizes, "dropped": {}, "counts": {}}
+        answers.append(counted)
     return answers, orders
 
 
@@ -178,9 +182,10 @@ def _link(file: Path, to: Path) -> None:
         shutil.copyfile(file, to)
 
 
-def _num_lines(file: Path) -> int:
-    with file.open("rb") as stream:
-        return sum(block.count(b"\n") for block in iter(lambda: stream.read(1 << 20), b""))
+def _sources(file: Path) -> list[str]:
+    """Return the source of each document, which its id begins with, and its line with that."""
+    with file.open("rb") as lines:
+        return [line.split(b'"', 4)[3].split(b"/", 1)[0].decode() for line in lines]
 
 
 def _order_file(folder: Path, piece: Piece) -> Path:
