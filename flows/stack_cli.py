@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from typing import Annotated
 
 import typer
@@ -45,7 +46,8 @@ def status(as_json: Json = False) -> None:
     elif found is None:
         typer.echo("Nothing is up. Start it with `bloomery up`.")
     else:
-        Console(highlight=False).print(stack.table(found, settings().home.resolve()))
+        width = None if sys.stdout.isatty() else 160
+        Console(highlight=False, width=width).print(stack.table(found, settings().home.resolve()))
     if found is None or not found.is_healthy:
         raise typer.Exit(_DOWN if found is None else 1)
 

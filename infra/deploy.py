@@ -8,6 +8,7 @@ leaves the rest, and the schedules, as they are. Queues and automations that exi
 
 import inspect
 import logging
+import time
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -20,14 +21,17 @@ from prefect.events.actions import RunDeployment
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound, PrefectHTTPStatusError
 from prefect.flows import load_flow_from_entrypoint
+from prefect.settings import PREFECT_API_URL
 from prefect.utilities.callables import parameter_schema
 from prefect.workers.process import ProcessWorker
 
+from infra.api import answer
 from infra.services import POOL
 
 logger = logging.getLogger(__name__)
 
 FILE = Path(__file__).with_name("prefect.yaml")
+_PATIENCE_SECONDS = 120.0
 
 
 def deploy(client: SyncPrefectClient) -> None:
@@ -98,7 +102,10 @@ def _automate(client: SyncPrefectClient, entry: dict[str, Any]) -> None:
         return
     name = entry["deployment"]
     run = RunDeployment(
-        source="selected", deployment_id=client.read_deployment_by_name(f"{name}/{name}").id
+        source="selected",
+        deployment_id=client.read_deployment_by_name(f"{name}/{name}").id,
+        parameters=None,  # its defaults
+        job_variables=None,
     )
     trigger = EventTrigger(
         expect={entry["event"]}, posture=Posture.Reactive, threshold=1, within=timedelta(0)
@@ -114,7 +121,17 @@ def _automate(client: SyncPrefectClient, entry: dict[str, Any]) -> None:
     )
 
 
+def _wait_for_server() -> None:
+    """Return once the server answers, or soon anyway: the first call then says what is wrong."""
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while answer(f"{PREFECT_API_URL.value()}/health") is None and time.monotonic() < deadline:
+        time.sleep(0.2)
+
+
 if __name__ == "__main__":
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    import flows.pipeline  # noqa: F401  (seconds, while the server starts)
+
+    _wait_for_server()
     with get_client(sync_client=True) as session:
         deploy(session)

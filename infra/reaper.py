@@ -86,10 +86,8 @@ class Reaper:
 
     def _end_in_mlflow(self, run_id: str) -> None:
         mlflow = f"{self._servers.mlflow}/api/2.0/mlflow"
-        name = settings().experiment
-        known = call(
-            f"{mlflow}/experiments/search", {"filter": f"name = '{name}'", "max_results": 1}
-        )
+        named = {"filter": f"name = '{settings().experiment}'", "max_results": 1}
+        known = call(f"{mlflow}/experiments/search", named)
         wanted = f"tags.flow_run_id = '{run_id}' and attributes.status = 'RUNNING'"
         for experiment in known.get("experiments", []):
             body = {"experiment_ids": [experiment["experiment_id"]], "filter": wanted}

@@ -4,7 +4,6 @@ import importlib.util
 import os
 import secrets
 import socket
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple

@@ -6,16 +6,19 @@ A service that dies is started again; all are stopped however this process ends.
 
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import NoReturn
 
 from filelock import FileLock, Timeout
 from rich.console import Console
 from rich.live import Live
+from rich.table import Table
 
 from components.core.access import refuse_open_doors
 from components.core.endpoints import Servers, servers_file
@@ -28,7 +31,7 @@ from infra.supervisor import STOPPING, Supervisor, supervised
 
 _STOP_SECONDS = 90.0
 
-_console = Console(stderr=True, highlight=False)
+_console = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else 160)
 
 
 def serve(with_ray: bool = False) -> None:
@@ -85,10 +88,11 @@ def _start_all(supervisor: Supervisor, servers: Servers, home: Path) -> None:
         first.append(services.ray(servers))
     started = [supervisor.start(service) for service in first]
     status.write(supervisor.processes, servers)
-    supervisor.wait(started[0])
-    supervisor.do(services.deploy())
-    for process in started[1:]:
+    deploy = supervisor.begin(services.deploy())  # imports all flows while the servers start
+    for process in started:
         supervisor.wait(process)
+    supervisor.finish(deploy)
+    status.write(supervisor.processes, servers)
     Reaper(servers).sweep(at_start=True)
     write_atomically(servers_file(), servers.model_dump_json(indent=2) + "\n")
     supervisor.wait(supervisor.start(services.worker(servers)))
@@ -97,19 +101,25 @@ def _start_all(supervisor: Supervisor, servers: Servers, home: Path) -> None:
 def _watch(supervisor: Supervisor, servers: Servers, home: Path) -> None:
     threading.Thread(target=_reap, args=(Reaper(servers),), name="reaper", daemon=True).start()
     status.write(supervisor.processes, servers)
-    table = status.table(status.now(), home)
-    if not _console.is_terminal:
-        _console.print(table)
-    with Live(table, console=_console, auto_refresh=False) as live:
-        while True:
-            happened = supervisor.attend()
-            for event in happened:
-                _console.print(f"{time.strftime('%H:%M:%S')} {event}")
-            if happened:
-                status.write(supervisor.processes, servers)
-            if _console.is_terminal:
-                live.update(status.table(status.now(), home), refresh=True)
-            time.sleep(1.0)
+    if _console.is_terminal:
+        with Live(get_renderable=lambda: _table(home), console=_console, refresh_per_second=0.5):
+            _attend(supervisor, servers)
+    else:
+        _console.print(_table(home))
+        _attend(supervisor, servers)
+
+
+def _table(home: Path) -> Table:
+    return status.table(status.now(), home)
+
+
+def _attend(supervisor: Supervisor, servers: Servers) -> NoReturn:
+    while True:
+        time.sleep(1.0)
+        if happened := supervisor.attend():
+            status.write(supervisor.processes, servers)
+        for event in happened:
+            _console.print(f"{time.strftime('%H:%M:%S')} {event}")
 
 
 def _reap(reaper: Reaper) -> None:

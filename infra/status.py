@@ -113,6 +113,8 @@ def _resident(process: psutil.Process) -> int:
 def table(status: Status | None, home: Path) -> Table:
     """Return the live table."""
     table = Table.grid(padding=(0, 2))
+    for overflow in ("fold", "fold", "fold", "ellipsis", "ellipsis", "ellipsis"):
+        table.add_column(overflow=overflow, no_wrap=overflow == "ellipsis")
     for each in status.services if status is not None else ():
         state = f"[{_COLOURS[each.state]}]{each.state}[/]"
         again = f"restarted {each.num_restarts} x" if each.num_restarts else ""

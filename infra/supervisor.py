@@ -102,13 +102,16 @@ class Supervisor:
                 raise self._broken(process)
             time.sleep(0.2)
 
-    def do(self, service: Service) -> None:
-        """Run something to its end.
+    def begin(self, service: Service) -> Process:
+        """Start something that ends by itself."""
+        return Process(service, lambda: self._launch(service))
+
+    def finish(self, process: Process) -> None:
+        """Wait for the end of what was begun.
 
         Raises:
             OSError: it fails.
         """
-        process = Process(service, lambda: self._launch(service))
         if process.popen.wait(_PATIENCE_SECONDS) != 0:
             raise self._broken(process)
         self._forget(process.popen.pid)
