@@ -10,14 +10,18 @@ from pathlib import Path
 from uuid import UUID
 
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
+from prefect.runtime import flow_run, task_run
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from components.core import metrics
+from flows.links import link_to_mlflow
 
 logger = logging.getLogger(__name__)
 
 _LOOK_EVERY_SECONDS = 1.0
+_UPDATE_EVERY_SECONDS = 10.0  # in Prefect, where a percent may be an hour
+_PATIENCE_SECONDS = 10.0  # for a link; without MLflow there is none
 _LINE_EVERY_SHARE = 0.2  # without a terminal, a line at every fifth of the work
 _SHOWN = ("loss", "validation_bits_per_byte", "tokens_per_second")
 
@@ -32,13 +36,16 @@ def shown(name: str, out: Path) -> Generator[None]:
     show = _show_bar if sys.stderr.isatty() else _show_lines
     viewer = threading.Thread(target=show, args=(name, out, done), name="progress", daemon=True)
     prefect = threading.Thread(target=_update, args=(artifact, out, done), daemon=True)
-    viewer.start()
-    prefect.start()
+    here = str(flow_run.id), str(task_run.id)
+    links = threading.Thread(target=link_to_mlflow, args=(name, out, *here, done), daemon=True)
+    for thread in (viewer, prefect, links):
+        thread.start()
     try:
         yield
     finally:
         done.set()
         viewer.join()
+        links.join(_PATIENCE_SECONDS)
     update_progress_artifact(UUID(str(artifact)), 100.0)
     logger.info("%-20s %7.1f s", name, time.monotonic() - start)
 
@@ -86,8 +93,9 @@ def _show_lines(name: str, out: Path, done: threading.Event) -> None:
 
 
 def _update(artifact: UUID, out: Path, done: threading.Event) -> None:
-    shown_share = 0.0
+    shown_share, last = 0.0, time.monotonic()
     for share, _ in _points(out, done):
-        if share >= shown_share + 0.02:
+        is_due = time.monotonic() > last + _UPDATE_EVERY_SECONDS
+        if share >= shown_share + 0.02 or (share > shown_share and is_due):
             update_progress_artifact(UUID(str(artifact)), 100 * share)
-            shown_share = share
+            shown_share, last = share, time.monotonic()

@@ -25,7 +25,14 @@ from components.core.files import write_atomically
 from components.core.journal import Origin
 from components.core.record import RECORD, git_revision, read_record
 from components.core.settings import settings
-from components.core.tracking import client, experiment_id, flatten, log_numbers, parent_run
+from components.core.tracking import (
+    back_to,
+    client,
+    experiment_id,
+    flatten,
+    log_numbers,
+    parent_run,
+)
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -130,13 +137,16 @@ def open_run(mlflow: "MlflowClient", shipment: Shipment) -> Shipment:
     parent = parent_run(mlflow, shipment.origin)
     if shipment.run_id is not None and _is_there(mlflow, shipment.run_id):
         mlflow.update_run(shipment.run_id, status="RUNNING")
+        for key, value in back_to(shipment.origin).items():
+            mlflow.set_tag(shipment.run_id, key, value)
         return shipment.with_(parent=parent)
     experiment = experiment_id(mlflow)
     query = f"tags.shipment = '{shipment.id}'"
     if found := mlflow.search_runs([experiment], query, max_results=1):
         run_id = found[0].info.run_id
     else:
-        tags = {**shipment.tags, "mlflow.parentRunId": parent, "shipment": shipment.id}
+        tags = {**shipment.tags, **back_to(shipment.origin)}
+        tags |= {"mlflow.parentRunId": parent, "shipment": shipment.id}
         run = mlflow.create_run(experiment, shipment.started, tags, shipment.name)
         run_id = run.info.run_id
     for key, value in shipment.params.items():
