@@ -55,6 +55,16 @@ def _marked(home: str) -> list[psutil.Process]:
     return found
 
 
+def _orphans(home: str, leaders: list[int]) -> list[int]:
+    """Return the leaders of sessions that lost their parent: runs whose worker was killed."""
+    found = list[int]()
+    for process in _marked(home):
+        with suppress(psutil.Error):
+            if _leads(process.pid) and process.pid not in leaders and process.ppid() == 1:
+                found.append(process.pid)
+    return found
+
+
 def kill_group(group: int) -> None:
     """End at once what a dead leader has left of its group."""
     _signal(group, signal.SIGKILL)
@@ -102,6 +112,9 @@ if __name__ == "__main__":
     leaders = list[int]()
     for number in map(int, sys.stdin):
         leaders = [pid for pid in leaders if pid != abs(number)] + [number] * (number > 0)
+    if len(sys.argv) > 1:
+        for run in _orphans(sys.argv[1], leaders):  # while the server is there to be told
+            stop(run)
     for leader in reversed(leaders):
         stop(leader)
     if len(sys.argv) > 1:

@@ -6,8 +6,10 @@ by its process and never by its silence, so that an outage of the server kills n
 """
 
 import logging
+import signal
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -25,6 +27,7 @@ SWEEP_EVERY_SECONDS = 15.0
 _ALIVE = {"type": {"any_": ["RUNNING", "PENDING", "CANCELLING"]}}
 _YOUNG_SECONDS = 20.0  # between a state and the note of its process
 _UNKNOWN_SECONDS = 90.0  # a process that has not come until then does not come
+_GRACE_SECONDS = 45.0  # for a checkpoint
 _MESSAGE = "The process of this run died. Retry goes on from the last checkpoint."
 
 
@@ -48,13 +51,14 @@ class Reaper:
         dead = [run for run in runs if self._is_dead(run, at_start)]
         sure = dead if at_start else [run for run in dead if run["id"] in self._suspects]
         self._suspects = {run["id"] for run in dead}
+        for run in runs:
+            _cancel_orphan(run)
         for run in sure:
             self._end(run)
         return [run["name"] for run in sure]
 
     def _is_dead(self, run: dict[str, Any], at_start: bool) -> bool:
-        since = datetime.fromisoformat(run["state"]["timestamp"])
-        age = (datetime.now(UTC) - since).total_seconds()
+        age = _age(run)
         process = process_of(run["id"])
         if process is not None and run["state_type"] != "PENDING":
             return not process.is_alive() and (at_start or age > _YOUNG_SECONDS)
@@ -97,6 +101,22 @@ class Reaper:
 
     def _post(self, path: str, body: dict[str, Any]) -> Any:
         return call(self._api + path, body)
+
+
+def _cancel_orphan(run: dict[str, Any]) -> None:
+    """Tell a run to leave that people cancelled and whose worker is not there to tell it."""
+    process = process_of(run["id"])
+    if run["state_type"] != "CANCELLING" or process is None or not process.is_here():
+        return
+    with suppress(psutil.NoSuchProcess):
+        found = psutil.Process(process.pid)
+        if found.ppid() == 1:
+            found.send_signal(signal.SIGKILL if _age(run) > _GRACE_SECONDS else signal.SIGTERM)
+
+
+def _age(run: dict[str, Any]) -> float:
+    """Return for how many seconds a run has been in its state."""
+    return (datetime.now(UTC) - datetime.fromisoformat(run["state"]["timestamp"])).total_seconds()
 
 
 def _runs_here(infrastructure: str | None) -> bool:

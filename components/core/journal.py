@@ -1,12 +1,14 @@
 """The journal of a flow run: which steps it took, whether each was cached, what each made.
 
 One folder a run, `<home>/runs/<flow run id>/`: `run.json` says what was started, `steps.jsonl` has
-a line a step, `process.json` says which process is at it. The reports of the command line are read
+a line a step, `process.json` says which process is at it,
+and `output.log` has what that prints under a worker. The reports of the command line are read
 from here, so they need no server.
 """
 
 import json
 import logging
+import os
 import socket
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -56,8 +58,12 @@ class RunProcess(Frozen):
 
     def is_alive(self) -> bool:
         """Return whether it runs; one on another machine is taken for alive."""
+        return self.host != socket.gethostname() or self.is_here()
+
+    def is_here(self) -> bool:
+        """Return whether it runs on this machine."""
         if self.host != socket.gethostname():
-            return True
+            return False
         try:
             process = psutil.Process(self.pid)
             same = abs(process.create_time() - self.started) < 2.0
@@ -90,6 +96,16 @@ def note_process(run_id: str) -> None:
     mine = psutil.Process()
     process = RunProcess(host=socket.gethostname(), pid=mine.pid, started=mine.create_time())
     write_atomically(folder / _PROCESS, process.model_dump_json() + "\n")
+
+
+def take_output(run_id: str) -> None:
+    """Have what this process and its children print from now on go to the folder of its run.
+
+    A worker reads it through a pipe, and a run whose worker dies would die of a line that it logs.
+    """
+    with (settings().runs / run_id / "output.log").open("ab") as stream:
+        for standard in (1, 2):
+            os.dup2(stream.fileno(), standard)
 
 
 def process_of(run_id: str) -> RunProcess | None:
