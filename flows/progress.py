@@ -32,7 +32,7 @@ def shown(name: str, out: Path) -> Generator[None]:
     if before := _share_done(out):
         logger.info("%-20s goes on, %.0f %% was done", name, 100 * before)
     done, start = threading.Event(), time.monotonic()
-    artifact = create_progress_artifact(0.0, key=name.replace(".", "-"), description=name)
+    artifact = _begin(name)
     show = _show_bar if sys.stderr.isatty() else _show_lines
     viewer = threading.Thread(target=show, args=(name, out, done), name="progress", daemon=True)
     prefect = threading.Thread(target=_update, args=(artifact, out, done), daemon=True)
@@ -46,7 +46,7 @@ def shown(name: str, out: Path) -> Generator[None]:
         done.set()
         viewer.join()
         links.join(_PATIENCE_SECONDS)
-    update_progress_artifact(UUID(str(artifact)), 100.0)
+    _tell(artifact, 100.0)
     logger.info("%-20s %7.1f s", name, time.monotonic() - start)
 
 
@@ -92,10 +92,32 @@ def _show_lines(name: str, out: Path, done: threading.Event) -> None:
             next_line = share + _LINE_EVERY_SHARE
 
 
-def _update(artifact: UUID, out: Path, done: threading.Event) -> None:
+def _begin(name: str) -> UUID | None:
+    """Make the bar in Prefect; a server that is away just now costs the step its bar."""
+    try:
+        artifact = create_progress_artifact(0.0, key=name.replace(".", "-"), description=name)
+    except Exception as error:
+        logger.warning("Prefect shows no progress of %s (%s)", name, error)
+        return None
+    return UUID(str(artifact))
+
+
+def _tell(artifact: UUID | None, percent: float) -> bool:
+    """Move the bar in Prefect, if it is there and its server too; return whether it moved."""
+    if artifact is None:
+        return False
+    try:
+        update_progress_artifact(artifact, percent)
+    except Exception as error:
+        logger.debug("Prefect's bar stays behind: %s", error)
+        return False
+    return True
+
+
+def _update(artifact: UUID | None, out: Path, done: threading.Event) -> None:
     shown_share, last = 0.0, time.monotonic()
     for share, _ in _points(out, done):
         is_due = time.monotonic() > last + _UPDATE_EVERY_SECONDS
         if share >= shown_share + 0.02 or (share > shown_share and is_due):
-            update_progress_artifact(UUID(str(artifact)), 100 * share)
-            shown_share, last = share, time.monotonic()
+            shown_share = share if _tell(artifact, 100 * share) else shown_share
+            last = time.monotonic()
