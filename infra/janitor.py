@@ -1,7 +1,7 @@
 """Stop the stack's processes once nobody supervises them any more.
 
-Runs as a process of its own, reads one process id a line (a negative one has ended by itself), and
-at the end of its input stops the processes, the last one first, and then whatever else carries the
+Runs as a process of its own, reads a name and a process id a line (0 has ended by itself), and at
+the end of its input stops the processes, the last name first, and then whatever else carries the
 stack's mark, a run whose worker was killed for instance. The input ends when
 the supervisor closes it and also when the supervisor is killed, so no server outlives it.
 PR_SET_PDEATHSIG would not do: it reaches a direct child only, while MLflow serves from a grandchild
@@ -109,9 +109,10 @@ def _signal(group: int, number: int) -> None:
 
 
 if __name__ == "__main__":
-    leaders = list[int]()
-    for number in map(int, sys.stdin):
-        leaders = [pid for pid in leaders if pid != abs(number)] + [number] * (number > 0)
+    named = dict[str, int]()  # one that was started again keeps its place
+    for name, pid in map(str.split, sys.stdin):
+        named[name] = int(pid)
+    leaders = [pid for pid in named.values() if pid]
     if len(sys.argv) > 1:
         for run in _orphans(sys.argv[1], leaders):  # while the server is there to be told
             stop(run)

@@ -143,6 +143,9 @@ def environment(servers: Servers, home: Path) -> dict[str, str]:
         **quiet_environment(),
         "PREFECT_WORKER_QUERY_SECONDS": "5",
         "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "10",  # a new schedule shows its runs
+        # a burst of calls waits for the one writer of SQLite instead of being sent away
+        "PREFECT_SERVER_DATABASE_TIMEOUT": "60",
+        "PREFECT_SERVER_DATABASE_CONNECTION_TIMEOUT": "60",
         "STREAMLIT_BROWSER_GATHER_USAGE_STATS": "false",
         "RAY_AUTH_MODE": "token",
         **os.environ,

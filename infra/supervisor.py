@@ -114,21 +114,20 @@ class Supervisor:
         """
         if process.popen.wait(_PATIENCE_SECONDS) != 0:
             raise self._broken(process)
-        self._forget(process.popen.pid)
+        self._note(process.service, pid=0)
 
     def attend(self) -> list[str]:
         """Look after every service once; return what happened."""
         happened = list[str]()
         for process in self.processes:
-            pid = process.popen.pid
             if (event := process.attend()) is not None:
                 happened.append(event)
                 if process.state == "down":
-                    self._forget(pid)
+                    self._note(process.service, pid=0)
         return happened
 
-    def _forget(self, pid: int) -> None:
-        self._leaders.write(f"-{pid}\n")
+    def _note(self, service: Service, pid: int) -> None:
+        self._leaders.write(f"{service.name} {pid}\n")
         self._leaders.flush()
 
     def _launch(self, service: Service) -> "subprocess.Popen[bytes]":
@@ -142,8 +141,7 @@ class Supervisor:
                 env=self._environment,
                 start_new_session=True,
             )
-        self._leaders.write(f"{popen.pid}\n")
-        self._leaders.flush()
+        self._note(service, popen.pid)
         return popen
 
     def _broken(self, process: Process) -> OSError:

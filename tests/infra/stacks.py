@@ -73,7 +73,7 @@ def fetch(
         headers["Authorization"] = f"Basic {base64.b64encode(login.encode()).decode()}"
     request = urllib.request.Request(url, data, headers, method=method)
     try:
-        with urllib.request.urlopen(request, timeout=60) as reply:
+        with urllib.request.urlopen(request, timeout=120) as reply:
             return reply.status, _json(reply.read())
     except urllib.error.HTTPError as error:
         return error.code, _json(error.read())

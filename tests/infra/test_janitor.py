@@ -27,7 +27,7 @@ leader = subprocess.Popen(
     stdout=subprocess.PIPE, start_new_session=True, text=True,
 )
 print(leader.stdout.readline().strip(), leader.pid, janitor.pid, flush=True)
-print(leader.pid, file=janitor.stdin, flush=True)
+print("leader", leader.pid, file=janitor.stdin, flush=True)
 print("named", flush=True)
 time.sleep(600)
 """

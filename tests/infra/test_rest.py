@@ -1,4 +1,4 @@
-"""Runs that programs start: by curl, by Prefect's command, by ours, by an event; and many at once."""
+"""Runs that programs start: by curl, by Prefect's command, by ours, by an event; and many."""
 
 import json
 import re
