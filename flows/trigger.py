@@ -46,7 +46,7 @@ class Triggered(Frozen):
         return os.EX_TEMPFAIL if self.kind == "CANCELLED" else 1
 
 
-def request(flow: str, recipe: str, changes: list[str], key: str | None) -> dict[str, Any]:
+def request(recipe: str, changes: list[str], key: str | None) -> dict[str, Any]:
     """Return the body of `POST /api/deployments/{id}/create_flow_run`.
 
     Raises:
