@@ -14,6 +14,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import psutil
+
 CHECKOUT = Path(__file__).resolve().parents[2]
 FINAL = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 _PORTS = ("PREFECT", "MLFLOW", "DASHBOARD", "RAY")
@@ -56,6 +58,16 @@ class Stack(NamedTuple):
             text=True,
             timeout=300,
         )
+
+    def listening(self) -> set[str]:
+        """Return the addresses that its processes listen on, IPv4 ones as such."""
+        tree = psutil.Process(self.process.pid).children(recursive=True)
+        return {
+            str(connection.laddr[0]).removeprefix("::ffff:")
+            for process in tree
+            for connection in process.net_connections("inet")
+            if connection.status == psutil.CONN_LISTEN
+        }
 
     def services(self) -> dict[str, dict[str, Any]]:
         """Return the services as `bloomery status` has them, by name."""

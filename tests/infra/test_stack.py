@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 import yaml
 from prefect import Flow
@@ -33,14 +32,7 @@ def test_both_servers_answer_and_are_written_down(stack: Stack) -> None:
 
 
 def test_nothing_listens_beyond_loopback(stack: Stack) -> None:
-    tree = psutil.Process(stack.process.pid).children(recursive=True)
-    listening = {
-        connection.laddr[0]
-        for process in tree
-        for connection in process.net_connections("inet")
-        if connection.status == psutil.CONN_LISTEN
-    }
-    assert listening == {"127.0.0.1"}
+    assert stack.listening() == {"127.0.0.1"}
 
 
 @pytest.mark.parametrize("entry", _ENTRIES, ids=lambda entry: entry["name"])
@@ -98,13 +90,13 @@ def test_a_parameter_that_the_flow_does_not_have_is_refused(stack: Stack) -> Non
     assert "'recipes' was unexpected" in answer["detail"]
 
 
-def test_an_interval_schedule_that_is_made_by_rest_makes_runs_until_it_is_paused(
-    stack: Stack,
-) -> None:
+def test_schedules_that_are_made_by_rest_make_runs_until_they_are_paused(stack: Stack) -> None:
     assert stack.call("/work_pools/bloomery", {"is_paused": True}, "PATCH")[0] == 204  # only plan
     identity = stack.deployment("evals")["id"]
-    schedule = {"schedule": {"interval": 60}, "active": True}
-    status, (made,) = stack.call(f"/deployments/{identity}/schedules", [schedule])
+    path = f"/deployments/{identity}/schedules"
+    wanted = [{"interval": 60}, {"cron": "30 5 * * *", "timezone": "Europe/Zurich"}]
+    bodies = [{"schedule": schedule, "active": True} for schedule in wanted]
+    status, made = stack.call(path, bodies)
     assert status == 201
 
     def planned() -> list[dict[str, Any]]:
@@ -114,12 +106,18 @@ def test_an_interval_schedule_that_is_made_by_rest_makes_runs_until_it_is_paused
         return stack.call("/flow_runs/filter", wanted)[1]
 
     def pause() -> bool:  # again and again: the scheduler may be in the middle of planning
-        return stack.call(path, {"active": False}, "PATCH")[0] == 204
+        rows = [stack.call(f"{path}/{row['id']}", {"active": False}, "PATCH") for row in made]
+        return all(status == 204 for status, _ in rows)
 
-    runs = until(planned, 30)
-    assert all(run["auto_scheduled"] for run in runs)
-    path = f"/deployments/{identity}/schedules/{made['id']}"
+    def makers() -> set[str]:
+        return {run["created_by"]["id"] for run in planned() if run["auto_scheduled"]}
+
+    until(lambda: makers() == {row["id"] for row in made}, 60)
     until(lambda: pause() and not planned(), 60)
+    status, answer = stack.call(path, [{"schedule": {"cron": "61 5 * * *"}, "active": True}])
+    assert status == 422
+    assert "cron" in str(answer)
+    assert stack.call("/work_pools/bloomery", {"is_paused": False}, "PATCH")[0] == 204
 
 
 def test_another_registration_keeps_what_people_set(stack: Stack) -> None:
