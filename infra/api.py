@@ -2,11 +2,14 @@
 
 import base64
 import json
+import time
 import urllib.error
 import urllib.request
 from typing import Any
 
 from components.core.access import credentials
+
+_PAUSES_SECONDS = (0.2, 0.5, 1.0, 2.0, 4.0)
 
 
 class Refused(ValueError):
@@ -21,6 +24,8 @@ class Refused(ValueError):
 def call(url: str, body: object = None, method: str | None = None, timeout: float = 30.0) -> Any:
     """Return the JSON (or a true value) that a server answers; a `body` makes it a POST.
 
+    A server that is busy (503: SQLite has one writer) has done nothing, and is asked again.
+
     Raises:
         Refused: the server says no.
         OSError: it does not answer.
@@ -28,6 +33,17 @@ def call(url: str, body: object = None, method: str | None = None, timeout: floa
     data = None if body is None else json.dumps(body).encode()
     headers = {"Content-Type": "application/json", **_authorization()}
     request = urllib.request.Request(url, data, headers, method=method)
+    for pause in _PAUSES_SECONDS:
+        try:
+            return _ask(request, timeout)
+        except Refused as error:
+            if error.status != 503:
+                raise
+        time.sleep(pause)
+    return _ask(request, timeout)
+
+
+def _ask(request: urllib.request.Request, timeout: float) -> Any:
     try:
         with urllib.request.urlopen(request, timeout=timeout) as reply:
             text = reply.read()
@@ -36,7 +52,7 @@ def call(url: str, body: object = None, method: str | None = None, timeout: floa
     except urllib.error.HTTPError as error:
         raise Refused(error.code, _detail(error.read().decode("utf-8", "replace"))) from error
     except urllib.error.URLError as error:
-        raise OSError(f"{url} does not answer: {error.reason}") from error
+        raise OSError(f"{request.full_url} does not answer: {error.reason}") from error
 
 
 def answer(url: str, body: object = None) -> Any:

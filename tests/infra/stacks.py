@@ -84,6 +84,15 @@ def fetch(
     if login is not None:
         headers["Authorization"] = f"Basic {base64.b64encode(login.encode()).decode()}"
     request = urllib.request.Request(url, data, headers, method=method)
+    status, answer = _ask(request)
+    for pause in range(1, 9):  # 503 asks to call again, as `curl --retry` does
+        if status == 503:
+            time.sleep(pause / 2)
+            status, answer = _ask(request)
+    return status, answer
+
+
+def _ask(request: urllib.request.Request) -> tuple[int, Any]:
     try:
         with urllib.request.urlopen(request, timeout=120) as reply:
             return reply.status, _json(reply.read())
