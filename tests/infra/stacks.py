@@ -56,7 +56,7 @@ class Stack(NamedTuple):
             env=self.environment,
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=600,
         )
 
     def listening(self) -> set[str]:

@@ -20,14 +20,10 @@ _SECRET = _LOGIN.partition(":")[2].encode()
 
 @pytest.fixture(scope="module")
 def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A stack with a login and a warm Ray head, after a run of the data flow through both."""
+    """A stack with a login and a warm Ray head, which the test asks itself."""
     pytest.importorskip("flask_wtf", reason="MLflow's login needs mlflow[auth]")
     folder = tmp_path_factory.mktemp("closed")
-    (file := folder / "login").write_text(_LOGIN + "\n", encoding="utf-8")
-    file.chmod(0o600)
-    place = environment(folder / "home", BLOOMERY_AUTH=str(file))
-    del place["BLOOMERY_RAY_ADDRESS"]
-    started = ready(place, "--ray")
+    started = ready(environment(folder / "home", BLOOMERY_AUTH=_LOGIN), "--ray")
     yield started
     end(started)
 
