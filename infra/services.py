@@ -63,7 +63,7 @@ def prefect(servers: Servers) -> Service:
     """Return the Prefect server: its API, its UI and its scheduler."""
     return Service(
         "prefect",
-        ["-m", "prefect", "server", "start", "--host", settings().host],
+        ["-m", "infra.prefect_server", "--host", settings().host],
         lambda: answer(f"{servers.prefect}/api/health") is not None,
         servers.prefect,
         "start, schedule and watch runs",
@@ -146,6 +146,7 @@ def environment(servers: Servers, home: Path) -> dict[str, str]:
         # a burst of calls waits for the one writer of SQLite instead of being sent away
         "PREFECT_SERVER_DATABASE_TIMEOUT": "60",
         "PREFECT_SERVER_DATABASE_CONNECTION_TIMEOUT": "60",
+        "PREFECT_SERVER_DATABASE_SQLALCHEMY_POOL_TIMEOUT": "120",
         "STREAMLIT_BROWSER_GATHER_USAGE_STATS": "false",
         "RAY_AUTH_MODE": "token",
         **os.environ,

@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import random
 import socket
 import subprocess
 import sys
@@ -78,23 +79,26 @@ class Stack(NamedTuple):
 def fetch(
     url: str, body: object | None = None, method: str | None = None, login: str | None = None
 ) -> tuple[int, Any]:
+    """Return status and JSON of a call; a busy server is asked again."""
+    status, answer = ask_once(url, body, method, login)
+    deadline = time.monotonic() + 200
+    while status == 503 and time.monotonic() < deadline:  # as `curl --retry` does
+        time.sleep(random.uniform(0.2, 3.0))
+        status, answer = ask_once(url, body, method, login)
+    return status, answer
+
+
+def ask_once(
+    url: str, body: object | None = None, method: str | None = None, login: str | None = None
+) -> tuple[int, Any]:
     """Return status and JSON of a call."""
     data = None if body is None else json.dumps(body).encode()
     headers = {"Content-Type": "application/json"}
     if login is not None:
         headers["Authorization"] = f"Basic {base64.b64encode(login.encode()).decode()}"
     request = urllib.request.Request(url, data, headers, method=method)
-    status, answer = _ask(request)
-    for pause in range(1, 9):  # 503 asks to call again, as `curl --retry` does
-        if status == 503:
-            time.sleep(pause / 2)
-            status, answer = _ask(request)
-    return status, answer
-
-
-def _ask(request: urllib.request.Request) -> tuple[int, Any]:
     try:
-        with urllib.request.urlopen(request, timeout=120) as reply:
+        with urllib.request.urlopen(request, timeout=300) as reply:
             return reply.status, _json(reply.read())
     except urllib.error.HTTPError as error:
         return error.code, _json(error.read())

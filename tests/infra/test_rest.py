@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from flows.recipes import smoke
-from tests.infra.stacks import CHECKOUT, FINAL, Stack, until
+from tests.infra.stacks import CHECKOUT, FINAL, Stack, ask_once, until
 
 pytestmark = pytest.mark.slow
 
@@ -108,9 +108,9 @@ def test_of_a_hundred_calls_at_once_none_is_lost(planning: Stack) -> None:
     body = {"parameters": {"recipe": smoke().model_dump(mode="json")}}
 
     def call(_: int) -> tuple[int, Any]:
-        return planning.call(f"/deployments/{identity}/create_flow_run", body)
+        return ask_once(f"{planning.prefect}/api/deployments/{identity}/create_flow_run", body)
 
-    with ThreadPoolExecutor(20) as pool:
+    with ThreadPoolExecutor(50) as pool:
         answers = list(pool.map(call, range(100)))
     assert {status for status, _ in answers} == {201}
     accepted = {run["id"] for _, run in answers}
