@@ -6,6 +6,7 @@ that exists it renews what the code owns (entrypoint, form of the parameters, de
 leaves the rest, and the schedules, as they are. Queues and automations that exist are left alone.
 """
 
+import importlib
 import inspect
 import logging
 import time
@@ -130,8 +131,7 @@ def _wait_for_server() -> None:
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    import flows.pipeline  # noqa: F401  (seconds, while the server starts)
-
+    importlib.import_module("flows.pipeline")  # seconds, while the server starts
     _wait_for_server()
     with get_client(sync_client=True) as session:
         deploy(session)
