@@ -18,6 +18,7 @@ import psutil
 
 MARK = "BLOOMERY_STACK"  # environment variable of all processes of a stack: the home it serves
 WAIT_SECONDS = 25.0  # a training under Ray ends within 15 s of its signal
+_SERVER_SECONDS = 10.0  # a server has nothing to save; a Ray head would take half a minute
 
 
 def stop(leader: int) -> None:
@@ -27,8 +28,8 @@ def stop(leader: int) -> None:
     """
     for child in _children(leader):
         if _leads(child.pid):
-            _end(child.pid)
-    _end(leader)
+            _end(child.pid, WAIT_SECONDS)
+    _end(leader, _SERVER_SECONDS)
 
 
 def stop_marked(home: str) -> int:
@@ -70,8 +71,8 @@ def kill_group(group: int) -> None:
     _signal(group, signal.SIGKILL)
 
 
-def _end(group: int) -> None:
-    deadline = time.monotonic() + WAIT_SECONDS
+def _end(group: int, patience: float) -> None:
+    deadline = time.monotonic() + patience
     _signal(group, signal.SIGTERM)
     while _is_alive(group) and time.monotonic() < deadline:
         time.sleep(0.1)

@@ -49,6 +49,7 @@ def warm_head_arguments(host: str, port: int) -> list[str]:
         *("--head", "--block", "--node-ip-address", host, "--port", str(port)),
         *("--num-cpus", str(num_cpus), "--object-store-memory", str(_OBJECT_STORE_BYTES)),
         *("--include-dashboard", "false", "--disable-usage-stats"),
+        *("--min-worker-port", "0", "--max-worker-port", "0"),  # any: a range may hold `port`
         *("--temp-dir", str(_TEMPORARY.with_name(f"{_TEMPORARY.name}-{os.getuid()}"))),
     ]
 
