@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 
 from components.core.preemption import Preempted
+from flows import stack_cli
 from flows.data_cli import app as data_app
 from flows.release_cli import app as release_app
 
@@ -204,14 +205,6 @@ def sync() -> None:
     typer.echo("MLflow has all of every step that is not at work.")
 
 
-@app.command()
-def up() -> None:
-    """Start the Prefect server, a worker and the MLflow server until Ctrl-C."""
-    from infra.stack import serve
-
-    serve()
-
-
 def _say_where_to_look(flow: str) -> None:
     first = (
         "bloomery chat            talk to the released model"
@@ -220,7 +213,7 @@ def _say_where_to_look(flow: str) -> None:
     )
     _out.print(
         f"\nNext:  {first}\n"
-        "       make ui                  the runs in Prefect and MLflow\n"
+        "       make up                  the runs in Prefect and MLflow\n"
         "       bloomery lineage MODEL   the chain back to the data\n"
         "       bloomery run --set quantize.block_size=64   change one decision",
         highlight=False,
@@ -249,6 +242,9 @@ def _remedy(error: Exception) -> str:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return ". Free some space and run the same command again: finished steps are kept."
     return ""
+
+
+stack_cli.add_to(app)
 
 
 def entry() -> None:

@@ -11,6 +11,7 @@ from components.core.settings import settings
 from components.data import dataset
 from components.data.ingested import Ingested
 from components.data.sources.source import Source, holds_credentials
+from flows.step import preemptible
 
 REVISED = "bloomery.data.revised"
 
@@ -18,6 +19,7 @@ logger = logging.getLogger(__name__)
 
 
 @flow
+@preemptible
 def ingest(
     name: str, source: Source, evaluation: bool = False, append: bool = False
 ) -> DataRevision:

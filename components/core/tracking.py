@@ -4,7 +4,7 @@ import json
 import logging
 from typing import TYPE_CHECKING, Any
 
-from components.core.endpoints import tracking_uri
+from components.core.endpoints import flow_run_url, tracking_uri
 from components.core.journal import Origin
 from components.core.settings import settings
 
@@ -42,8 +42,34 @@ def parent_run(mlflow: "MlflowClient", origin: Origin) -> str:
     if found := mlflow.search_runs([experiment], query, max_results=1):
         mlflow.update_run(found[0].info.run_id, status="RUNNING")
         return found[0].info.run_id
-    tags = {"flow_run_id": origin.run_id, "flow": origin.flow, "level": "flow"}
+    tags = {
+        "flow_run_id": origin.run_id,
+        "flow": origin.flow,
+        "level": "flow",
+        **back_to(origin),
+    }
     return mlflow.create_run(experiment, run_name=origin.run_name, tags=tags).info.run_id
+
+
+def back_to(origin: Origin) -> dict[str, str]:
+    """Return the tags of an MLflow run that lead back to its flow run."""
+    if origin == Origin():  # no flow asked for it
+        return {}
+    url = flow_run_url(origin.run_id)
+    note = f"Made by [{origin.run_name}]({url}), a run of the flow `{origin.flow}`."
+    return {"flow_run_id": origin.run_id, "flow_run_url": url, "mlflow.note.content": note}
+
+
+def is_active(mlflow: "MlflowClient", run_id: str) -> bool:
+    """Return whether a run is there, and not deleted."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return mlflow.get_run(run_id).info.lifecycle_stage == "active"
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return False
+        raise
 
 
 def flatten(value: Any, prefix: str = "") -> dict[str, Any]:
