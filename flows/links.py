@@ -18,6 +18,11 @@ _LOOK_EVERY_SECONDS = 1.0
 _linked = set[str]()  # MLflow runs of whole flow runs
 
 
+def artifact_key(name: str) -> str:
+    """Return a name as Prefect takes it for an artifact: lowercase letters, numbers and dashes."""
+    return name.replace(".", "-").replace("_", "-")
+
+
 def link_to_mlflow(
     name: str, out: Path, flow_run: str, task_run: str, done: threading.Event
 ) -> None:
@@ -34,7 +39,7 @@ def link_to_mlflow(
             continue
         owner = {"flow_run_id": UUID(flow_run), "task_run_id": UUID(task_run)}
         try:
-            _link(f"mlflow-{name.replace('.', '-')}", name, shipment.run_id, owner)
+            _link(artifact_key(f"mlflow-{name}"), name, shipment.run_id, owner)
             if shipment.parent not in _linked:
                 root = {"flow_run_id": UUID(shipment.origin.run_id)}
                 _link("mlflow", shipment.origin.run_name, shipment.parent, root)

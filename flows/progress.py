@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from components.core import metrics
+from flows.links import artifact_key
 from flows.links import link_to_mlflow
 
 logger = logging.getLogger(__name__)
@@ -95,7 +96,7 @@ def _show_lines(name: str, out: Path, done: threading.Event) -> None:
 def _begin(name: str) -> UUID | None:
     """Make the bar in Prefect; a server that is away just now costs the step its bar."""
     try:
-        artifact = create_progress_artifact(0.0, key=name.replace(".", "-"), description=name)
+        artifact = create_progress_artifact(0.0, key=artifact_key(name), description=name)
     except Exception as error:
         logger.warning("Prefect shows no progress of %s (%s)", name, error)
         return None
