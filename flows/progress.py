@@ -15,8 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from components.core import metrics
-from flows.links import artifact_key
-from flows.links import link_to_mlflow
+from flows.links import artifact_key, link_to_mlflow
 
 logger = logging.getLogger(__name__)
 
