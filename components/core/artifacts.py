@@ -80,8 +80,8 @@ class Planted(Frozen):
 
     @property
     def recall(self) -> float:
-        """Share of the planted items that were found, 0 to 1."""
-        return self.found / self.planted
+        """Share of the planted items that were found, 0 to 1; 1 if there were none."""
+        return self.found / self.planted if self.planted else 1.0
 
     @property
     def precision(self) -> float:

@@ -183,6 +183,7 @@ def _planted(
                 precision_percent=round(100 * row.precision, 2),
             )
             for row in shards.planted
+            if row.planted
         )
         for name, shards in steps.items()
         if shards.planted

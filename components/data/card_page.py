@@ -34,5 +34,5 @@ def _size(num_bytes: float | None) -> str:
 
 def _bars(counts: dict[str, int]) -> list[tuple[str, int, float]]:
     """Return name, count and the width in percent of the longest."""
-    longest = max(counts.values(), default=1)
+    longest = max([1, *counts.values()])
     return [(name, count, 100 * count / longest) for name, count in counts.items()]

@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from components.core.artifacts import Corpus, DocumentShards, Planted, RawData
+from components.core.artifacts import ContaminationReport, Corpus, DocumentShards, Planted, RawData
 from components.core.files import sha256
 from components.data.card import Card, CardInputs
 from components.data.clean import Clean
@@ -34,7 +34,10 @@ def inputs(shards, tmp_path_factory) -> CardInputs:
         (folder / name).mkdir()
     clean = Clean().run(raw, folder / "clean")
     distinct = Deduplicate().run(DeduplicateInputs(documents=clean), folder / "distinct")
-    planted = (Planted(form="re-wrapped", planted=200, found=199, false_alarms=1),)
+    planted = (
+        Planted(form="re-wrapped", planted=200, found=199, false_alarms=1),
+        Planted(form="too short to embed", planted=0, found=0),
+    )
     measured = distinct.model_copy(update={"planted": planted, "dropped": {}, "by_source": {}})
     corpus = Split(validation_percent=20, test_percent=20).run(distinct, folder / "corpus")
     return CardInputs(
@@ -42,9 +45,17 @@ def inputs(shards, tmp_path_factory) -> CardInputs:
         clean=clean,
         deduplicate=distinct,
         decontaminate=measured,
-        mask=distinct.model_copy(update={"dropped": {}, "counts": {"masked:email": 4}}),
+        mask=distinct.model_copy(update={"dropped": {}, "counts": {"masked:email": 0}}),
         corpus=corpus,
         shards=shards,
+        scan=ContaminationReport(
+            path=folder,
+            num_documents=40,
+            num_contaminated=2,
+            contaminated={"quiz": 2},
+            counts={"evaluation_items": 7},
+            planted=(Planted(form="embedded", planted=50, found=50),),
+        ),
     )
 
 
@@ -75,6 +86,7 @@ def test_the_funnel_counts_every_document_once(content, inputs):
 def test_the_measures_are_those_of_the_files(card, content, inputs):
     corpus: Corpus = inputs.corpus
     assert card.num_documents == 60 == sum(corpus.num_documents.values())
+    assert card.measures["contaminated"] == 2
     assert card.measures["duplicate_rate"] == pytest.approx(2 / 62)
     assert card.measures["drop_rate.clean"] == pytest.approx(1 / 63)
     assert card.measures["source.two"] == pytest.approx(20 / 60)
@@ -94,6 +106,7 @@ def test_every_file_of_tokens_is_hashed(content, inputs):
 
 def test_recall_and_precision_are_told_in_percent(content):
     (row,) = content["planted"]["decontaminate"]
+    assert content["planted"]["scan"][0]["recall_percent"] == 100.0
     assert (row["recall_percent"], row["precision_percent"]) == (99.5, 99.5)
 
 
