@@ -2,11 +2,13 @@
 
 import json
 from html.parser import HTMLParser
+from itertools import islice
 
 import pytest
 
 from components.core.artifacts import ContaminationReport, Corpus, DocumentShards, Planted, RawData
 from components.core.files import sha256
+from components.data import speeches
 from components.data.card import Card, CardInputs
 from components.data.clean import Clean
 from components.data.deduplicate import Deduplicate, DeduplicateInputs
@@ -18,9 +20,10 @@ EVIL = '<script>alert("x")</script><img src=x onerror=alert(1)>'
 
 @pytest.fixture(scope="module")
 def inputs(shards, tmp_path_factory) -> CardInputs:
-    """Sixty documents with markup in them, two copies and a short one; the tokens are others'."""
+    """Sixty paragraphs with markup in them, two copies and a short one; the tokens are others'."""
     folder = tmp_path_factory.mktemp("card")
-    texts = [f"{EVIL} Document {n} is about the number {n * n}. " * 9 for n in range(60)]
+    paragraphs = (p for speech in speeches.documents() for p in speech.text.split("\n\n"))
+    texts = [f"{EVIL} {text}" for text in islice((p for p in paragraphs if len(p) > 500), 60)]
     documents = [
         *(Document(id=f"one/{n}", text=text) for n, text in enumerate(texts[:40])),
         Document(id="one/copy", text=texts[3]),
