@@ -1,4 +1,4 @@
-"""Where the dashboard reads: MLflow through its client, Prefect by REST, and what is said if not."""
+"""Where the dashboard reads: MLflow through its client, Prefect by REST."""
 
 import os
 from collections.abc import Generator
