@@ -58,9 +58,7 @@ def _page(run_id: str) -> str | None:
 def _choose(found: pd.DataFrame) -> dict[Any, Any]:
     rows = found.to_dict("records")
     titles = [f"{row['revision'][:12]}, {row['run']}, {row['made']:%Y-%m-%d %H:%M}" for row in rows]
-    place = st.selectbox(
-        "Card of revision", range(len(rows)), format_func=lambda index: titles[index]
-    )
+    place = st.selectbox("Card of revision", range(len(rows)), format_func=titles.__getitem__)
     return rows[place]
 
 

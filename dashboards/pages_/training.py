@@ -55,7 +55,7 @@ def _draw_runs(stage: str, axis: str) -> None:
         return
     points = loaded("MLflow", _curves, chosen)
     if points is not None:
-        _draw_numbers(found[found["run_id"].isin(chosen.values())])
+        _draw_numbers(found.query("run_id in @ids", local_dict={"ids": list(chosen.values())}))
         _draw_curves(points, axis)
 
 
@@ -95,13 +95,14 @@ def _draw_curves(points: pd.DataFrame, axis: str) -> None:
         empty(f"These runs say nothing of their {axis} yet.", "Draw them over steps.")
         return
     columns = st.columns(2)
-    measured = [metric for metric in curves.METRICS if (drawn["metric"] == metric).any()]
-    for place, metric in enumerate(measured):
-        chart = _curve(drawn[drawn["metric"] == metric], curves.METRICS[metric], axis)
+    parts = dict(iter(drawn.groupby("metric")))
+    for place, metric in enumerate(name for name in curves.METRICS if name in parts):
+        chart = _curve(parts[metric], curves.METRICS[metric], axis)
         columns[place % 2].altair_chart(chart, width="stretch")
 
 
 def _curve(points: pd.DataFrame, title: str, axis: str) -> alt.Chart:
+    legend = alt.Legend(orient="bottom", title=None, labelLimit=400)
     thin = -(-len(points) // (_MAX_POINTS * points["run"].nunique()))
     return (
         alt.Chart(points.iloc[::thin], title=title, height=260)
@@ -109,9 +110,7 @@ def _curve(points: pd.DataFrame, title: str, axis: str) -> alt.Chart:
         .encode(
             x=alt.X(f"{axis}:Q", title=curves.AXES[axis]),
             y=alt.Y("value:Q", title=None, scale=alt.Scale(zero=False)),
-            color=alt.Color(
-                "run:N", legend=alt.Legend(orient="bottom", title=None, labelLimit=400)
-            ),
+            color=alt.Color("run:N", legend=legend),
             tooltip=["run", "step", "tokens", "minutes", alt.Tooltip("value", format=".4g")],
         )
     )
