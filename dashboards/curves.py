@@ -23,6 +23,7 @@ AXES = {"step": "Step", "tokens": "Tokens", "minutes": "Minutes since the start"
 
 _STAGES = ("pretrain", "finetune", "align")
 _RUN_COLUMNS = ["run", "component", "status", "progress", "loss", "started", "run_id"]
+_Point = tuple[str, str, int, float | None, float, float]  # as _POINT_COLUMNS names them
 _POINT_COLUMNS = ["run", "metric", "step", "tokens", "minutes", "value"]
 
 
@@ -58,28 +59,23 @@ def curves(mlflow: "MlflowClient", runs: dict[str, str], metrics: list[str]) -> 
     `tokens` is what the run had seen at that step, `minutes` the time since its first point; a
     step that a resumed run took again counts as it was taken last.
     """
-    parts = [_points(mlflow, run_id, name, metrics) for run_id, name in runs.items()]
-    parts = [part for part in parts if len(part)]
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=_POINT_COLUMNS)
+    rows = [row for run_id, name in runs.items() for row in _points(mlflow, run_id, name, metrics)]
+    return pd.DataFrame(rows, columns=_POINT_COLUMNS)
 
 
-def _points(mlflow: "MlflowClient", run_id: str, name: str, metrics: list[str]) -> pd.DataFrame:
+def _points(mlflow: "MlflowClient", run_id: str, name: str, metrics: list[str]) -> list[_Point]:
     history = {key: _history(mlflow, run_id, key) for key in {*metrics, "tokens"}}
-    seen = history["tokens"].set_index("step")["value"]
-    start = min((part["time"].min() for part in history.values() if len(part)), default=0)
-    rows = pd.concat([history[key].assign(metric=key) for key in metrics], ignore_index=True)
-    rows = rows.assign(
-        run=name,
-        tokens=rows["step"].map(seen),
-        minutes=(rows["time"] - start) / 60_000,
-    )
-    return rows[_POINT_COLUMNS]
+    start = min((time for points in history.values() for time, _ in points.values()), default=0)
+    tokens = {step: value for step, (_, value) in history["tokens"].items()}
+    return [
+        (name, key, step, tokens.get(step), (time - start) / 60_000, value)
+        for key in metrics
+        for step, (time, value) in sorted(history[key].items())
+    ]
 
 
-def _history(mlflow: "MlflowClient", run_id: str, key: str) -> pd.DataFrame:
-    """Return the points of a metric by step, each step once, `time` in Unix milliseconds."""
+def _history(mlflow: "MlflowClient", run_id: str, key: str) -> dict[int, tuple[int, float]]:
+    """Return time (Unix milliseconds) and value of a metric by step, each as it was logged last."""
     points = mlflow.get_metric_history(run_id, key)
-    rows = [(point.step, point.timestamp, point.value) for point in points]
-    found = pd.DataFrame(rows, columns=["step", "time", "value"])
-    found = found.sort_values(["step", "time"]).drop_duplicates("step", keep="last")
-    return found.astype({"step": "int64", "time": "int64", "value": "float64"})
+    ordered = sorted(points, key=lambda point: point.timestamp)
+    return {point.step: (point.timestamp, point.value) for point in ordered}
