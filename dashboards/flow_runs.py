@@ -122,24 +122,44 @@ def _inputs(task: dict[str, Any], kind: str) -> list[str]:
 
 
 def lineage(found: pd.DataFrame) -> str:
-    """Return the steps as a graph in DOT: a node a step with its time, coloured by its state."""
+    """Return the steps as a graph in DOT: a node a step with its time, coloured by its state.
+
+    An edge that a longer way says already is left out.
+    """
     nodes = [
         f"{json.dumps(row['id'])} [label={_label(row)}, fillcolor="
         f'"{_FILL.get(row["state"], _WAITING)}"]'
         for row in found.to_dict("records")
     ]
+    reads = {row["id"]: row["reads"] for row in found.to_dict("records")}
     edges = [
-        f"{json.dumps(source)} -> {json.dumps(row['id'])}"
-        for row in found.to_dict("records")
-        for source in row["reads"]
+        f"{json.dumps(source)} -> {json.dumps(step)}"
+        for step, sources in _reduced(reads).items()
+        for source in sources
     ]
     style = (
-        'rankdir=LR; bgcolor="transparent"; nodesep=0.15; ranksep=0.3; '
-        'node [shape=box, style="filled,rounded", fontname="sans-serif", fontsize=11, '
+        'rankdir=LR; bgcolor="transparent"; nodesep=0.12; ranksep=0.22; '
+        'node [shape=box, style="filled,rounded", fontname="sans-serif", fontsize=13, '
         'fontcolor="white", color="transparent", margin="0.12,0.06"]; '
         'edge [color="#8a94a6", arrowsize=0.6]'
     )
     return "\n".join(["digraph {", style, *nodes, *edges, "}"])
+
+
+def _reduced(reads: dict[str, list[str]]) -> dict[str, list[str]]:
+    """Return the edges of an acyclic graph without those that a longer way says already."""
+    above: dict[str, set[str]] = {}
+
+    def ancestors(step: str) -> set[str]:
+        if step not in above:
+            sources = reads.get(step, [])
+            above[step] = {*sources, *(far for near in sources for far in ancestors(near))}
+        return above[step]
+
+    return {
+        step: [s for s in sources if not any(s in ancestors(other) for other in sources)]
+        for step, sources in reads.items()
+    }
 
 
 def _label(row: dict[Any, Any]) -> str:

@@ -26,6 +26,16 @@ _MODEL_COLUMNS = [
     "fingerprint",
 ]
 _REGISTERED_COLUMNS = ["model", "version", "aliases", "registered", "path"]
+_SCORECARD_COLUMNS = [
+    "step",
+    "bits per byte",
+    "accuracy",
+    "95 % interval",
+    "megabytes",
+    "tokens/s",
+    "seconds",
+    "cached",
+]
 _MEASURES = {"evals.probe", "evals.baselines"}
 
 
@@ -121,7 +131,7 @@ def read_text(mlflow: "MlflowClient", run_id: str, path: str) -> str | None:
 
 
 def scorecard(found: Report) -> pd.DataFrame:
-    """Return the steps of a scorecard that made or measured something, one a row."""
+    """Return the models that a pipeline measured, one a row."""
     rows = [
         {
             "step": row.component,
@@ -134,9 +144,9 @@ def scorecard(found: Report) -> pd.DataFrame:
             "cached": row.cached,
         }
         for row in found.stages
-        if row.component not in _MEASURES
+        if row.bits_per_byte is not None and row.component not in _MEASURES
     ]
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=_SCORECARD_COLUMNS)
 
 
 def models(reports: dict[str, Report]) -> pd.DataFrame:

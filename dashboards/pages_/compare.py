@@ -12,11 +12,13 @@ from dashboards.sources import reading_mlflow
 from dashboards.states import empty, loaded
 
 _MAX_RUNS = 8
+_SHARES = ("accuracy", "accuracy_low", "accuracy_high")
+_CHART_HEIGHT = 380
 
 
 def draw() -> None:
     """Draw the page."""
-    st.title("Compare models")
+    st.header("Compare models")
     runs = loaded("MLflow", _pipelines)
     if runs is None:
         return
@@ -93,13 +95,13 @@ def _draw_models(models: pd.DataFrame) -> None:
     left.altair_chart(_accuracies(last), width="stretch")
     right.altair_chart(_trade(last), width="stretch")
     st.dataframe(
-        models.assign(accuracy=100 * models["accuracy"]).drop(columns="fingerprint"),
+        models.assign(**{name: 100 * models[name] for name in _SHARES}).drop(columns="fingerprint"),
         hide_index=True,
         column_config={
             "bits_per_byte": st.column_config.NumberColumn("bits per byte", format="%.3f"),
             "accuracy": st.column_config.NumberColumn("accuracy %", format="%.1f"),
-            "accuracy_low": st.column_config.NumberColumn("95 % from", format="percent"),
-            "accuracy_high": st.column_config.NumberColumn("to", format="percent"),
+            "accuracy_low": st.column_config.NumberColumn("95 % from", format="%.1f"),
+            "accuracy_high": st.column_config.NumberColumn("to", format="%.1f"),
             "megabytes": st.column_config.NumberColumn("MB", format="%.1f"),
             "tokens_per_second": st.column_config.NumberColumn("tokens/s", format="%.0f"),
             "num_parameters": st.column_config.NumberColumn("parameters", format="localized"),
@@ -112,7 +114,7 @@ def _accuracies(models: pd.DataFrame) -> Any:
     """Return a row for every model: its accuracy, and the interval that it lies in."""
     rows = alt.Y("label:N", title=None, sort=None, axis=alt.Axis(labelLimit=260))
     share = alt.Axis(format="%")
-    base = alt.Chart(models, title="Accuracy on held-out tasks, 95 % interval")
+    base = alt.Chart(models, title="Accuracy, 95 % interval", height=_CHART_HEIGHT)
     bars = base.mark_rule(strokeWidth=3, opacity=0.5).encode(
         x=alt.X("accuracy_low:Q", title="Accuracy", axis=share), x2="accuracy_high:Q", y=rows
     )
@@ -127,9 +129,10 @@ def _accuracies(models: pd.DataFrame) -> Any:
 
 def _trade(models: pd.DataFrame) -> alt.Chart:
     """Return size against quality; where the speed of decoding was measured, it is the size."""
+    legend = alt.Legend(orient="bottom", columns=3, labelLimit=260)
     shown = models.assign(speed=models["tokens_per_second"].astype("float64").fillna(0.0))
     return (
-        alt.Chart(shown, title="Size against quality; large points decode fast")
+        alt.Chart(shown, title="Size against quality; large decodes fast", height=_CHART_HEIGHT)
         .mark_point(filled=True, opacity=0.85)
         .encode(
             x=alt.X("megabytes:Q", title="Megabytes", scale=alt.Scale(zero=False, padding=24)),
@@ -138,9 +141,9 @@ def _trade(models: pd.DataFrame) -> alt.Chart:
                 title="Bits per byte (lower is better)",
                 scale=alt.Scale(zero=False, padding=24),
             ),
-            color=alt.Color("run:N", title="Run", legend=alt.Legend(orient="bottom")),
-            shape=alt.Shape("step:N", title="Step", legend=alt.Legend(orient="bottom")),
-            size=alt.Size("speed:Q", title="Tokens/s", scale=alt.Scale(range=[90, 600])),
+            color=alt.Color("run:N", title="Run", legend=legend),
+            shape=alt.Shape("step:N", title="Step", legend=legend),
+            size=alt.Size("speed:Q", legend=None, scale=alt.Scale(range=[90, 600])),
             tooltip=["run", "step", "bits_per_byte", "megabytes", "tokens_per_second", "released"],
         )
     )

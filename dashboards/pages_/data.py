@@ -17,7 +17,7 @@ _ALL = "all sources"
 
 def draw() -> None:
     """Draw the page."""
-    st.title("Data")
+    st.header("Data")
     found = loaded("MLflow", _cards)
     if found is None:
         return

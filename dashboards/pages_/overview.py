@@ -22,7 +22,7 @@ _COLUMNS: dict[str, Any] = {
 
 def draw() -> None:
     """Draw the page."""
-    st.title("Overview")
+    st.header("Overview")
     runs = loaded("Prefect", _runs)
     if runs is None:
         return

@@ -19,7 +19,7 @@ _Turn = tuple[str, "list[Chosen]"]  # what was asked, and the tokens of the answ
 
 def draw() -> None:
     """Draw the page."""
-    st.title("Playground")
+    st.header("Playground")
     found = loaded("MLflow", _playable)
     if found is None:
         return

@@ -14,7 +14,7 @@ _MAX_POINTS = 1_000  # of a curve on the screen; MLflow keeps more
 
 def draw() -> None:
     """Draw the page."""
-    st.title("Training")
+    st.header("Training")
     left, middle, right = st.columns([2, 2, 1], vertical_alignment="bottom")
     stage = left.segmented_control(
         "Stage", ["pretrain", "finetune", "align"], default="pretrain", required=True
@@ -55,12 +55,12 @@ def _draw_runs(stage: str, axis: str) -> None:
         return
     points = loaded("MLflow", _curves, chosen)
     if points is not None:
-        _draw_numbers(found.query("run_id in @ids", local_dict={"ids": list(chosen.values())}))
+        _draw_numbers(found.query("run_id in @ids", local_dict={"ids": list(chosen)}))
         _draw_curves(points, axis)
 
 
 def _choose(found: pd.DataFrame, stage: str) -> dict[str, str]:
-    """Draw the choice of runs and return their ids by what they are called on this page."""
+    """Draw the choice of runs and return what they are called on this page, by their ids."""
     labels = {
         f"{row['run']} ({row['status']}, {row['run_id'][:4]})": row["run_id"]
         for row in found.to_dict("records")
@@ -74,7 +74,7 @@ def _choose(found: pd.DataFrame, stage: str) -> dict[str, str]:
         format_func=lambda run_id: of_id[run_id],
         key=f"runs of {stage}",
     )
-    return {of_id[run_id]: run_id for run_id in ids}
+    return {run_id: of_id[run_id] for run_id in ids}
 
 
 def _draw_numbers(found: pd.DataFrame) -> None:
