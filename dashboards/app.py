@@ -11,7 +11,7 @@ def main() -> None:
     """Draw the page that the address names, once the visitor may see it."""
     apply_environment()
     st.set_page_config(page_title="Bloomery", layout="wide")
-    st.html("<style>.stMainBlockContainer {padding-top: 4rem}</style>")
+    st.html("<style>.stMainBlockContainer {padding: 4rem 2.5rem}</style>")
     let_in()
     pages = [
         st.Page(overview.draw, title="Overview", url_path="overview", default=True),

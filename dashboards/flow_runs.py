@@ -165,7 +165,8 @@ def _reduced(reads: dict[str, list[str]]) -> dict[str, list[str]]:
 def _label(row: dict[Any, Any]) -> str:
     state = row["state"].lower()
     seconds = "" if state == "cached" or row["seconds"] is None else f", {row['seconds']:,.1f} s"
-    return json.dumps(f"{row['step']}\n{state}{seconds}", ensure_ascii=False)
+    name = row["step"].replace(".", "\n")  # narrow nodes: a pipeline is a long chain
+    return json.dumps(f"{name}\n{state}{seconds}", ensure_ascii=False)
 
 
 def _moment(text: str | None) -> datetime | None:

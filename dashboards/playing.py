@@ -61,7 +61,10 @@ def load(model: Playable) -> "Conversation":
 
     if (model.folder / RECORD).exists():
         verify(Artifact(path=model.folder))
-    return Conversation(model.folder, settings().num_threads, model.as_exported)
+    try:
+        return Conversation(model.folder, settings().num_threads, model.as_exported)
+    except Exception as error:  # of a damaged file each reader raises what it likes
+        raise ValueError(f"{model.folder} holds no model that loads: {error}") from error
 
 
 def probabilities(tokens: "list[Chosen]") -> pd.DataFrame:

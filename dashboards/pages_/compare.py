@@ -96,7 +96,7 @@ def _draw_models(models: pd.DataFrame) -> None:
     right.altair_chart(_trade(last), width="stretch")
     st.dataframe(
         models.assign(**{name: 100 * models[name] for name in _SHARES}).drop(columns="fingerprint"),
-        hide_index=True,
+        hide_index=True, placeholder="",
         column_config={
             "bits_per_byte": st.column_config.NumberColumn("bits per byte", format="%.3f"),
             "accuracy": st.column_config.NumberColumn("accuracy %", format="%.1f"),
@@ -129,7 +129,7 @@ def _accuracies(models: pd.DataFrame) -> Any:
 
 def _trade(models: pd.DataFrame) -> alt.Chart:
     """Return size against quality; where the speed of decoding was measured, it is the size."""
-    legend = alt.Legend(orient="bottom", columns=3, labelLimit=260)
+    legend = alt.Legend(orient="bottom", columns=4, labelLimit=160)
     shown = models.assign(speed=models["tokens_per_second"].astype("float64").fillna(0.0))
     return (
         alt.Chart(shown, title="Size against quality; large decodes fast", height=_CHART_HEIGHT)
@@ -141,7 +141,7 @@ def _trade(models: pd.DataFrame) -> alt.Chart:
                 title="Bits per byte (lower is better)",
                 scale=alt.Scale(zero=False, padding=24),
             ),
-            color=alt.Color("run:N", title="Run", legend=legend),
+            color=alt.Color("run:N", legend=None),
             shape=alt.Shape("step:N", title="Step", legend=legend),
             size=alt.Size("speed:Q", legend=None, scale=alt.Scale(range=[90, 600])),
             tooltip=["run", "step", "bits_per_byte", "megabytes", "tokens_per_second", "released"],
@@ -171,4 +171,5 @@ def _draw_registered() -> None:
     if found.empty:
         st.caption("None yet: a pipeline registers the model that passes its gate.")
         return
-    st.dataframe(found, hide_index=True)
+    moment = st.column_config.DatetimeColumn("registered (UTC)", format="YYYY-MM-DD HH:mm")
+    st.dataframe(found, hide_index=True, placeholder="", column_config={"registered": moment})

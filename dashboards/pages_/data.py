@@ -76,7 +76,7 @@ def _draw_funnel(content: dict[str, Any]) -> None:
     rows = data_cards.funnel(content, None if chosen == _ALL else chosen)
     order = list(dict.fromkeys(rows["step"]))
     outcomes = list(dict.fromkeys(rows["outcome"]))
-    chart = alt.Chart(rows, height=34 * len(order) + 40).mark_bar()
+    chart = alt.Chart(rows, height=26 * len(order) + 130).mark_bar()
     st.altair_chart(
         chart.encode(
             x=alt.X("documents:Q", title="Documents that came to the step", stack="zero"),
@@ -124,7 +124,7 @@ def _draw_statistics(statistics: dict[str, Any]) -> None:
 def _bars(counts: dict[str, int], title: str) -> alt.Chart:
     rows = data_cards.histogram(counts)
     return (
-        alt.Chart(rows, title=title, height=max(120, 22 * len(rows)))
+        alt.Chart(rows, title=title, height=22 * len(rows) + 90)
         .mark_bar()
         .encode(
             x=alt.X("documents:Q", title="Documents"),

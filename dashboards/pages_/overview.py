@@ -58,7 +58,7 @@ def _choose(runs: pd.DataFrame) -> dict[Any, Any]:
     table = st.dataframe(
         runs.drop(columns="id"),
         column_config=_COLUMNS,
-        hide_index=True,
+        hide_index=True, placeholder="",
         height=min(36 * (len(runs) + 1), 290),
         on_select="rerun",
         selection_mode="single-row",
@@ -84,7 +84,7 @@ def _draw_steps(run_id: str) -> None:
     st.graphviz_chart(flow_runs.lineage(steps), width="stretch")
     with st.expander("As a table"):
         shown = steps[["step", "flow", "state", "started", "seconds"]]
-        st.dataframe(shown, column_config=_COLUMNS, hide_index=True)
+        st.dataframe(shown, column_config=_COLUMNS, hide_index=True, placeholder="")
 
 
 def _draw_scorecard(run_id: str) -> None:
@@ -106,7 +106,7 @@ def _draw_scorecard(run_id: str) -> None:
     table["accuracy"] = 100 * table["accuracy"].astype("float64")
     st.dataframe(
         table,
-        hide_index=True,
+        hide_index=True, placeholder="",
         column_config={
             "bits per byte": st.column_config.NumberColumn(format="%.3f"),
             "accuracy": st.column_config.NumberColumn("accuracy %", format="%.1f"),

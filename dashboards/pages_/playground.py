@@ -30,6 +30,8 @@ def draw() -> None:
         )
         return
     models = _choose({model.label: model for model in found})
+    with st.spinner("Loading the libraries that models need ..."):
+        import components.lib.conversation  # noqa: F401 - torch takes seconds to import
     sampling, remembers = _settings()
     message = st.chat_input("Ask, or begin a text. Try: Sort: 5 2 9")
     for column, model in zip(st.columns(len(models)), models, strict=True):
@@ -81,7 +83,7 @@ def _talk(model: Playable, message: str | None, sampling: "Sampling", remembers:
     st.caption(plain(model.label))
     try:
         talk = _load(model)
-    except (ValueError, OSError) as error:
+    except ValueError as error:
         st.error(plain(f"This model cannot be loaded. {error}"))
         return
     turns: list[_Turn] = st.session_state.setdefault(f"turns of {model.label}", [])

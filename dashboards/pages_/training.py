@@ -62,8 +62,7 @@ def _draw_runs(stage: str, axis: str) -> None:
 def _choose(found: pd.DataFrame, stage: str) -> dict[str, str]:
     """Draw the choice of runs and return what they are called on this page, by their ids."""
     labels = {
-        f"{row['run']} ({row['status']}, {row['run_id'][:4]})": row["run_id"]
-        for row in found.to_dict("records")
+        f"{row['run']} ({row['run_id'][:4]})": row["run_id"] for row in found.to_dict("records")
     }
     of_id = {run_id: label for label, run_id in labels.items()}
     ids = st.multiselect(
@@ -105,12 +104,12 @@ def _curve(points: pd.DataFrame, title: str, axis: str) -> alt.Chart:
     legend = alt.Legend(orient="bottom", title=None, labelLimit=400)
     thin = -(-len(points) // (_MAX_POINTS * points["run"].nunique()))
     return (
-        alt.Chart(points.iloc[::thin], title=title, height=260)
+        alt.Chart(points.iloc[::thin], title=title, height=320)
         .mark_line(point=len(points) < 60)
         .encode(
             x=alt.X(f"{axis}:Q", title=curves.AXES[axis]),
             y=alt.Y("value:Q", title=None, scale=alt.Scale(zero=False)),
-            color=alt.Color("run:N", legend=legend),
+            color=alt.Color("run:N", sort=None, legend=legend),
             tooltip=["run", "step", "tokens", "minutes", alt.Tooltip("value", format=".4g")],
         )
     )
