@@ -96,7 +96,8 @@ def _draw_models(models: pd.DataFrame) -> None:
     right.altair_chart(_trade(last), width="stretch")
     st.dataframe(
         models.assign(**{name: 100 * models[name] for name in _SHARES}).drop(columns="fingerprint"),
-        hide_index=True, placeholder="",
+        hide_index=True,
+        placeholder="",
         column_config={
             "bits_per_byte": st.column_config.NumberColumn("bits per byte", format="%.3f"),
             "accuracy": st.column_config.NumberColumn("accuracy %", format="%.1f"),

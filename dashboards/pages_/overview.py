@@ -47,9 +47,11 @@ def _steps(run_id: str) -> pd.DataFrame:
 
 
 @st.cache_data(ttl=15, show_spinner=False)
-def _report(flow_run_id: str) -> Report | None:
+def _reports(flow_run_id: str) -> list[Report]:
+    """Return the scorecard of a run, or none."""
     with reading_mlflow() as mlflow:
-        return scores.report_of_flow_run(mlflow, flow_run_id)
+        found = scores.report_of_flow_run(mlflow, flow_run_id)
+    return [] if found is None else [found]
 
 
 def _choose(runs: pd.DataFrame) -> dict[Any, Any]:
@@ -58,7 +60,8 @@ def _choose(runs: pd.DataFrame) -> dict[Any, Any]:
     table = st.dataframe(
         runs.drop(columns="id"),
         column_config=_COLUMNS,
-        hide_index=True, placeholder="",
+        hide_index=True,
+        placeholder="",
         height=min(36 * (len(runs) + 1), 290),
         on_select="rerun",
         selection_mode="single-row",
@@ -88,14 +91,19 @@ def _draw_steps(run_id: str) -> None:
 
 
 def _draw_scorecard(run_id: str) -> None:
-    with st.container():
-        found = loaded("MLflow", _report, run_id)
-        if found is None:
-            st.caption(
-                "MLflow has no scorecard of this run: a pipeline has one once it has measured a "
-                "model, and a run whose steps were all cached is not sent there."
-            )
-            return
+    reports = loaded("MLflow", _reports, run_id)
+    if reports is None:
+        return
+    if not reports:
+        st.caption(
+            "MLflow has no scorecard of this run: a pipeline has one once it has come to its end, "
+            "and a run whose steps were all cached is not sent there."
+        )
+        return
+    _draw_report(reports[0])
+
+
+def _draw_report(found: Report) -> None:
     if found.model is not None:
         released = f"{found.model.name} version {found.model.version}, {found.model.alias}"
         st.success(plain(f"Released: {released}."))
@@ -106,7 +114,8 @@ def _draw_scorecard(run_id: str) -> None:
     table["accuracy"] = 100 * table["accuracy"].astype("float64")
     st.dataframe(
         table,
-        hide_index=True, placeholder="",
+        hide_index=True,
+        placeholder="",
         column_config={
             "bits per byte": st.column_config.NumberColumn(format="%.3f"),
             "accuracy": st.column_config.NumberColumn("accuracy %", format="%.1f"),
