@@ -1,5 +1,6 @@
 """Playground: ask one model or two, and see how sure each was of every token."""
 
+import importlib
 from typing import TYPE_CHECKING
 
 import altair as alt
@@ -31,7 +32,7 @@ def draw() -> None:
         return
     models = _choose({model.label: model for model in found})
     with st.spinner("Loading the libraries that models need ..."):
-        import components.lib.conversation  # noqa: F401 - torch takes seconds to import
+        importlib.import_module("components.lib.conversation")  # torch takes seconds to import
     sampling, remembers = _settings()
     message = st.chat_input("Ask, or begin a text. Try: Sort: 5 2 9")
     for column, model in zip(st.columns(len(models)), models, strict=True):
