@@ -1,5 +1,6 @@
 """Models side by side: what pipelines scored, what was registered, and how their recipes differ."""
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -39,12 +40,14 @@ _SCORECARD_COLUMNS = [
 _MEASURES = {"evals.probe", "evals.baselines"}
 
 
-def pipelines(mlflow: "MlflowClient", limit: int = 100) -> pd.DataFrame:
-    """Return the latest runs that have a scorecard, one a row.
+def pipelines(mlflow: "MlflowClient", name: str = "", limit: int = 20) -> pd.DataFrame:
+    """Return the latest runs that have a scorecard and `name` in their name, one a row.
 
     `released` says which version of which registered model a run made, if it made one.
     """
     query = "tags.level = 'flow' and tags.data_revision != ''"
+    if kept := re.sub(r"[^\w.-]", "", name):  # nothing that ends a string of MLflow's language
+        query += f" and attributes.run_name ILIKE '%{kept}%'"
     runs = _newest(mlflow, query, limit)
     versions = _releases(mlflow)
     rows = [

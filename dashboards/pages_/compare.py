@@ -19,13 +19,19 @@ _CHART_HEIGHT = 380
 def draw() -> None:
     """Draw the page."""
     st.header("Compare models")
-    runs = loaded("MLflow", _pipelines)
+    left, right = st.columns([1, 4])
+    name = left.text_input("Find", placeholder="part of a name").strip()
+    runs = loaded("MLflow", _pipelines, name)
     if runs is None:
+        return
+    if runs.empty and name:
+        empty("No pipeline is called so.", "Those of other names show when the field is empty.")
         return
     if runs.empty:
         empty("No pipeline has a scorecard yet.", "Run one to its end with `bloomery run`.")
         return
-    chosen = _choose(runs)
+    with right:
+        chosen = _choose(runs)
     if not chosen:
         empty("Nothing is chosen.", "Choose runs above.")
         return
@@ -37,20 +43,20 @@ def draw() -> None:
     _draw_registered()
 
 
-@st.cache_data(ttl=15, show_spinner=False)
-def _pipelines() -> pd.DataFrame:
-    with reading_mlflow() as mlflow:
-        return scores.pipelines(mlflow)
-
-
 @st.cache_data(ttl=60, show_spinner=False)
+def _pipelines(name: str) -> pd.DataFrame:
+    with reading_mlflow() as mlflow:
+        return scores.pipelines(mlflow, name)
+
+
+@st.cache_data(ttl=600, show_spinner=False)
 def _reports(chosen: dict[str, str]) -> dict[str, Report]:
     with reading_mlflow() as mlflow:
         found = {name: scores.report(mlflow, run_id) for name, run_id in chosen.items()}
     return {name: report for name, report in found.items() if report is not None}
 
 
-@st.cache_data(ttl=60, show_spinner=False)
+@st.cache_data(ttl=600, show_spinner=False)
 def _differences(chosen: dict[str, str]) -> pd.DataFrame:
     reports = _reports(chosen)
     with reading_mlflow() as mlflow:

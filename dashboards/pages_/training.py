@@ -32,10 +32,24 @@ def _trainings(stage: str) -> pd.DataFrame:
         return curves.trainings(mlflow, stage)
 
 
+def _curves(runs: dict[str, str], going_on: set[str]) -> pd.DataFrame:
+    """Return the curves of some runs, reading those of runs that have ended once."""
+    parts = [
+        (_curves_now if run_id in going_on else _curves_of_ended)({run_id: name})
+        for run_id, name in runs.items()
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
 @st.cache_data(ttl=4, show_spinner=False)
-def _curves(runs: dict[str, str]) -> pd.DataFrame:
+def _curves_now(runs: dict[str, str]) -> pd.DataFrame:
     with reading_mlflow() as mlflow:
         return curves.curves(mlflow, runs, list(curves.METRICS))
+
+
+@st.cache_data(ttl=600, show_spinner=False)
+def _curves_of_ended(runs: dict[str, str]) -> pd.DataFrame:
+    return _curves_now(runs)
 
 
 def _axis_name(axis: str) -> str:
@@ -53,9 +67,11 @@ def _draw_runs(stage: str, axis: str) -> None:
     if not chosen:
         empty("Nothing is chosen.", "Choose runs above.")
         return
-    points = loaded("MLflow", _curves, chosen)
+    shown = found.query("run_id in @ids", local_dict={"ids": list(chosen)})
+    going_on = {row["run_id"] for row in shown.to_dict("records") if row["status"] == "running"}
+    points = loaded("MLflow", _curves, chosen, going_on)
     if points is not None:
-        _draw_numbers(found.query("run_id in @ids", local_dict={"ids": list(chosen)}))
+        _draw_numbers(shown)
         _draw_curves(points, axis)
 
 

@@ -25,6 +25,15 @@ def test_pipelines_with_a_scorecard_are_listed_newest_first_with_what_they_relea
     assert list(found["released"]) == ["", "toy v1 champion"]
 
 
+def test_pipelines_are_found_by_a_part_of_their_name_that_cannot_leave_its_quotes(mlflow):
+    store.pipeline("calm-heron", base="base")
+    store.pipeline("brave-otter", base="base")
+    assert list(scores.pipelines(mlflow, "HERON")["run"]) == ["calm-heron"]
+    assert scores.pipelines(mlflow, "weasel").empty
+    assert list(scores.pipelines(mlflow, "' or")["run"]) == []
+    assert len(scores.pipelines(mlflow, limit=1)) == 1
+
+
 def test_a_registered_version_has_its_aliases_and_the_place_of_its_folder(mlflow):
     _released("old")
     _released("new")
