@@ -122,13 +122,13 @@ def _draw_statistics(statistics: dict[str, Any]) -> None:
 
 
 def _bars(counts: dict[str, int], title: str) -> alt.Chart:
-    rows = data_cards.histogram(counts)
+    rows, every = data_cards.histogram(counts), alt.Axis(labelOverlap=False, labelLimit=200)
     return (
-        alt.Chart(rows, title=title, height=22 * len(rows) + 90)
+        alt.Chart(rows, title=title, height=max(150, 22 * len(rows) + 90))
         .mark_bar()
         .encode(
             x=alt.X("documents:Q", title="Documents"),
-            y=alt.Y("name:N", title=None, sort=alt.SortField("place")),
+            y=alt.Y("name:N", title=None, sort=alt.SortField("place"), axis=every),
             tooltip=["name", alt.Tooltip("documents", format=",")],
         )
     )

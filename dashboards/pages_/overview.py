@@ -62,7 +62,7 @@ def _choose(runs: pd.DataFrame) -> dict[Any, Any]:
         column_config=_COLUMNS,
         hide_index=True,
         placeholder="",
-        height=min(36 * (len(runs) + 1), 290),
+        height=min(36 * (len(runs) + 1) + 3, 290),
         on_select="rerun",
         selection_mode="single-row",
         key="chosen_run",

@@ -1,7 +1,7 @@
 """Playground: ask one model or two, and see how sure each was of every token."""
 
 import importlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import altair as alt
 import streamlit as st
@@ -137,20 +137,17 @@ def _draw_answer(talk: "Conversation", answer: "list[Chosen]") -> None:
             st.dataframe(found, hide_index=True, column_config={"probability": config})
 
 
-def _bars(rows: object) -> alt.Chart:
+def _bars(rows: object) -> Any:
     """Return a bar for every token, as high as the model was sure; hover for the others."""
-    return (
-        alt.Chart(rows, height=110)
-        .mark_bar()
-        .encode(
-            x=alt.X(
-                "place:O",
-                title=None,
-                axis=alt.Axis(
-                    labelExpr="datum.label", labelAngle=0, labelOverlap=True, ticks=False
-                ),
-            ),
-            y=alt.Y("probability:Q", title=None, axis=alt.Axis(format="%", tickCount=3)),
-            tooltip=["token", alt.Tooltip("probability", format=".1%"), "likeliest"],
-        )
+    bars = alt.Chart(rows, height=130).encode(
+        x=alt.X("place:O", axis=None),
+        y=alt.Y(
+            "probability:Q",
+            title=None,
+            scale=alt.Scale(domain=[0, 1.15]),
+            axis=alt.Axis(format="%", values=[0, 0.5, 1]),
+        ),
+        tooltip=["token", alt.Tooltip("probability", format=".1%"), "likeliest"],
     )
+    names = bars.mark_text(dy=-8, fontSize=13).encode(text="token", color=alt.value("#8a94a6"))
+    return alt.layer(bars.mark_bar(), names)
