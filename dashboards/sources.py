@@ -88,5 +88,5 @@ def _asking(name: str, where: str) -> Generator[None]:
         reason = str(error).splitlines()[0][:300] if str(error) else type(error).__name__
         raise Unreachable(
             f"{name} at {where} did not answer ({reason}). Start the servers with `bloomery up`; "
-            "if they are up, `bloomery doctor` and the logs it names say what is wrong."
+            f"if they are up, their logs under {settings().home / 'logs'} say what is wrong."
         ) from error
