@@ -14,7 +14,7 @@ def test_no_file_beside_the_app_hides_a_module_that_others_import():
     """Streamlit puts the folder of the app first on `sys.path`."""
     ours = {_FOLDER, _FOLDER.parent}
     path = [entry for entry in sys.path if entry and Path(entry).resolve() not in ours]
-    names = [file.stem for file in _FOLDER.iterdir() if file.name not in ("__init__.py",)]
+    names = [file.stem for file in _FOLDER.glob("*.py") if file.stem != "__init__"]
     hidden = [
         name
         for name in names

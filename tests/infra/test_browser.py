@@ -66,7 +66,8 @@ def _runs_of(stack: Stack, identity: str) -> list[dict[str, Any]]:  # noqa: F811
 def test_the_form_of_a_deployment_starts_a_run_with_what_was_filled_in(stack, page):  # noqa: F811
     deployment = stack.deployment("data")["id"]
     recipe = {"recipe": smoke().model_dump(mode="json")}
-    assert stack.call(f"/deployments/{deployment}", {"parameters": recipe}, "PATCH")[0] == 204
+    path = f"/deployments/{deployment}"  # SQLite is busy while the servers start: 503, try again
+    _until(lambda: stack.call(path, {"parameters": recipe}, "PATCH")[0] == 204, 60)
 
     page.goto(f"{stack.prefect}/deployments/deployment/{deployment}/run")
     page.get_by_role("button", name="Submit").wait_for()
