@@ -143,9 +143,10 @@ def generate(
     as_json: Json = False,
 ) -> None:
     """Print what a model makes of a prompt, greedily."""
-    from flows.models import Conversation, find_model
+    from components.lib.conversation import Conversation
+    from flows.models import find_model
 
-    talk = Conversation(find_model(model))
+    talk = Conversation(find_model(model), settings().num_threads)
     text = talk.complete(prompt, max_new_tokens)
     top = talk.next_tokens(prompt, 10) if show_probabilities else []
     if as_json:
@@ -165,9 +166,10 @@ def chat(
     ] = None,
 ) -> None:
     """Talk to a model, one message at a time; an empty line or Ctrl-D ends it."""
-    from flows.models import Conversation, find_model
+    from components.lib.conversation import Conversation
+    from flows.models import find_model
 
-    talk = Conversation(find_model(model))
+    talk = Conversation(find_model(model), settings().num_threads)
     typer.echo(f"{talk.folder}\nTry: Sort: 5 2 9", err=True)
     while message := _ask():
         typer.echo(talk.answer(message))
