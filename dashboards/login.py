@@ -1,41 +1,19 @@
 """Who may look: whoever knows `BLOOMERY_AUTH`, else whoever is on this machine."""
 
 import hmac
-import ipaddress
-import os
 import time
 
 import streamlit as st
 
+from components.core.access import credentials, is_loopback
+
 _WRONG_SECONDS = 1.0  # a guess costs as long
-
-
-def credentials() -> tuple[str, str] | None:
-    """Return the user and password that `BLOOMERY_AUTH` asks for, None if it is not set.
-
-    Raises:
-        ValueError: it is no `user:password`.
-    """
-    if not (given := os.environ.get("BLOOMERY_AUTH", "")):
-        return None
-    user, separator, password = given.partition(":")
-    if not (user and separator and password):
-        raise ValueError("BLOOMERY_AUTH is not `user:password`. Set both, and start again.")
-    return user, password
 
 
 def is_right(given: tuple[str, str], wanted: tuple[str, str]) -> bool:
     """Return whether a login is the wanted one, in a time that says nothing of how near it is."""
     pairs = zip(given, wanted, strict=True)
     return all([hmac.compare_digest(one.encode(), other.encode()) for one, other in pairs])
-
-
-def is_loopback(address: str | None) -> bool:
-    """Return whether only this machine reaches an address; None is every address there is."""
-    try:
-        return address is not None and ipaddress.ip_address(address).is_loopback
-    except ValueError:
-        return address == "localhost"
 
 
 def let_in() -> None:
@@ -48,7 +26,8 @@ def let_in() -> None:
 
 
 def _refuse_the_open_door() -> None:
-    if not is_loopback(st.get_option("server.address")):
+    address = st.get_option("server.address") or ""  # none is every address
+    if not is_loopback(address):
         st.error(
             "This dashboard listens beyond this machine and asks for no login, so it shows "
             "nothing. Set BLOOMERY_AUTH to user:password, or start it with "

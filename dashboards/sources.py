@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from components.core.access import credentials
 from components.core.endpoints import running_servers, tracking_uri
 from components.core.settings import settings
 from components.core.tracking import client
@@ -69,9 +70,7 @@ def ask_prefect(path: str, body: dict[str, Any]) -> Any:
         Unreachable: nothing sensible.
     """
     url = prefect_url()
-    login = os.environ.get("PREFECT_API_AUTH_STRING") or os.environ.get("BLOOMERY_AUTH", "")
-    user, _, password = login.partition(":")
-    auth = (user, password) if login else None
+    auth = credentials()
     with _asking("Prefect", url):
         reply = httpx.post(f"{url}/api{path}", json=body, auth=auth, timeout=_PATIENCE_SECONDS)
         reply.raise_for_status()

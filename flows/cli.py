@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 
 from components.core.preemption import Preempted
+from components.core.settings import settings
 from flows import stack_cli
 from flows.data_cli import app as data_app
 from flows.release_cli import app as release_app
