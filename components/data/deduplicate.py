@@ -158,7 +158,7 @@ def _pass_on(
     known, start = found.known, 0
     (out / KEPT).mkdir()
     for number, file in enumerate(files):
-        sources = _sources(file)
+        sources = _sources(file)  # of their ids alone: what they say is in the index
         rows = known[start : start + len(sources)]
         start += len(sources)
         if verdicts := found.verdicts_on_known(rows):

@@ -19,6 +19,7 @@ import psutil
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 FINAL = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
+_OURS = ("BLOOMERY_", "DVC_", "MLFLOW_", "PREFECT_", "RAY_")  # what other tests may have set
 _PORTS = ("PREFECT", "MLFLOW", "DASHBOARD", "RAY")
 
 
@@ -121,7 +122,7 @@ def environment(home: Path, **more: str) -> dict[str, str]:
             f"BLOOMERY_{name}_PORT": str(probe.getsockname()[1])
             for name, probe in zip(_PORTS, probes, strict=True)
         }
-    outside = {k: v for k, v in os.environ.items() if not k.startswith(("PREFECT_", "BLOOMERY_"))}
+    outside = {k: v for k, v in os.environ.items() if not k.startswith(_OURS)}
     ours = {"BLOOMERY_HOME": str(home), "BLOOMERY_RAY_ADDRESS": "off", "PYTHONPATH": str(CHECKOUT)}
     return {**outside, **ours, **ports, **more}
 

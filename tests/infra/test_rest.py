@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -127,6 +128,7 @@ def test_a_new_revision_of_the_data_starts_the_pipeline_once_people_want_it(
     assert planning.call(path, {"enabled": True}, "PATCH")[0] == 204
 
     def emit() -> list[dict[str, Any]]:  # again: the change takes a moment to reach the triggers
+        time.sleep(3)
         event = {
             "id": str(uuid.uuid4()),
             "occurred": datetime.now(UTC).isoformat(),
@@ -141,6 +143,7 @@ def test_a_new_revision_of_the_data_starts_the_pipeline_once_people_want_it(
     identity = planning.deployment("pipeline")["id"]
     assert {run["deployment_id"] for run in runs} == {identity}
     assert planning.call(path, {"enabled": False}, "PATCH")[0] == 204
+    time.sleep(5)  # no event that is still on its way may start a run once these are deleted
 
 
 def test_a_trigger_that_waits_ends_as_the_run_does(stack: Stack) -> None:

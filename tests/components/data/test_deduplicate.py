@@ -180,8 +180,9 @@ def test_adding_to_what_is_known_gives_what_all_at_once_gives(mixed, tmp_path, m
 
 def test_known_documents_are_not_sketched_again(mixed, tmp_path, monkeypatch):
     known = distinct(shards_of(tmp_path / "in", mixed[:100]), tmp_path / "known")
-    for file in (known.path / "kept").iterdir():  # whatever stands there now, nobody reads it
-        file.write_bytes(b"{}\n" * file.read_bytes().count(b"\n"))
+    for file in (known.path / "kept").iterdir():  # whatever their texts are now, nobody reads them
+        ids = [json.loads(line)["id"] for line in file.open(encoding="utf-8")]
+        file.write_text("".join(f'{{"id":"{name}"}}\n' for name in ids), encoding="utf-8")
     new = shards_of(tmp_path / "new", [mixed[0], mixed[50], Document(id="new", text="quite new")])
     grown = distinct(new, tmp_path / "grown", known)
     assert grown.dropped == {"duplicate": 2}
