@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.infra.test_stack import Stack, _until, stack  # noqa: F401 - the fixture
+from tests.infra.stacks import Stack, until
 
 _CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 _LACKING = [
@@ -59,7 +59,7 @@ def test_a_schedule_that_is_set_in_the_ui_plans_runs(stack, page):  # noqa: F811
     page.goto(f"{stack.prefect}/deployments/deployment/{deployment}")
     page.get_by_role("button", name="Schedule", exact=True).click()
     page.get_by_role("button", name="Save", exact=True).click()
-    runs = _until(lambda: _runs_of(stack, deployment), 90)
+    runs = until(lambda: _runs_of(stack, deployment), 90)
     assert all(run["auto_scheduled"] and run["state_type"] == "SCHEDULED" for run in runs)
     (schedule,) = stack.deployment("evals")["schedules"]
     assert schedule["active"]
