@@ -49,19 +49,19 @@ def _keep(page: Any, name: str) -> None:
         page.screenshot(path=Path(folder) / f"{name}.png")
 
 
-def _runs_of(stack: Stack, identity: str) -> list[dict[str, Any]]:  # noqa: F811
+def _runs_of(stack: Stack, identity: str) -> list[dict[str, Any]]:
     wanted = {"deployments": {"id": {"any_": [identity]}}}
     return stack.call("/flow_runs/filter", wanted)[1]
 
 
-def test_a_schedule_that_is_set_in_the_ui_plans_runs(stack, page):  # noqa: F811
-    deployment = stack.deployment("evals")["id"]
+def test_a_schedule_that_is_set_in_the_ui_plans_runs(stack, page):
+    deployment = stack.deployment("compress")["id"]
     page.goto(f"{stack.prefect}/deployments/deployment/{deployment}")
     page.get_by_role("button", name="Schedule", exact=True).click()
     page.get_by_role("button", name="Save", exact=True).click()
     runs = until(lambda: _runs_of(stack, deployment), 90)
     assert all(run["auto_scheduled"] and run["state_type"] == "SCHEDULED" for run in runs)
-    (schedule,) = stack.deployment("evals")["schedules"]
+    (schedule,) = stack.deployment("compress")["schedules"]
     assert schedule["active"]
     assert schedule["schedule"]["interval"] == 3600
     _keep(page, "prefect-schedule")
