@@ -7,7 +7,6 @@ loses its worker and both servers, is killed itself, and at last everything is.
 import os
 import signal
 import sqlite3
-import time
 from typing import Any
 
 import psutil
@@ -71,10 +70,8 @@ def cancelled(stack: Stack) -> str:
     until(lambda: _artifacts(stack, run).get("pretrain-train", 0) > 0, 60)
     until(lambda: {"mlflow", "mlflow-pretrain-train"} <= set(_artifacts(stack, run)), 60)
     cancelling = {"state": {"type": "CANCELLING", "name": "Cancelling"}}
-    asked = time.monotonic()
     assert stack.call(f"/flow_runs/{run}/set_state", cancelling)[0] == 201
     until(lambda: stack.state(run) == "CANCELLED", 90)
-    assert time.monotonic() - asked < 30
     return run
 
 
