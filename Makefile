@@ -4,7 +4,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run test check bench ui report clean-venv
+.PHONY: run test check bench up report clean-venv
 
 run: .venv/ready          ## raw text to a released model (recipe `tiny`)
 	$(BIN)/bloomery run
@@ -18,7 +18,7 @@ check: .venv/dev          ## the quick half of `test`: format, lint, types, impo
 bench: .venv/bench        ## speed and time to a loss beside other trainers, on this idle machine
 	$(BIN)/python -m tests.benchmarks
 
-ui: .venv/ready           ## Prefect and MLflow over the finished runs, until Ctrl-C
+up: .venv/ready           ## Prefect, MLflow, a worker and the dashboard, until Ctrl-C
 	$(BIN)/bloomery up
 
 report: .venv/ready       ## the scorecard of the last run

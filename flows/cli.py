@@ -8,7 +8,6 @@ import sys
 import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,12 +15,15 @@ from rich.console import Console
 
 from components.core.preemption import Preempted
 from components.core.settings import settings
+from flows import stack_cli
+from flows.data_cli import app as data_app
+from flows.release_cli import app as release_app
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__
 )
-data_app = typer.Typer(no_args_is_help=True, help="The raw data and its revisions.")
 app.add_typer(data_app, name="data")
+app.add_typer(release_app, name="release")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 
@@ -142,9 +144,10 @@ def generate(
     as_json: Json = False,
 ) -> None:
     """Print what a model makes of a prompt, greedily."""
-    from flows.models import Conversation, find_model
+    from components.lib.conversation import Conversation
+    from flows.models import find_model
 
-    talk = Conversation(find_model(model))
+    talk = Conversation(find_model(model), settings().num_threads)
     text = talk.complete(prompt, max_new_tokens)
     top = talk.next_tokens(prompt, 10) if show_probabilities else []
     if as_json:
@@ -164,9 +167,10 @@ def chat(
     ] = None,
 ) -> None:
     """Talk to a model, one message at a time; an empty line or Ctrl-D ends it."""
-    from flows.models import Conversation, find_model
+    from components.lib.conversation import Conversation
+    from flows.models import find_model
 
-    talk = Conversation(find_model(model))
+    talk = Conversation(find_model(model), settings().num_threads)
     typer.echo(f"{talk.folder}\nTry: Sort: 5 2 9", err=True)
     while message := _ask():
         typer.echo(talk.answer(message))
@@ -177,19 +181,6 @@ def _ask() -> str:
         return input("> " if sys.stdin.isatty() else "").strip()
     except EOFError:
         return ""
-
-
-@data_app.command("add")
-def data_add(
-    name: Annotated[str, typer.Argument(help="Name of the folder it becomes in data/.")],
-    path: Annotated[Path, typer.Argument(help="A .txt, .jsonl or .parquet file, or a folder.")],
-) -> None:
-    """Take a user's documents into `data/NAME` and make a new revision of `data.dvc`."""
-    from components.data import dataset
-
-    revision = dataset.add(settings().project.resolve(), settings().home.resolve(), name, path)
-    typer.echo(f"data/{name} added; data.dvc now pins revision {revision}.")
-    typer.echo("Next: `bloomery run`. Keep the revision with `git commit data.dvc`.")
 
 
 @app.command()
@@ -217,14 +208,6 @@ def sync() -> None:
     typer.echo("MLflow has all of every step that is not at work.")
 
 
-@app.command()
-def up() -> None:
-    """Start the Prefect server, a worker and the MLflow server until Ctrl-C."""
-    from infra.stack import serve
-
-    serve()
-
-
 def _say_where_to_look(flow: str) -> None:
     first = (
         "bloomery chat            talk to the released model"
@@ -233,7 +216,7 @@ def _say_where_to_look(flow: str) -> None:
     )
     _out.print(
         f"\nNext:  {first}\n"
-        "       make ui                  the runs in Prefect and MLflow\n"
+        "       make up                  the runs in Prefect and MLflow\n"
         "       bloomery lineage MODEL   the chain back to the data\n"
         "       bloomery run --set quantize.block_size=64   change one decision",
         highlight=False,
@@ -259,9 +242,12 @@ def _clear_errors(debug: bool) -> Generator[None]:
 
 
 def _remedy(error: Exception) -> str:
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return ". Free some space and run the same command again: finished steps are kept."
     return ""
+
+
+stack_cli.add_to(app)
 
 
 def entry() -> None:

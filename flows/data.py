@@ -1,10 +1,25 @@
-"""Raw data -> token shards."""
+"""Raw data -> token shards, with a card that says what they are and a gate that holds it."""
 
 from prefect import flow
 
-from components.core.artifacts import DataRevision, Frozen, RawData, TokenShards, Vocabulary
+from components.core.artifacts import (
+    DataRevision,
+    DocumentShards,
+    Frozen,
+    RawData,
+    TokenShards,
+    Vocabulary,
+)
+from components.data.card import CardInputs
+from components.data.decontaminate import DecontaminateInputs
+from components.data.deduplicate import DeduplicateInputs
 from components.data.ingest import current_revision
+from components.data.scan import ScanInputs
 from components.data.tokenize import TokenizeInputs
+from components.data.validate import ValidateInputs
+from components.data.vocabulary_report import VocabularyReportInputs
+from flows.cards import card_before
+from flows.publish import publish_card
 from flows.recipes import Recipe, tiny
 from flows.step import preemptible, step
 
@@ -22,10 +37,49 @@ class Source(Frozen):
 
 @flow
 @preemptible
-def data(recipe: Recipe = tiny(), revision: DataRevision | None = None) -> Source:
-    """Make token shards of `data/` at the revision that `data.dvc` pins."""
+def data(
+    recipe: Recipe = tiny(),
+    revision: DataRevision | None = None,
+    known: DocumentShards | None = None,
+) -> Source:
+    """Make token shards of `data/` at the revision that `data.dvc` pins.
+
+    With `known`, what an earlier `Deduplicate` made, the documents of this recipe are added to
+    those, and only they are read.
+
+    Raises:
+        ValueError: the data does not hold what the recipe asks of it.
+    """
     raw = step(recipe.ingest, revision or current_revision())
-    corpus = step(recipe.clean, raw)
+    clean = step(recipe.clean, raw)
+    distinct = step(recipe.deduplicate, DeduplicateInputs(documents=clean, known=known))
+    unseen = step(recipe.decontaminate, DecontaminateInputs(documents=distinct, raw=raw))
+    masked = step(recipe.mask, unseen)
+    corpus = step(recipe.split, masked)
+
     vocabulary = step(recipe.vocabulary, corpus)
-    shards = step(recipe.tokenize, TokenizeInputs(corpus=corpus, vocabulary=vocabulary))
+    tokens = TokenizeInputs(corpus=corpus, vocabulary=vocabulary)
+    step(recipe.vocabulary_report, VocabularyReportInputs(**dict(tokens)))
+    shards = step(recipe.tokenize, tokens)
+    scan = recipe.scan.model_copy(update={"search": recipe.decontaminate.search})
+    scanned = step(scan, ScanInputs(shards=shards, vocabulary=vocabulary, raw=raw))
+
+    made = CardInputs(
+        raw=raw,
+        clean=clean,
+        deduplicate=distinct,
+        decontaminate=unseen,
+        mask=masked,
+        corpus=corpus,
+        shards=shards,
+        scan=scanned,
+    )
+    card = step(recipe.card, made)
+    publish_card(card)
+    verdict = step(recipe.validation, ValidateInputs(card=card, previous=card_before(raw.revision)))
+    if not verdict.passed:
+        raise ValueError(
+            f"The data is not fit to train on. {'. '.join(verdict.failures)}. "
+            f"Look at {card.path / 'report' / 'card.html'}, then mend the data or the bounds."
+        )
     return Source(raw=raw, vocabulary=vocabulary, shards=shards)

@@ -1,4 +1,4 @@
-"""Find a model by name or folder, and talk to it."""
+"""Find a model by name or folder."""
 
 from pathlib import Path
 
@@ -76,45 +76,3 @@ def _last_release() -> Path:
             if taken.component == "release.register":
                 return taken.path
     raise ValueError("No run has released a model yet. Start one with `bloomery run`.")
-
-
-class Conversation:
-    """A loaded model and its tokenizer: the int8 export where the folder has one."""
-
-    def __init__(self, folder: Path) -> None:
-        """Load the model in `folder`."""
-        from components.lib.models import load_model, load_tokenizer
-        from components.lib.onnx_model import OnnxModel
-        from components.lib.torch_model import TorchModel
-
-        self.folder = folder
-        self._tokenizer = load_tokenizer(folder)
-        exported = next((f for f in (folder / "onnx", folder) if (f / "model.onnx").exists()), None)
-        if exported is not None:
-            self._model = OnnxModel(exported, settings().num_threads)
-        else:
-            self._model = TorchModel(load_model(folder))
-
-    def complete(self, text: str, max_new_tokens: int) -> str:
-        """Return how the model goes on from `text`."""
-        return self._decode(self._tokenizer.encode(text, add_special_tokens=False), max_new_tokens)
-
-    def answer(self, message: str, max_new_tokens: int = 64) -> str:
-        """Return the model's answer to one user message."""
-        from components.lib.chat import encode_prompt
-
-        return self._decode(encode_prompt(self._tokenizer, message), max_new_tokens)
-
-    def next_tokens(self, text: str, number: int) -> list[tuple[str, float]]:
-        """Return the likeliest tokens behind `text` with their probabilities."""
-        from components.lib.chat import decode
-
-        ids = self._tokenizer.encode(text, add_special_tokens=False)
-        top = self._model.next_token_probabilities(ids, number)
-        return [(decode(self._tokenizer, [token]), share) for token, share in top]
-
-    def _decode(self, ids: list[int], max_new_tokens: int) -> str:
-        from components.lib.chat import decode
-
-        (made,) = self._model.generate([ids], max_new_tokens)
-        return decode(self._tokenizer, made)

@@ -23,7 +23,7 @@ from flows.finetune import finetune
 from flows.pretrain import pretrain
 from flows.publish import publish
 from flows.recipes import Recipe, tiny
-from flows.release import Reports, rejection, release
+from flows.release import Reports, asked, rejection, release, signed
 from flows.step import preemptible
 
 
@@ -53,9 +53,17 @@ def pipeline(recipe: Recipe = tiny()) -> Release | State[Any]:
         aligned=aligned_report,
         compressed=compressed,
     )
+    answer = asked(recipe, small, reports)
+    if isinstance(answer, State):
+        publish()
+        return answer
     outcome = release(recipe, aligned, small, reports, return_state=True)
     publish()
-    return rejection(outcome) or outcome.result()
+    if (rejected := rejection(outcome)) is not None:
+        return rejected
+    released = outcome.result()
+    assert isinstance(released, Release), released
+    return signed(released, answer)
 
 
 if __name__ == "__main__":

@@ -10,14 +10,18 @@ from pathlib import Path
 from uuid import UUID
 
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
+from prefect.runtime import flow_run, task_run
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from components.core import metrics
+from flows.links import artifact_key, link_to_mlflow
 
 logger = logging.getLogger(__name__)
 
 _LOOK_EVERY_SECONDS = 1.0
+_UPDATE_EVERY_SECONDS = 10.0  # in Prefect, where a percent may be an hour
+_PATIENCE_SECONDS = 10.0  # for a link; without MLflow there is none
 _LINE_EVERY_SHARE = 0.2  # without a terminal, a line at every fifth of the work
 _SHOWN = ("loss", "validation_bits_per_byte", "tokens_per_second")
 
@@ -28,18 +32,21 @@ def shown(name: str, out: Path) -> Generator[None]:
     if before := _share_done(out):
         logger.info("%-20s goes on, %.0f %% was done", name, 100 * before)
     done, start = threading.Event(), time.monotonic()
-    artifact = create_progress_artifact(0.0, key=name.replace(".", "-"), description=name)
+    artifact = _begin(name)
     show = _show_bar if sys.stderr.isatty() else _show_lines
     viewer = threading.Thread(target=show, args=(name, out, done), name="progress", daemon=True)
     prefect = threading.Thread(target=_update, args=(artifact, out, done), daemon=True)
-    viewer.start()
-    prefect.start()
+    here = str(flow_run.id), str(task_run.id)
+    links = threading.Thread(target=link_to_mlflow, args=(name, out, *here, done), daemon=True)
+    for thread in (viewer, prefect, links):
+        thread.start()
     try:
         yield
     finally:
         done.set()
         viewer.join()
-    update_progress_artifact(UUID(str(artifact)), 100.0)
+        links.join(_PATIENCE_SECONDS)
+    _tell(artifact, 100.0)
     logger.info("%-20s %7.1f s", name, time.monotonic() - start)
 
 
@@ -85,9 +92,32 @@ def _show_lines(name: str, out: Path, done: threading.Event) -> None:
             next_line = share + _LINE_EVERY_SHARE
 
 
-def _update(artifact: UUID, out: Path, done: threading.Event) -> None:
-    shown_share = 0.0
+def _begin(name: str) -> UUID | None:
+    """Make the bar in Prefect; a server that is away just now costs the step its bar."""
+    try:
+        artifact = create_progress_artifact(0.0, key=artifact_key(name), description=name)
+    except Exception as error:
+        logger.warning("Prefect shows no progress of %s (%s)", name, error)
+        return None
+    return UUID(str(artifact))
+
+
+def _tell(artifact: UUID | None, percent: float) -> bool:
+    """Move the bar in Prefect, if it is there and its server too; return whether it moved."""
+    if artifact is None:
+        return False
+    try:
+        update_progress_artifact(artifact, percent)
+    except Exception as error:
+        logger.debug("Prefect's bar stays behind: %s", error)
+        return False
+    return True
+
+
+def _update(artifact: UUID | None, out: Path, done: threading.Event) -> None:
+    shown_share, last = 0.0, time.monotonic()
     for share, _ in _points(out, done):
-        if share >= shown_share + 0.02:
-            update_progress_artifact(UUID(str(artifact)), 100 * share)
-            shown_share = share
+        is_due = time.monotonic() > last + _UPDATE_EVERY_SECONDS
+        if share >= shown_share + 0.02 or (share > shown_share and is_due):
+            shown_share = share if _tell(artifact, 100 * share) else shown_share
+            last = time.monotonic()

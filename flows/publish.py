@@ -1,12 +1,16 @@
-"""The scorecard of a run, where people look: on the Prefect run and on the MLflow run."""
+"""The scorecard and the data card of a run, where people look: on its Prefect and MLflow runs."""
 
 import logging
 
 from prefect.artifacts import create_markdown_artifact
 
+from components.core.artifacts import DataCard
 from components.core.journal import find_run
+from components.core.record import REPORT, read_record
 from components.core.report import Report, report_of
 from components.core.tracking import client, log_numbers, parent_run
+from dashboards.card import markdown as markdown_of_card
+from dashboards.card import read_card
 from dashboards.scorecard import markdown
 from flows.step import current_origin
 
@@ -21,6 +25,20 @@ def publish() -> None:
     create_markdown_artifact(markdown(report), key="scorecard", description="Scorecard")
     if not all(stage.cached for stage in report.stages):  # a run that did no work has no MLflow run
         _log(report)
+
+
+def scorecard() -> str:
+    """Return the scorecard, so far, of the flow run that this code runs in, as Markdown."""
+    return markdown(report_of(*find_run(current_origin().run_id)))
+
+
+def publish_card(card: DataCard) -> None:
+    """Publish a data card on the flow run that this code runs in; MLflow has it from its step."""
+    text = markdown_of_card(read_card(card.path))
+    page = f"The whole card: `{card.path / REPORT / 'card.html'}`"
+    if run_id := read_record(card.path).mlflow_run_id:
+        page += f", and under `{REPORT}` of the MLflow run `{run_id}`"
+    create_markdown_artifact(f"{text}\n{page}.", key="data-card", description="Data card")
 
 
 def _log(report: Report) -> None:

@@ -10,10 +10,19 @@ from components.align.dpo import DPO
 from components.align.sample import SamplePreferences
 from components.compress.quantize import Quantize
 from components.core.artifacts import Frozen
+from components.data.card import Card
 from components.data.clean import Clean
+from components.data.decontaminate import Decontaminate
+from components.data.deduplicate import Deduplicate
+from components.data.existing_vocabulary import ExistingVocabulary
 from components.data.ingest import Ingest
+from components.data.mask import Mask
+from components.data.scan import Scan
+from components.data.split import Split
 from components.data.tokenize import Tokenize
+from components.data.validate import Validate
 from components.data.vocabulary import TrainVocabulary
+from components.data.vocabulary_report import ReportVocabulary
 from components.evals.baselines import Baselines
 from components.evals.probe import Probe
 from components.finetune.sft import SFT
@@ -21,6 +30,7 @@ from components.lib.plan import DialledTraining, Training
 from components.pretrain.train import Train
 from components.release.gate import Gate
 from components.release.register import Register
+from flows.approval import Approval
 
 
 class Recipe(Frozen):
@@ -29,11 +39,27 @@ class Recipe(Frozen):
     ingest: Ingest
     """Raw data."""
     clean: Clean
+    """Documents that are worth reading."""
+    deduplicate: Deduplicate
+    """Documents of which no two are the same."""
+    decontaminate: Decontaminate = Decontaminate()
+    """Documents without what models are evaluated on."""
+    mask: Mask = Mask()
+    """Documents without personal data."""
+    split: Split
     """Documents in splits."""
-    vocabulary: TrainVocabulary
+    vocabulary: TrainVocabulary | ExistingVocabulary
     """Tokenizer."""
+    vocabulary_report: ReportVocabulary = ReportVocabulary()
+    """What it makes of held-out text."""
     tokenize: Tokenize
     """Token shards."""
+    scan: Scan = Scan()
+    """Evaluation items in the tokens themselves."""
+    card: Card = Card()
+    """What the data is."""
+    validation: Validate = Validate()
+    """What has to hold of it."""
     pretrain: Train
     """Base model."""
     sft: SFT
@@ -50,6 +76,8 @@ class Recipe(Frozen):
     """What is measured after every stage."""
     gate: Gate
     """What a release must hold."""
+    approval: Approval = Approval()
+    """Whether a person is asked before it is released."""
     release: Register
     """Released model."""
 
@@ -59,6 +87,8 @@ def tiny() -> Recipe:
     return Recipe(
         ingest=Ingest(),
         clean=Clean(),
+        deduplicate=Deduplicate(),
+        split=Split(),
         vocabulary=TrainVocabulary(vocab_size=512),
         tokenize=Tokenize(),
         pretrain=Train(
@@ -119,6 +149,8 @@ def smoke() -> Recipe:
     return Recipe(
         ingest=Ingest(),
         clean=Clean(),
+        deduplicate=Deduplicate(),
+        split=Split(),
         vocabulary=TrainVocabulary(vocab_size=512),
         tokenize=Tokenize(),
         pretrain=Train(

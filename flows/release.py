@@ -13,10 +13,13 @@ from components.core.artifacts import (
     Frozen,
     ProbeReport,
     Release,
+    Verdict,
 )
 from components.release.gate import GateInputs
 from components.release.register import RegisterInputs
-from components.release.registry import opponent
+from components.release.registry import is_champion, note, opponent
+from flows.approval import Decision, decide
+from flows.publish import scorecard
 from flows.recipes import Recipe
 from flows.step import preemptible, step
 
@@ -50,15 +53,41 @@ def _rejected(message: str) -> State[Any]:
     return Failed(name=_REJECTED, message=message)
 
 
+def judge(
+    recipe: Recipe, small: CompressedModel, reports: Reports
+) -> tuple[ProbeReport | None, Verdict]:
+    """Hold the candidate against the gate; return the champion's report and the verdict."""
+    champion = opponent(recipe.release.model_name, small)
+    measured = {name: getattr(reports, name) for name in Reports.model_fields}
+    return champion, step(recipe.gate, GateInputs(**measured, champion=champion))
+
+
+def asked(recipe: Recipe, small: CompressedModel, reports: Reports) -> Decision | State[Any] | None:
+    """Return a person's yes, the state in which the run ends without one, or None: not asked.
+
+    Only the outermost flow can wait for an answer. Nobody is asked about a model that the gate
+    rejects, nor about the champion itself.
+    """
+    if not recipe.approval.ask or is_champion(recipe.release.model_name, small):
+        return None
+    _, verdict = judge(recipe, small, reports)
+    if not verdict.passed:
+        return None
+    answer = decide(recipe.approval, scorecard())
+    if answer is None:
+        return _rejected(f"Not released: no answer in {recipe.approval.timeout_hours:g} hours.")
+    if answer.decision == "reject":
+        return _rejected(f"Not released: {answer.name} rejected it. {answer.comment}".strip())
+    return answer
+
+
 @flow
 @preemptible
 def release(
     recipe: Recipe, aligned: Checkpoint, small: CompressedModel, reports: Reports
 ) -> Release | State[Any]:
     """Hold the candidate against the gate and the champion; register it, or end as `Rejected`."""
-    champion = opponent(recipe.release.model_name, small)
-    measured = {name: getattr(reports, name) for name in Reports.model_fields}
-    verdict = step(recipe.gate, GateInputs(**measured, champion=champion))
+    champion, verdict = judge(recipe, small, reports)
     if not verdict.passed:
         return _rejected(f"Not released. {'. '.join(verdict.failures)}.")
     candidate = RegisterInputs(
@@ -70,3 +99,11 @@ def release(
         champion=champion,
     )
     return step(recipe.release, candidate)
+
+
+def signed(released: Release, answer: Decision | None) -> Release:
+    """Write who approved the release to the registered version, and return the release."""
+    if answer is not None:
+        tags = {"approved_by": answer.name, "approval_comment": answer.comment}
+        note(released.name, released.registered_version, tags)
+    return released

@@ -1,5 +1,6 @@
 """The seam between components and Prefect: a component becomes a task named after it."""
 
+import os
 from collections.abc import Callable
 from functools import cache, wraps
 from typing import Any, ParamSpec, TypeVar, cast
@@ -14,7 +15,7 @@ from prefect.states import Cancelled, Completed
 
 from components.core.component import Component, In, Out
 from components.core.execute import address, execute, find
-from components.core.journal import Origin
+from components.core.journal import Origin, note_process, take_output
 from components.core.preemption import Preempted
 from flows.progress import say_cached, shown
 
@@ -33,11 +34,15 @@ def preemptible(function: Callable[_P, _R]) -> Callable[_P, _R]:
     """Make a flow of which a step was told to leave end as `Preempted`, not as failed.
 
     Whoever called it gets the exception. Each level needs a state of its own: one that is passed on
-    loses its name.
+    loses its name. The outermost flow also notes its process, so that a killed one is found out.
     """
 
     @wraps(function)
     def run(*arguments: _P.args, **named: _P.kwargs) -> _R:
+        if flow_run.id is not None and flow_run.id == flow_run.root_flow_run_id:
+            note_process(flow_run.id)
+            if flow_run.id == os.environ.get("PREFECT__FLOW_RUN_ID"):  # a worker started it
+                take_output(flow_run.id)
         try:
             return function(*arguments, **named)
         except Preempted as notice:

@@ -1,13 +1,16 @@
-"""Register the deployments of `prefect.yaml` with the server at PREFECT_API_URL.
+"""Register what `prefect.yaml` says with the server at PREFECT_API_URL.
 
 `prefect deploy` would do it too, but at every start it resets what people set in the UI: default
 parameters, concurrency limits, pauses. Here the file gives a new deployment all it says; of one
 that exists it renews what the code owns (entrypoint, form of the parameters, description, tags) and
-leaves the rest, and the schedules, as they are.
+leaves the rest, and the schedules, as they are. Queues and automations that exist are left alone.
 """
 
+import importlib
+import inspect
 import logging
-from collections.abc import Iterator
+import time
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,32 +18,42 @@ import yaml
 from prefect import Flow
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import DeploymentUpdate, WorkPoolCreate
-from prefect.client.schemas.filters import FlowRunFilter
-from prefect.client.schemas.objects import FlowRun
+from prefect.events.actions import RunDeployment
+from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound, PrefectHTTPStatusError
 from prefect.flows import load_flow_from_entrypoint
-from prefect.states import Cancelled, Crashed
+from prefect.settings import PREFECT_API_URL
 from prefect.utilities.callables import parameter_schema
 from prefect.workers.process import ProcessWorker
 
-from components.core import tracking
-from infra.stack import POOL
+from infra.api import answer
+from infra.services import POOL
 
 logger = logging.getLogger(__name__)
 
 FILE = Path(__file__).with_name("prefect.yaml")
+_PATIENCE_SECONDS = 120.0
 
 
 def deploy(client: SyncPrefectClient) -> None:
-    """Make the work pool and the deployments, and end the runs that a stopped worker has left."""
+    """Make the work pool, its queues, the deployments and the automations."""
+    stated = yaml.safe_load(FILE.read_text("utf-8"))
     template = ProcessWorker.get_default_base_job_template()
-    pool = WorkPoolCreate(name=POOL, type="process", base_job_template=template)
     try:
-        client.create_work_pool(pool)
+        client.create_work_pool(
+            WorkPoolCreate(name=POOL, type="process", base_job_template=template)
+        )
     except ObjectAlreadyExists:
-        end_lost_runs(client)
-    for entry in yaml.safe_load(FILE.read_text("utf-8"))["deployments"]:
+        logger.debug("the work pool is there")
+    for queue in stated["work_queues"]:
+        try:
+            client.create_work_queue(**queue, work_pool_name=POOL)
+        except ObjectAlreadyExists:
+            logger.debug("the queue %s is there", queue["name"])
+    for entry in stated["deployments"]:
         _register(client, entry)
+    for entry in stated["automations"]:
+        _automate(client, entry)
 
 
 def _register(client: SyncPrefectClient, entry: dict[str, Any]) -> None:
@@ -49,9 +62,9 @@ def _register(client: SyncPrefectClient, entry: dict[str, Any]) -> None:
     )
     owned: dict[str, Any] = {
         "entrypoint": entry["entrypoint"],
-        "description": entry["description"],
+        "description": entry.get("description") or inspect.getdoc(flow.fn),
         "tags": entry["tags"],
-        "parameter_openapi_schema": parameter_schema(flow).model_dump_for_openapi(),
+        "parameter_openapi_schema": form(flow),
     }
     try:
         found = client.read_deployment_by_name(f"{flow.name}/{entry['name']}")
@@ -60,7 +73,7 @@ def _register(client: SyncPrefectClient, entry: dict[str, Any]) -> None:
             flow_id=client.create_flow(flow),
             name=entry["name"],
             work_pool_name=entry["work_pool"]["name"],
-            concurrency_limit=entry["concurrency_limit"],
+            work_queue_name=entry["work_pool"]["work_queue_name"],
             enforce_parameter_schema=True,
             pull_steps=[],
             **owned,
@@ -75,39 +88,50 @@ def _register(client: SyncPrefectClient, entry: dict[str, Any]) -> None:
         client.update_deployment(found.id, DeploymentUpdate(**owned, parameters={}))
 
 
-def end_lost_runs(client: SyncPrefectClient) -> None:
-    """End what is still called running although the worker of this machine is not up.
+def form(flow: Flow[..., Any]) -> dict[str, Any]:
+    """Return the schema of a flow's parameters, which the UI draws and the server enforces.
 
-    Such a run would keep its deployment's only concurrency slot for ever.
+    A parameter that the flow does not have is refused too; Prefect lets it pass, and the run
+    crashes without a word.
     """
-    lost = {"type": {"any_": ["RUNNING", "PENDING", "CANCELLING"]}}
-    deployed = {"state": lost, "deployment_id": {"is_null_": False}}
-    message = "The worker was killed during this run. Retry goes on from the last checkpoint."
-    for run in _with_subflows(client, FlowRunFilter.model_validate(deployed), lost):
-        cancelling = run.state is not None and run.state.is_cancelling()
-        state = Cancelled(message=message) if cancelling else Crashed(message=message)
-        client.set_flow_run_state(run.id, state, force=True)
-        _end_in_mlflow(run)
-        logger.warning("%s: %s", run.name, message)
+    return {**parameter_schema(flow).model_dump_for_openapi(), "additionalProperties": False}
 
 
-def _end_in_mlflow(run: FlowRun) -> None:
-    mlflow = tracking.client()
-    query = f"tags.flow_run_id = '{run.id}' and attributes.status = 'RUNNING'"
-    for found in mlflow.search_runs([tracking.experiment_id(mlflow)], query):
-        mlflow.set_terminated(found.info.run_id, status="KILLED")
+def _automate(client: SyncPrefectClient, entry: dict[str, Any]) -> None:
+    """Make an automation, switched off, unless there is one of this name."""
+    if client.read_automations_by_name(entry["name"]):
+        return
+    name = entry["deployment"]
+    run = RunDeployment(
+        source="selected",
+        deployment_id=client.read_deployment_by_name(f"{name}/{name}").id,
+        parameters=None,  # its defaults
+        job_variables=None,
+    )
+    trigger = EventTrigger(
+        expect={entry["event"]}, posture=Posture.Reactive, threshold=1, within=timedelta(0)
+    )
+    client.create_automation(
+        AutomationCore(
+            name=entry["name"],
+            description=entry["description"],
+            enabled=False,
+            trigger=trigger,
+            actions=[run],
+        )
+    )
 
 
-def _with_subflows(
-    client: SyncPrefectClient, wanted: FlowRunFilter, lost: dict[str, Any]
-) -> Iterator[FlowRun]:
-    for run in client.read_flow_runs(flow_run_filter=wanted):
-        yield run
-        children = {"state": lost, "parent_flow_run_id": {"any_": [run.id]}}
-        yield from _with_subflows(client, FlowRunFilter.model_validate(children), lost)
+def _wait_for_server() -> None:
+    """Return once the server answers, or soon anyway: the first call then says what is wrong."""
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while answer(f"{PREFECT_API_URL.value()}/health") is None and time.monotonic() < deadline:
+        time.sleep(0.2)
 
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    importlib.import_module("flows.pipeline")  # seconds, while the server starts
+    _wait_for_server()
     with get_client(sync_client=True) as session:
         deploy(session)

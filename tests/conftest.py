@@ -20,7 +20,9 @@ from components.core.record import InputRecord, Record, hash_files, write_record
 from components.core.settings import settings
 from components.data import library, speeches
 from components.data.clean import Clean
+from components.data.deduplicate import Deduplicate, DeduplicateInputs
 from components.data.document import write_documents, write_lines
+from components.data.split import Split
 from components.data.tokenize import Tokenize, TokenizeInputs
 from components.data.vocabulary import TrainVocabulary
 from components.finetune.sft import SFT, SFTInputs
@@ -102,7 +104,10 @@ def raw(line: Path) -> RawData:
 @pytest.fixture(scope="session")
 def corpus(raw: RawData, line: Path) -> Corpus:
     """The documents in splits that are large enough to hold some of each."""
-    return Clean(validation_percent=20, test_percent=20).run(raw, _made(line, "corpus"))
+    clean = Clean().run(raw, _made(line, "clean"))
+    distinct = Deduplicate().run(DeduplicateInputs(documents=clean), _made(line, "distinct"))
+    split = Split(validation_percent=20, test_percent=20)
+    return split.run(distinct, _made(line, "corpus"))
 
 
 @pytest.fixture(scope="session")

@@ -28,7 +28,20 @@ TOP_LEVEL = {
     "tests",
 }
 CODE = ("components", "dashboards", "flows", "infra")
-HEAVY = ("torch", "ray", "mlflow", "transformers", "onnxruntime", "trl", "datasets", "dvc")
+HEAVY = (
+    "datasets",
+    "datatrove",
+    "dvc",
+    "mlflow",
+    "onnxruntime",
+    "py3langid",
+    "ray",
+    "spacy",
+    "torch",
+    "trafilatura",
+    "transformers",
+    "trl",
+)
 COMPONENTS = list(component_classes())
 FLOWS = sorted(file.stem for file in (ROOT / "flows").glob("*.py") if file.stem != "__init__")
 

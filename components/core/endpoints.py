@@ -23,6 +23,10 @@ class Servers(Frozen):
     """URL of the Prefect server, without `/api`."""
     mlflow: str
     """URL of the MLflow server."""
+    dashboard: str | None = None
+    """URL of the dashboard, if it is up."""
+    ray: str | None = None
+    """Address of the warm Ray head, if there is one."""
 
 
 def servers_file() -> Path:
@@ -66,3 +70,25 @@ def tracking_uri() -> str:
     database = settings().home.resolve() / "mlflow" / "mlflow.db"
     database.parent.mkdir(parents=True, exist_ok=True)
     return f"sqlite:///{database}"
+
+
+def flow_run_url(run_id: str) -> str:
+    """Return where people see a flow run, whether or not the server is up just now."""
+    servers = running_servers()
+    prefect = servers.prefect if servers else f"http://127.0.0.1:{settings().prefect_port}"
+    return f"{prefect}/runs/flow-run/{run_id}"
+
+
+def mlflow_run_url(experiment: str, run_id: str) -> str:
+    """Return where people see an MLflow run, whether or not the server is up just now."""
+    uri = tracking_uri()
+    mlflow = uri if uri.startswith("http") else f"http://127.0.0.1:{settings().mlflow_port}"
+    return f"{mlflow}/#/experiments/{experiment}/runs/{run_id}"
+
+
+def ray_address() -> str:
+    """Return the address of the Ray to use: as set, else the warm head of the running servers."""
+    if settings().ray_address != "local":
+        return settings().ray_address
+    servers = running_servers()
+    return servers.ray if servers is not None and servers.ray is not None else "local"

@@ -6,7 +6,7 @@ from pathlib import Path
 from filelock import FileLock
 from pydantic import BaseModel, ValidationError
 
-from components.core.artifacts import Artifact, RawData
+from components.core.artifacts import Artifact, DataRevision, RawData
 from components.core.component import Component, In, Out
 from components.core.journal import Origin, Step, write_step
 from components.core.record import (
@@ -118,6 +118,8 @@ def _note(record: Record, out: Path, *, cached: bool, origin: Origin | None) -> 
 
 def _data_revision(inputs: BaseModel, made: Artifact | None = None) -> str | None:
     """Return the revision of the raw data at the root of the lineage of `inputs`."""
+    if isinstance(inputs, DataRevision):
+        return inputs.revision
     for source in [made, *inputs_of(inputs).values()]:
         if isinstance(source, RawData):
             return source.revision

@@ -1,15 +1,20 @@
 """The journal of a flow run: which steps it took, whether each was cached, what each made.
 
 One folder a run, `<home>/runs/<flow run id>/`: `run.json` says what was started, `steps.jsonl` has
-a line a step. The reports of the command line are read from here, so they need no server.
+a line a step, `process.json` says which process is at it,
+and `output.log` has what that prints under a worker. The reports of the command line are read
+from here, so they need no server.
 """
 
 import json
 import logging
+import os
+import socket
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import psutil
 from pydantic import ValidationError
 
 from components.core.artifacts import ArtifactPath, Frozen
@@ -17,6 +22,8 @@ from components.core.files import write_atomically
 from components.core.settings import settings
 
 logger = logging.getLogger(__name__)
+
+_PROCESS = "process.json"
 
 
 class Origin(Frozen):
@@ -39,6 +46,32 @@ class Run(Frozen):
     """When it took its first step, UTC."""
 
 
+class RunProcess(Frozen):
+    """The process that does a flow run."""
+
+    host: str
+    """Machine it runs on."""
+    pid: int
+    """Its id there."""
+    started: float
+    """Unix seconds: an id alone is given again."""
+
+    def is_alive(self) -> bool:
+        """Return whether it runs; one on another machine is taken for alive."""
+        return self.host != socket.gethostname() or self.is_here()
+
+    def is_here(self) -> bool:
+        """Return whether it runs on this machine."""
+        if self.host != socket.gethostname():
+            return False
+        try:
+            process = psutil.Process(self.pid)
+            same = abs(process.create_time() - self.started) < 2.0
+            return same and process.status() != psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return False
+
+
 class Step(Frozen):
     """One step of a flow run."""
 
@@ -54,6 +87,33 @@ class Step(Frozen):
     """Wall time that making the artifact took, now or when it was made."""
     path: ArtifactPath
     """Folder of the artifact."""
+
+
+def note_process(run_id: str) -> None:
+    """Note that this process does a flow run, so that its death can be told from its silence."""
+    folder = settings().runs / run_id
+    folder.mkdir(parents=True, exist_ok=True)
+    mine = psutil.Process()
+    process = RunProcess(host=socket.gethostname(), pid=mine.pid, started=mine.create_time())
+    write_atomically(folder / _PROCESS, process.model_dump_json() + "\n")
+
+
+def take_output(run_id: str) -> None:
+    """Have what this process and its children print from now on go to the folder of its run.
+
+    A worker reads it through a pipe, and a run whose worker dies would die of a line that it logs.
+    """
+    with (settings().runs / run_id / "output.log").open("ab") as stream:
+        for standard in (1, 2):
+            os.dup2(stream.fileno(), standard)
+
+
+def process_of(run_id: str) -> RunProcess | None:
+    """Return the process that does a flow run, as far as it was noted."""
+    try:
+        return RunProcess.model_validate_json((settings().runs / run_id / _PROCESS).read_bytes())
+    except (FileNotFoundError, ValidationError):
+        return None
 
 
 def write_step(origin: Origin, step: Step) -> None:

@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from components.core.endpoints import ray_address
 from components.core.settings import apply_environment, settings
 
 _OBJECT_STORE_BYTES = 200 << 20  # data and weights go through files, not through the store
@@ -19,8 +20,8 @@ def ray_session() -> Generator[None]:
     import ray
 
     apply_environment()
-    _write_token(Path(os.environ["RAY_AUTH_TOKEN_PATH"]))
-    local = settings().ray_address == "local"
+    write_token(Path(os.environ["RAY_AUTH_TOKEN_PATH"]))
+    address = ray_address()
     arguments: dict[str, Any] = {
         "num_cpus": max(settings().num_workers, settings().num_threads),
         "include_dashboard": False,  # half the memory; Ray's own page comes with a real cluster
@@ -28,11 +29,11 @@ def ray_session() -> Generator[None]:
         "_temp_dir": str(_TEMPORARY.with_name(f"{_TEMPORARY.name}-{os.getuid()}")),
     }
     ray.init(
-        address=settings().ray_address,
+        address=address,
         namespace="bloomery",
         log_to_driver=False,
         runtime_env={"env_vars": worker_environment()},
-        **(arguments if local else {}),
+        **(arguments if address == "local" else {}),
     )
     try:
         yield
@@ -40,9 +41,26 @@ def ray_session() -> Generator[None]:
         ray.shutdown()
 
 
+def warm_head_arguments(host: str, port: int) -> list[str]:
+    """Return the arguments of `ray start` for a head of this machine, which stays until stopped."""
+    write_token(settings().home.resolve() / "ray_token")
+    num_cpus = max(settings().num_workers, settings().num_threads)
+    return [
+        *("--head", "--block", "--node-ip-address", host, "--port", str(port)),
+        *("--num-cpus", str(num_cpus), "--object-store-memory", str(_OBJECT_STORE_BYTES)),
+        *("--include-dashboard", "false", "--disable-usage-stats"),
+        *("--min-worker-port", "0", "--max-worker-port", "0"),  # any: a range may hold `port`
+        *("--temp-dir", str(_TEMPORARY.with_name(f"{_TEMPORARY.name}-{os.getuid()}"))),
+    ]
+
+
 def worker_environment() -> dict[str, str]:
-    """Return the variables that make a worker see this machine's state as the driver does."""
+    """Return the variables that make a worker see this machine's state as the driver does.
+
+    The login is not among them: Ray writes them to its logs, and no worker needs a server.
+    """
     ours = {name: value for name, value in os.environ.items() if name.startswith("BLOOMERY_")}
+    ours.pop("BLOOMERY_AUTH", None)
     return {
         **ours,
         "BLOOMERY_HOME": str(settings().home.resolve()),
@@ -51,7 +69,7 @@ def worker_environment() -> dict[str, str]:
     }
 
 
-def _write_token(file: Path) -> None:
+def write_token(file: Path) -> None:
     """Make the cluster's secret unless there is one; Ray's own default file is readable by all."""
     aside = file.with_name(f".{file.name}.{os.getpid()}")
     aside.touch(mode=0o600)

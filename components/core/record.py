@@ -17,8 +17,24 @@ from components.core.files import manifest, sha256, write_atomically
 from components.core.settings import settings
 
 RECORD = "artifact.json"
+REPORT = "report"
+"""Folder of the small files of an artifact that are for people: MLflow gets a copy of it."""
 WORKING = frozenset({RECORD, "metrics.jsonl", "checkpoints"})  # not part of what was made
-_PACKAGES = ("torch", "transformers", "tokenizers", "trl", "ray", "onnxruntime", "numpy")
+_PACKAGES = (
+    "torch",
+    "transformers",
+    "tokenizers",
+    "fastokens",
+    "rensa",
+    "datatrove",
+    "ftfy",
+    "trafilatura",
+    "py3langid",
+    "trl",
+    "ray",
+    "onnxruntime",
+    "numpy",
+)
 
 
 class InputRecord(Frozen):

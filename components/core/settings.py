@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 _CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -49,6 +49,14 @@ class Settings(BaseModel):
     """Port of the Prefect server that `bloomery up` starts."""
     mlflow_port: int = Field(default=5000, ge=1, le=65535)
     """Port of the MLflow server that `bloomery up` starts."""
+    dashboard_port: int = Field(default=8501, ge=1, le=65535)
+    """Port of the dashboard that `bloomery up` starts."""
+    ray_port: int = Field(default=6379, ge=1, le=65535)
+    """Port of the Ray head that `bloomery up --ray` starts."""
+    host: str = "127.0.0.1"
+    """Address that the servers of `bloomery up` listen on; one beyond loopback asks for `auth`."""
+    auth: SecretStr | None = None
+    """`user:password`, or a file that holds it: the login of all servers of `bloomery up`."""
 
     @property
     def threads_per_worker(self) -> int:
@@ -88,6 +96,7 @@ def quiet_environment() -> dict[str, str]:
         "PREFECT_LOGGING_EXTRA_LOGGERS": "components,flows",
         "PREFECT_SERVER_DEPLOYMENTS_CONCURRENCY_SLOT_WAIT_SECONDS": "10",
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+        "PREFECT_CLIENT_MAX_RETRIES": "6",  # two minutes without a server cost a run nothing
         "PREFECT_CLI_PROMPT": "false",
         "DO_NOT_TRACK": "1",
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # else Ray listens on every interface

@@ -23,9 +23,18 @@ from components.core.component import Component
 from components.core.endpoints import tracking_uri
 from components.core.files import write_atomically
 from components.core.journal import Origin
-from components.core.record import RECORD, git_revision, read_record
+from components.core.record import RECORD, REPORT, git_revision, read_record
 from components.core.settings import settings
-from components.core.tracking import client, experiment_id, flatten, log_numbers, parent_run
+from components.core.tracking import (
+    back_to,
+    client,
+    experiment_id,
+    flatten,
+    is_active,
+    log_dataset,
+    log_numbers,
+    parent_run,
+)
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -104,7 +113,7 @@ def prepare(
     return Shipment(
         id=f"{out.name}-{started}",
         origin=origin,
-        name=component.name,
+        name=f"{origin.run_name} {component.name}",
         tags=tags,
         params={key: str(value)[:_MAX_PARAM_LENGTH] for key, value in config.items()},
         started=started,
@@ -128,19 +137,24 @@ def save(out: Path, shipment: Shipment) -> None:
 def open_run(mlflow: "MlflowClient", shipment: Shipment) -> Shipment:
     """Open the run, open it again, or begin another if somebody removed it."""
     parent = parent_run(mlflow, shipment.origin)
-    if shipment.run_id is not None and _is_there(mlflow, shipment.run_id):
+    if shipment.run_id is not None and is_active(mlflow, shipment.run_id):
         mlflow.update_run(shipment.run_id, status="RUNNING")
+        for key, value in back_to(shipment.origin).items():
+            mlflow.set_tag(shipment.run_id, key, value)
         return shipment.with_(parent=parent)
     experiment = experiment_id(mlflow)
     query = f"tags.shipment = '{shipment.id}'"
     if found := mlflow.search_runs([experiment], query, max_results=1):
         run_id = found[0].info.run_id
     else:
-        tags = {**shipment.tags, "mlflow.parentRunId": parent, "shipment": shipment.id}
+        tags = {**shipment.tags, **back_to(shipment.origin)}
+        tags |= {"mlflow.parentRunId": parent, "shipment": shipment.id}
         run = mlflow.create_run(experiment, shipment.started, tags, shipment.name)
         run_id = run.info.run_id
     for key, value in shipment.params.items():
         mlflow.log_param(run_id, key, value)
+    if revision := shipment.tags["data_revision"]:
+        log_dataset(mlflow, run_id, revision, shipment.tags["stage"])
     return shipment.with_(run_id=run_id, parent=parent, sent=Sent())
 
 
@@ -165,6 +179,8 @@ def close_run(mlflow: "MlflowClient", out: Path, shipment: Shipment) -> Shipment
         record = read_record(out)
         log_numbers(mlflow, shipment.run_id, {"seconds": record.seconds, **record.artifact})
         mlflow.log_text(shipment.run_id, record.model_dump_json(indent=2), RECORD)
+        if (out / REPORT).is_dir():
+            mlflow.log_artifacts(shipment.run_id, str(out / REPORT), REPORT)
     mlflow.set_terminated(shipment.run_id, status=shipment.status, end_time=shipment.ended)
     if mlflow.get_run(shipment.parent).info.status == "RUNNING":  # the next step opens it again
         mlflow.set_terminated(shipment.parent, status=shipment.status, end_time=shipment.ended)
@@ -208,22 +224,11 @@ def _ship_all(mlflow: "MlflowClient", out: Path) -> None:
         status = "FINISHED" if (out / RECORD).exists() else "FAILED"
         shipment = shipment.with_(status=status, ended=int(time.time() * 1000))
     run_id = shipment.run_id
-    if shipment.parent is None or run_id is None or not _is_there(mlflow, run_id):
+    if shipment.parent is None or run_id is None or not is_active(mlflow, run_id):
         save(out, shipment := open_run(mlflow, shipment))
     for latest in send_points(mlflow, out, shipment):
         save(out, shipment := latest)
     save(out, close_run(mlflow, out, shipment))
-
-
-def _is_there(mlflow: "MlflowClient", run_id: str) -> bool:
-    from mlflow.exceptions import MlflowException
-
-    try:
-        return mlflow.get_run(run_id).info.lifecycle_stage == "active"
-    except MlflowException as error:
-        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-            return False
-        raise
 
 
 def _batches(

@@ -3,6 +3,8 @@
 import logging
 import threading
 import time
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -15,10 +17,12 @@ from components.core.tracking import client
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
 logger = logging.getLogger(__name__)
 
 _SHIP_EVERY_SECONDS = 2.0
+_SAMPLE_SECONDS, _SAMPLES = 10, 1000  # of the machine's use: a long run has them less often
 _PATIENCE_SECONDS = 60.0  # at the end of a step; a first database takes 10 s to make
 _unanswered = threading.Event()  # MLflow did not answer last time: no step waits for it
 
@@ -96,14 +100,31 @@ class Tracker:
             self._change(run_id=opened.run_id, parent=opened.parent, sent=opened.sent)
             self._opened.set()
             _ship_the_rest_of_others()
-        is_done = False
-        while not is_done:
-            is_done = self._done.wait(_SHIP_EVERY_SECONDS)
-            for shipped in shipping.send_points(mlflow, self._out, self._shipment):
-                self._change(sent=shipped.sent)
-            _unanswered.clear()
+        is_done, start = False, time.monotonic()
+        with _machine_watched(self._shipment.run_id) as watch:
+            while not is_done:
+                is_done = self._done.wait(_SHIP_EVERY_SECONDS)
+                watch.sampling_interval = max(
+                    _SAMPLE_SECONDS, (time.monotonic() - start) / _SAMPLES
+                )
+                for shipped in shipping.send_points(mlflow, self._out, self._shipment):
+                    self._change(sent=shipped.sent)
+                _unanswered.clear()
         shipping.close_run(mlflow, self._out, self._shipment)
         self._change(is_closed=True)
+
+
+@contextmanager
+def _machine_watched(run_id: str | None) -> "Generator[SystemMetricsMonitor]":
+    """Have MLflow's own thread log the use of CPU, memory, disk, network and GPUs."""
+    from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
+    watch = SystemMetricsMonitor(run_id, _SAMPLE_SECONDS, resume_logging=True)
+    watch.start()
+    try:
+        yield watch
+    finally:
+        watch.finish()
 
 
 def _ship_the_rest_of_others() -> None:

@@ -1,9 +1,10 @@
 """MLflow as the view: where it is, and the runs and numbers in it."""
 
+import json
 import logging
 from typing import TYPE_CHECKING, Any
 
-from components.core.endpoints import tracking_uri
+from components.core.endpoints import flow_run_url, tracking_uri
 from components.core.journal import Origin
 from components.core.settings import settings
 
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
+logging.getLogger("mlflow.system_metrics").setLevel(logging.ERROR)  # no GPU is no news
 logging.getLogger("alembic").setLevel(logging.WARNING)
 
 
@@ -40,8 +42,34 @@ def parent_run(mlflow: "MlflowClient", origin: Origin) -> str:
     if found := mlflow.search_runs([experiment], query, max_results=1):
         mlflow.update_run(found[0].info.run_id, status="RUNNING")
         return found[0].info.run_id
-    tags = {"flow_run_id": origin.run_id, "flow": origin.flow, "level": "flow"}
+    tags = {
+        "flow_run_id": origin.run_id,
+        "flow": origin.flow,
+        "level": "flow",
+        **back_to(origin),
+    }
     return mlflow.create_run(experiment, run_name=origin.run_name, tags=tags).info.run_id
+
+
+def back_to(origin: Origin) -> dict[str, str]:
+    """Return the tags of an MLflow run that lead back to its flow run."""
+    if origin == Origin():  # no flow asked for it
+        return {}
+    url = flow_run_url(origin.run_id)
+    note = f"Made by [{origin.run_name}]({url}), a run of the flow `{origin.flow}`."
+    return {"flow_run_id": origin.run_id, "flow_run_url": url, "mlflow.note.content": note}
+
+
+def is_active(mlflow: "MlflowClient", run_id: str) -> bool:
+    """Return whether a run is there, and not deleted."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return mlflow.get_run(run_id).info.lifecycle_stage == "active"
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return False
+        raise
 
 
 def flatten(value: Any, prefix: str = "") -> dict[str, Any]:
@@ -52,6 +80,16 @@ def flatten(value: Any, prefix: str = "") -> dict[str, Any]:
     for key, item in value.items():
         leaves |= flatten(item, f"{prefix}.{key}" if prefix else str(key))
     return leaves
+
+
+def log_dataset(mlflow: "MlflowClient", run_id: str, revision: str, context: str) -> None:
+    """Note on a run which revision of `data/` is at the root of what it works on."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    source = json.dumps({"path": "data.dvc", "revision": revision})
+    data = Dataset(name="data", digest=revision[:36], source_type="dvc", source=source)
+    tags = [InputTag("mlflow.data.context", context)]
+    mlflow.log_inputs(run_id, [DatasetInput(data, tags)])
 
 
 def log_numbers(mlflow: "MlflowClient", run_id: str, values: dict[str, Any]) -> None:

@@ -1,110 +1,207 @@
-"""Clean: raw documents -> normalised, distinct documents in three fixed splits."""
+"""Clean: raw documents -> documents that are worth reading, in one form.
 
-import hashlib
+Each subject has a file of its own beside this one: encoding, html, boilerplate, language, quality.
+"""
+
 import logging
-import unicodedata
+import shutil
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar
 
 from pydantic import Field
 
-from components.core.artifacts import Corpus, RawData
+from components.core.artifacts import DocumentShards, RawData
 from components.core.component import Component
-from components.data.document import Document, read_documents
+from components.data.boilerplate import Boilerplate, strip_boilerplate
+from components.data.document import Document
+from components.data.encoding import normalise, repair, unreadable_share
+from components.data.html import hostname, looks_like_html, read_page
+from components.data.language import UNKNOWN, check_codes, identify
+from components.data.pieces import Piece, Sieve, cut, gathered, work_through
+from components.data.quality import Quality, Rules, Thresholds
 
-logger = logging.getLogger(__name__)
+_MANY_ERRORS = 5  # so many documents may all be bad in a small piece
 
-Split = Literal["train", "validation", "test"]
-SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+log = logging.getLogger(__name__)
 
 
-class Clean(Component[RawData, Corpus]):
-    """Normalise, drop what is empty, short or seen before, and split by a hash of the text.
+class Clean(Component[RawData, DocumentShards]):
+    """Repair and normalise the text, and drop what is empty, short, unreadable or unwanted.
 
-    Writes `train.jsonl`, `validation.jsonl`, `test.jsonl` (one document a line) and
-    `dropped.jsonl` (id and reason of every document that was left out).
+    For text from the web there is `WEB`, which also has the rules of FineWeb.
     """
 
-    version: ClassVar[str] = "1.0.0"
+    version: ClassVar[str] = "2.0.0"
 
     min_characters: int = Field(default=200, ge=1)
     """Shorter documents are dropped."""
-    validation_percent: int = Field(default=5, ge=1, le=40)
-    """Share of the documents that training is validated on."""
-    test_percent: int = Field(default=5, ge=1, le=40)
-    """Share of the documents that only the probe and the baselines see."""
+    max_characters: int = Field(default=10_000_000, ge=1)
+    """Longer documents are dropped, before anything else is done with them."""
+    repair_encoding: bool = True
+    """Undo what a wrong decoding made of characters, such as `â€™` for a quote."""
+    max_unreadable: float = Field(default=0.05, ge=0, le=1)
+    """Share of control and replacement characters above which a document is binary."""
+    sniff_html: bool = False
+    """Take what begins as a web page for one, even if its metadata does not say `format: html`."""
+    boilerplate: tuple[Boilerplate, ...] = ()
+    """Kinds of boilerplate that are removed from documents."""
+    identify_language: bool = True
+    """Write each document's `language` and `language_percent` into its metadata, and count them."""
+    languages: tuple[str, ...] = ()
+    """ISO 639 codes of the languages that are kept; empty keeps all."""
+    min_language_probability: float = Field(default=0.65, ge=0, le=1)
+    """A less probable language is `unknown`; 0.65 is FineWeb's (Penedo et al., 2024)."""
+    keep_unknown_language: bool = True
+    """Keep documents of unknown language where `languages` are asked for."""
+    quality: tuple[Rules, ...] = ()
+    """Rules on quality that documents must pass, in this order."""
+    thresholds: Thresholds = Thresholds()
+    """Where these rules draw their lines."""
 
-    def run(self, inputs: RawData, out: Path) -> Corpus:
-        """Write the splits.
+    def run(self, inputs: RawData, out: Path) -> DocumentShards:
+        """Write the documents that stay, and those that do not with the reason.
 
-        Raises:
-            ValueError: a split would be empty.
+        Raises ValueError for a language that cannot be told, and if a filter fails on most
+        documents of a piece.
         """
-        documents, sizes, dropped = Counter[str](), Counter[str](), Counter[str]()
-        seen: set[bytes] = set()
-        with ExitStack() as files:
-            streams = {
-                name: files.enter_context((out / f"{name}.jsonl").open("w", encoding="utf-8"))
-                for name in (*SPLITS, "dropped")
-            }
-            for document in _documents(inputs):
-                text = normalise(document.text)
-                digest = hashlib.sha256(text.encode()).digest()
-                if reason := self._reason_to_drop(text, digest in seen):
-                    dropped[reason] += 1
-                    line = Document(id=document.id, text="", metadata={"reason": reason})
-                    streams["dropped"].write(line.model_dump_json() + "\n")
-                    continue
-                seen.add(digest)
-                split = self.split_of(digest)
-                documents[split] += 1
-                sizes[split] += len(text.encode())
-                line = document.model_copy(update={"text": text})
-                streams[split].write(line.model_dump_json() + "\n")
-        self._check(documents, dropped)
-        logger.info("kept %s, dropped %s", dict(documents), dict(dropped))
-        return Corpus(
-            path=out,
-            num_documents=dict(documents),
-            num_bytes=dict(sizes),
-            dropped=dict(sorted(dropped.items())),
+        for old in out.iterdir():
+            shutil.rmtree(old, ignore_errors=True)
+        check_codes(self.languages)
+        files = [inputs.path / source / "documents.jsonl" for source in inputs.sources]
+        answers = work_through(f"{__name__}:clean", cut(files), out, self.model_dump(mode="json"))
+        return gathered(out, answers)
+
+
+WEB = Clean(
+    sniff_html=True,
+    boilerplate=("notices",),
+    languages=("en",),
+    quality=("gopher_repetition", "gopher_quality", "c4", "fineweb"),
+    thresholds=Thresholds(c4_terminal_punctuation=False),
+)
+"""English text from the web, by the rules and in the order of FineWeb (Penedo et al., 2024)."""
+
+
+def clean(piece: Piece, out: Path, payload: dict[str, Any]) -> dict[str, Any]:
+    """Clean the documents of a piece."""
+    with Sieve(piece, out) as sieve:
+        cleaner = _Cleaner(Clean.model_validate(payload), sieve.counts)
+        for raw in piece.documents():
+            document, reason = cleaner.clean(raw)
+            if reason:
+                sieve.drop(document.model_copy(update={"text": raw.text}), reason)
+            else:
+                sieve.keep(document)
+        cleaner.finish()
+    return sieve.answer()
+
+
+_Judged = tuple[Document, str | None]
+
+
+class _Cleaner:
+    """Cleans one document after the other: each step returns it, and the reason to drop it."""
+
+    def __init__(self, step: Clean, counts: Counter[str]) -> None:
+        self._step, self._counts = step, counts
+        self._quality = Quality(step.quality, step.thresholds) if step.quality else None
+        self._documents = self._errors = 0
+        self._steps = (
+            self._decode,
+            self._read,
+            self._strip,
+            self._measure,
+            self._identify,
+            self._judge,
         )
 
-    def split_of(self, digest: bytes) -> Split:
-        """Return the split of a document with this sha256: the same whatever else there is."""
-        percentile = int.from_bytes(digest[:8]) % 100
-        if percentile < self.test_percent:
-            return "test"
-        held_out = self.test_percent + self.validation_percent
-        return "validation" if percentile < held_out else "train"
+    def clean(self, document: Document) -> _Judged:
+        """Return the clean document, and the reason to drop it or None."""
+        self._documents += 1
+        try:
+            for step in self._steps:
+                document, reason = step(document)
+                if reason:
+                    return document, reason
+        except (ImportError, MemoryError):
+            raise  # not the document's fault
+        except Exception as error:
+            self._errors += 1
+            kind = type(error).__name__
+            log.warning("%s is dropped: %s: %s", document.id, kind, error, exc_info=True)
+            return document, f"error: {kind}"
+        return document, None
 
-    def _reason_to_drop(self, text: str, is_duplicate: bool) -> str | None:
-        if not text:
-            return "empty"
-        if len(text) < self.min_characters:
-            return "short"
-        return "duplicate" if is_duplicate else None
+    def finish(self) -> None:
+        """Count what is known at the end. Raises ValueError if most documents were errors."""
+        if self._errors > max(_MANY_ERRORS, self._documents / 2):
+            raise ValueError(
+                f"{self._errors} of {self._documents} documents could not be cleaned: that is no "
+                "fault of theirs. The log has each error; switch off what fails, or repair it."
+            )
+        if self._quality:
+            self._counts.update(self._quality.removed_lines())
 
-    def _check(self, documents: Counter[str], dropped: Counter[str]) -> None:
-        for split in SPLITS:
-            if not documents[split]:
-                raise ValueError(
-                    f"No document is left for {split}: kept {dict(documents)}, dropped "
-                    f"{dict(dropped)}. Add documents with `bloomery data add`, or lower "
-                    f"min_characters ({self.min_characters})."
-                )
+    def _decode(self, document: Document) -> _Judged:
+        if len(document.text) > self._step.max_characters:
+            return document, "too long"
+        text = repair(document.text) if self._step.repair_encoding else document.text
+        normal = normalise(text)
+        if normal and unreadable_share(text) > self._step.max_unreadable:
+            return document, "binary"
+        if text != document.text:
+            self._counts["encoding repaired"] += 1
+        return _with_text(document, normal), None
+
+    def _read(self, document: Document) -> _Judged:
+        declared = document.metadata.get("format") == "html"
+        if not (declared or (self._step.sniff_html and looks_like_html(document.text))):
+            return document, None
+        known = document.metadata
+        page = read_page(document.text, str(known.get("url", "")))
+        found = {"title": page.title, "url": page.url, "hostname": hostname(page.url)}
+        metadata = {name: value for name, value in found.items() if value} | known
+        self._counts["html"] += 1
+        document = document.model_copy(update={"metadata": metadata})
+        text = normalise(page.text)
+        return _with_text(document, text), None if text else "no text in html"
+
+    def _strip(self, document: Document) -> _Judged:
+        text, removed = strip_boilerplate(document.text, self._step.boilerplate)
+        if removed:
+            self._counts.update({f"boilerplate: {name}": n for name, n in removed.items()})
+            document = _with_text(document, text.strip())
+        return document, None
+
+    def _measure(self, document: Document) -> _Judged:
+        if not document.text:
+            return document, "empty"
+        return document, "short" if len(document.text) < self._step.min_characters else None
+
+    def _identify(self, document: Document) -> _Judged:
+        step = self._step
+        if not (step.identify_language or step.languages):
+            return document, None
+        code, probability = identify(document.text)
+        code = code if probability >= step.min_language_probability else UNKNOWN
+        self._counts[f"language:{code}"] += 1
+        found = {"language": code, "language_percent": round(100 * probability)}
+        document = document.model_copy(update={"metadata": document.metadata | found})
+        if not step.languages or code in step.languages:
+            return document, None
+        if code == UNKNOWN:
+            return document, None if step.keep_unknown_language else "unknown language"
+        return document, "other language"
+
+    def _judge(self, document: Document) -> _Judged:
+        if self._quality is None:
+            return document, None
+        text, reason = self._quality.judge(document.text)
+        if reason or text == document.text:
+            return document, reason
+        return self._measure(_with_text(document, text))
 
 
-def normalise(text: str) -> str:
-    """Return `text` in Unicode form NFC, with Unix line ends and no other control characters."""
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
-    kept = (c for c in text if c in "\n\t" or unicodedata.category(c) != "Cc")
-    return unicodedata.normalize("NFC", "".join(kept)).strip()
-
-
-def _documents(data: RawData) -> Iterator[Document]:
-    for source in data.sources:
-        yield from read_documents(data.path / source / "documents.jsonl")
+def _with_text(document: Document, text: str) -> Document:
+    return document.model_copy(update={"text": text})

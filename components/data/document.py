@@ -21,6 +21,11 @@ class Document(BaseModel):
     metadata: dict[str, str | int] = {}
     """What the source says about the text, such as its year."""
 
+    @property
+    def source(self) -> str:
+        """The folder of `data/` that the document came from: the first part of its id."""
+        return self.id.split("/", 1)[0]
+
 
 def read_documents(file: Path) -> Iterator[Document]:
     """Yield the documents of a `documents.jsonl`. A bad line is a ValueError with its number."""

@@ -19,13 +19,17 @@ class Ingest(Component[DataRevision, RawData]):
     whichever it is, its hash must be the pinned one.
     """
 
-    version: ClassVar[str] = "1.0.0"
+    version: ClassVar[str] = "1.1.0"
+
+    sources: tuple[str, ...] = ()
+    """Folders of `data/` whose documents are taken, such as `["speeches"]`; none means all."""
 
     def run(self, inputs: DataRevision, out: Path) -> RawData:
         """Copy `data/` into `out`.
 
         Raises:
-            ValueError: the revision is not the one that `data.dvc` pins, or cannot be had.
+            ValueError: the revision is not the one that `data.dvc` pins, or cannot be had, or it
+                has not all the sources.
         """
         project, state = settings().project.resolve(), settings().home.resolve()
         pinned = dataset.revision(project)
@@ -43,12 +47,16 @@ class Ingest(Component[DataRevision, RawData]):
             shutil.rmtree(out / folder.name, ignore_errors=True)
             folder.replace(out / folder.name)
         (out / _COPY).rmdir()
-        sources = tuple(sorted(file.parent.name for file in out.glob("*/documents.jsonl")))
-        if not sources:
+        return RawData(path=out, revision=pinned, sources=self._chosen(out))
+
+    def _chosen(self, out: Path) -> tuple[str, ...]:
+        found = sorted(file.parent.name for file in out.glob("*/documents.jsonl"))
+        if missing := sorted({*self.sources} - {*found}) or not found:
             raise ValueError(
-                f"{project / 'data'} holds no documents. Add some: `bloomery data add NAME PATH`."
+                f"data/ holds no documents of {missing if found else 'any source'}; it has: "
+                f"{', '.join(found) or 'nothing'}. Add some: `bloomery data add NAME SOURCE`."
             )
-        return RawData(path=out, revision=pinned, sources=sources)
+        return tuple(name for name in found if not self.sources or name in self.sources)
 
 
 def current_revision() -> DataRevision:

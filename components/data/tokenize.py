@@ -1,25 +1,27 @@
 """Tokenize: clean documents and a vocabulary -> flat token shards."""
 
 import json
+import logging
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
+from components.core import metrics
 from components.core.artifacts import Corpus, Frozen, TokenShards, Vocabulary
 from components.core.component import Component
-from components.core.driver import run_in_driver
-from components.core.settings import settings
-from components.data.clean import SPLITS
-from components.data.document import Document
+from components.data.encoders import Encoded, encode_proved, saved_encoder
+from components.data.pieces import PIECE_BYTES, Piece, cut, work_through
+from components.data.split import SPLITS
 
 if TYPE_CHECKING:
     import numpy as np
-    from numpy.typing import NDArray
+    from numpy.typing import DTypeLike, NDArray
 
-_PIECE_BYTES = 1 << 20  # of documents that one Ray task encodes
+logger = logging.getLogger(__name__)
+
 _PIECES = ".pieces"
 
 
@@ -32,34 +34,19 @@ class TokenizeInputs(Frozen):
     """The tokenizer that encodes them."""
 
 
-class Piece(Frozen):
-    """A run of whole documents that one worker encodes."""
-
-    corpus_file: str
-    """File of one document a line."""
-    start: int
-    """Offset of the first byte."""
-    end: int
-    """Offset behind the last byte."""
-    tokenizer_file: str
-    """`tokenizer.json`."""
-    target: str
-    """File the token ids are written to."""
-    lengths: str
-    """File the number of tokens of each document is written to."""
-    names: str
-    """File the id of each document is written to."""
-
-
 class Tokenize(Component[TokenizeInputs, TokenShards]):
-    """Encode documents with Ray Data and cut each split's one long stream of ids into shards.
+    """Encode documents and cut each split's one long stream of ids into shards.
 
     Every document is followed by the end-of-text token; text that looks like a special token is
     encoded as text. Nothing is padded or truncated, so one set of shards serves any sequence
-    length. Writes `<split>/shard_00000.npy`, ...: uint16, shape (shard_tokens,), the last one
-    shorter; `<split>/document_starts.npy`: int64, shape (documents + 1,), where in the stream each
-    document begins, and its end; `<split>/document_ids.jsonl`: their ids, a JSON string a line; and
-    `byte_lengths.npy`: int32, shape (vocab_size,).
+    length. Writes `<split>/shard_00000.npy`, ...: uint16 (uint32 if there are more than 65,536
+    ids), shape (shard_tokens,), the last one shorter; `<split>/document_starts.npy`: int64, shape
+    (documents + 1,), where in the stream each document begins, and its end;
+    `<split>/document_ids.jsonl`: their ids, a JSON string a line; and `byte_lengths.npy`: int32,
+    shape (vocab_size,).
+
+    A fast encoder does the work as long as it gives the saved tokenizer's ids for a sample of each
+    piece; where it does not, all is encoded by `tokenizers`, with a warning.
     """
 
     version: ClassVar[str] = "1.1.0"
@@ -71,125 +58,145 @@ class Tokenize(Component[TokenizeInputs, TokenShards]):
         """Write the shards under `out`."""
         import numpy as np
 
-        from components.lib.shards import BYTE_LENGTHS
+        from components.lib.shards import BYTE_LENGTHS, token_dtype
         from components.lib.tokens import byte_lengths
 
+        vocabulary = inputs.vocabulary
+        dtype = token_dtype(vocabulary.vocab_size)
         shutil.rmtree(out / _PIECES, ignore_errors=True)
         (out / _PIECES).mkdir()
-        pieces = {split: list(_pieces(inputs, split, out)) for split in SPLITS}
-        _encode_all([piece for split in SPLITS for piece in pieces[split]])
+        pieces = cut([inputs.corpus.path / f"{split}.jsonl" for split in SPLITS], PIECE_BYTES)
+        payload = {"tokenizer": str(vocabulary.path / "tokenizer.json"), "dtype": dtype.name}
+        sizes = _encode_all(pieces, out, payload)
         num_tokens: dict[str, int] = {}
         for split in SPLITS:
-            arrays = (np.load(piece.target) for piece in pieces[split])
-            num_tokens[split] = self._write_shards(out / split, arrays)
-            _write_index(out / split, pieces[split])
+            own = [piece for piece in pieces if Path(piece.file).stem == split]
+            files = [_target(out, piece) for piece in own]
+            num_tokens[split] = sum(sizes[piece.number] for piece in own)
+            (out / split).mkdir(exist_ok=True)
+            _write_shards(out / split, files, num_tokens[split], self.shard_tokens, dtype)
+            _write_index(out / split, files)
         shutil.rmtree(out / _PIECES)
-        lengths = byte_lengths(inputs.vocabulary.path, inputs.vocabulary.vocab_size)
-        np.save(out / BYTE_LENGTHS, lengths)
+        np.save(out / BYTE_LENGTHS, byte_lengths(vocabulary.path, vocabulary.vocab_size))
         return TokenShards(
             path=out,
-            vocab_size=inputs.vocabulary.vocab_size,
+            vocab_size=vocabulary.vocab_size,
             num_tokens=num_tokens,
             num_bytes=inputs.corpus.num_bytes,
         )
 
-    def _write_shards(self, folder: Path, arrays: "Iterator[NDArray[np.uint16]]") -> int:
-        """Write the stream of `arrays` as shards and return its length."""
-        import numpy as np
 
-        folder.mkdir(exist_ok=True)
-        rest, index, total = np.empty(0, np.uint16), 0, 0
-        for array in arrays:
-            rest = np.concatenate([rest, array])
-            total += len(array)
-            while len(rest) >= self.shard_tokens:
-                np.save(folder / f"shard_{index:05d}.npy", rest[: self.shard_tokens])
-                rest, index = rest[self.shard_tokens :], index + 1
-        if len(rest):
-            np.save(folder / f"shard_{index:05d}.npy", rest)
-        return total
+def _encode_all(pieces: Sequence[Piece], out: Path, payload: dict[str, Any]) -> list[int]:
+    """Encode every piece, and return how many tokens each one has.
 
-
-def _write_index(folder: Path, pieces: list[Piece]) -> None:
-    """Write where each document begins in the stream of tokens, and what it is called."""
-    import numpy as np
-
-    from components.lib.documents import DOCUMENT_IDS, DOCUMENT_STARTS
-
-    lengths = [np.load(piece.lengths) for piece in pieces]
-    np.save(folder / DOCUMENT_STARTS, np.cumsum(np.concatenate([[0], *lengths]), dtype=np.int64))
-    with (folder / DOCUMENT_IDS).open("wb") as stream:
-        for piece in pieces:
-            stream.write(Path(piece.names).read_bytes())
+    An encoder that was wrong about one piece is not trusted with any.
+    """
+    work = f"{__name__}:encode"
+    answers = work_through(work, pieces, out, payload)
+    refused = [piece for piece, answer in zip(pieces, answers, strict=True) if answer["refused"]]
+    if refused:
+        reason = answers[refused[0].number]["refused"]
+        logger.warning("fastokens is not used: %s. All is encoded by tokenizers, slowly.", reason)
+        rest = [piece for piece in pieces if not answers[piece.number]["refused"]]
+        again = work_through(work, rest, out, {**payload, "slowly": True})
+        for piece, answer in zip(rest, again, strict=True):
+            answers[piece.number] = answer
+    sizes = [answer["tokens"] for answer in answers]
+    counts = {"tokens": sum(sizes), "pieces": len(pieces), "pieces_refused": len(refused)}
+    metrics.append(out, 0, {name: float(count) for name, count in counts.items()})
+    return sizes
 
 
-def _pieces(inputs: TokenizeInputs, split: str, out: Path) -> Iterator[Piece]:
-    """Cut a split's file at line ends into pieces of about `_PIECE_BYTES`."""
-    file = inputs.corpus.path / f"{split}.jsonl"
-
-    def piece(start: int, end: int) -> Piece:
-        name = f"{out / _PIECES / split}_{start:015d}"
-        return Piece(
-            corpus_file=str(file),
-            start=start,
-            end=end,
-            tokenizer_file=str(inputs.vocabulary.path / "tokenizer.json"),
-            target=f"{name}.npy",
-            lengths=f"{name}_lengths.npy",
-            names=f"{name}_names.jsonl",
-        )
-
-    start = end = 0
-    with file.open("rb") as lines:
-        for line in lines:
-            end += len(line)
-            if end - start >= _PIECE_BYTES:
-                yield piece(start, end)
-                start = end
-    if end > start:
-        yield piece(start, end)
-
-
-def _encode_all(pieces: list[Piece]) -> None:
-    if settings().ray_address == "off":
-        for piece in pieces:
-            encode(piece.model_dump())
-    else:
-        run_in_driver(f"{__name__}:ray_encode", {"pieces": [p.model_dump() for p in pieces]})
-
-
-def ray_encode(payload: dict[str, Any]) -> None:
-    """Encode every piece in a Ray Data job; runs in the driver process."""
-    import ray
-
-    from components.core.ray_session import ray_session
-
-    with ray_session():
-        context = ray.data.DataContext.get_current()
-        context.enable_progress_bars = False
-        ray.data.from_items(payload["pieces"]).map(encode).materialize()
-
-
-def encode(row: dict[str, Any]) -> dict[str, Any]:
-    """Encode one `Piece` into its target file: uint16, shape (tokens,), and list its documents."""
+def encode(piece: Piece, out: Path, payload: dict[str, Any]) -> dict[str, Any]:
+    """Encode the documents of a piece: ids in one file, lengths and names in others."""
     import numpy as np
     from tokenizers import Tokenizer
 
     from components.lib.chat import END_OF_TEXT
 
-    piece = Piece.model_validate(row)
-    tokenizer = Tokenizer.from_file(piece.tokenizer_file)
-    tokenizer.encode_special_tokens = True
-    end_of_text = tokenizer.token_to_id(END_OF_TEXT)
-    with Path(piece.corpus_file).open("rb") as stream:
-        stream.seek(piece.start)
-        lines = stream.read(piece.end - piece.start).splitlines()
-    documents = [Document.model_validate(json.loads(line)) for line in lines]
+    content = Path(payload["tokenizer"]).read_text("utf-8")
+    documents = list(piece.documents())
     texts = [document.text for document in documents]
-    encodings = tokenizer.encode_batch(texts, add_special_tokens=False)
-    ids = [token for encoding in encodings for token in (*encoding.ids, end_of_text)]
-    np.save(piece.target, np.array(ids, np.uint16))
-    np.save(piece.lengths, np.array([len(encoding.ids) + 1 for encoding in encodings], np.int64))
+    if payload.get("slowly"):
+        encoded, refused = saved_encoder(content)(texts), ""
+    else:
+        encoded, refused = encode_proved(content, texts)
+    end_of_text = Tokenizer.from_str(content).token_to_id(END_OF_TEXT)
+    assert end_of_text is not None, payload["tokenizer"]
+    ids = _with_ends(encoded, end_of_text, np.dtype(payload["dtype"]))
+    target = _target(out, piece)
+    np.save(target, ids)
+    np.save(_lengths(target), encoded.lengths + 1)
     names = "".join(f"{json.dumps(document.id)}\n" for document in documents)
-    Path(piece.names).write_text(names, encoding="utf-8")
-    return {"tokens": len(ids)}
+    _names(target).write_text(names, encoding="utf-8")
+    return {"tokens": len(ids), "refused": refused}
+
+
+def _with_ends(encoded: Encoded, end_of_text: int, dtype: "np.dtype[Any]") -> "NDArray[Any]":
+    """Return the stream of ids with `end_of_text` behind each document."""
+    import numpy as np
+
+    ends = np.cumsum(encoded.lengths + 1) - 1  # where the stream has it
+    stream = np.empty(len(encoded.ids) + len(ends), dtype)
+    is_text = np.ones(len(stream), bool)
+    is_text[ends] = False
+    stream[is_text] = encoded.ids
+    stream[ends] = end_of_text
+    return stream
+
+
+def _write_shards(
+    folder: Path, files: Sequence[Path], num_tokens: int, shard_tokens: int, dtype: "DTypeLike"
+) -> None:
+    """Write the stream of ids in `files` as shards."""
+    import numpy as np
+
+    stretches = _stretches(files, shard_tokens)
+    for number, start in enumerate(range(0, num_tokens, shard_tokens)):
+        length = min(shard_tokens, num_tokens - start)
+        file = folder / f"shard_{number:05d}.npy"
+        shard = np.lib.format.open_memmap(file, "w+", dtype, (length,))
+        filled = 0
+        while filled < length:
+            stretch = next(stretches)
+            shard[filled : filled + len(stretch)] = stretch
+            filled += len(stretch)
+        shard.flush()
+
+
+def _stretches(files: Sequence[Path], shard_tokens: int) -> "Iterator[NDArray[Any]]":
+    """Yield the stream of ids in `files`, broken where a shard ends."""
+    import numpy as np
+
+    room = shard_tokens
+    for file in files:
+        ids = np.load(file, mmap_mode="r")
+        while len(ids):
+            stretch, ids = ids[:room], ids[room:]
+            yield stretch
+            room = room - len(stretch) or shard_tokens
+
+
+def _write_index(folder: Path, files: Sequence[Path]) -> None:
+    """Write where each document begins in the stream of tokens, and what it is called."""
+    import numpy as np
+
+    from components.lib.documents import DOCUMENT_IDS, DOCUMENT_STARTS
+
+    lengths = [np.load(_lengths(file)) for file in files]
+    np.save(folder / DOCUMENT_STARTS, np.cumsum(np.concatenate([[0], *lengths]), dtype=np.int64))
+    with (folder / DOCUMENT_IDS).open("wb") as stream:
+        for file in files:
+            stream.write(_names(file).read_bytes())
+
+
+def _target(out: Path, piece: Piece) -> Path:
+    return out / _PIECES / f"{piece.number:05d}.npy"
+
+
+def _lengths(target: Path) -> Path:
+    return target.with_suffix(".lengths.npy")
+
+
+def _names(target: Path) -> Path:
+    return target.with_suffix(".names.jsonl")

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 IGNORED = -100  # target that bears no loss, as transformers and torch have it
+POSITIONS = "position_ids"  # (B, T) of a batch's extras: 0 at the first token of each document
 
 
 @dataclass(frozen=True)
@@ -48,9 +49,15 @@ class Batch:
         return np.arange(self.targets.shape[1]) < self.widths()[:, None]
 
     def trimmed(self) -> "Batch":
-        """Return the batch only as wide as its last target: for causal models, the same losses."""
+        """Return the batch only as wide as its last target: for causal models, the same losses.
+
+        Examples that name their lengths stay as wide as they are: they are padded little, and a
+        compiled model meets one shape.
+        """
+        if self.lengths is not None:
+            return self
         width = max(1, int(self.widths().max()))  # models take no empty sequence
-        return Batch(self.inputs[:, :width], self.targets[:, :width], self.extras, self.lengths)
+        return Batch(self.inputs[:, :width], self.targets[:, :width], self.extras)
 
     def widths(self) -> NDArray[np.int64]:
         """Return how far each example reaches: up to its last target, or its length; (B,)."""

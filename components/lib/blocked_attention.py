@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 from transformers import AttentionInterface, AttentionMaskInterface
-from transformers.masking_utils import eager_mask
+from transformers.masking_utils import eager_mask, sdpa_mask
 
 BLOCKED = "blocked"
 
@@ -52,14 +52,35 @@ def _bias(block: _Block, window: int | None, dtype: torch.dtype) -> Tensor:
     return torch.zeros(hidden.shape, dtype=dtype).masked_fill_(hidden, float("-inf"))
 
 
+def _hide(scores: Tensor, block: _Block, window: int | None, hidden: Tensor | None) -> None:
+    """Set to -inf what the queries of a block do not see, in scores (B K, G S, U)."""
+    if hidden is not None:
+        met = hidden[:, :, block.start : block.end, block.first : block.end]  # (B, 1, S, U)
+        scores.view(len(met), -1, *met.shape[2:]).masked_fill_(met, float("-inf"))
+        return
+    bias = _bias(block, window, scores.dtype)
+    clear = 0 if window else block.start - block.first  # keys that all queries see
+    scores.unflatten(1, (-1, bias.shape[0]))[..., clear:] += bias[:, clear:]
+
+
 class _BlockedAttention(torch.autograd.Function):
     """Softmax(scaling x query key^T) value, and its gradient."""
 
     @staticmethod
     def forward(
-        ctx: Any, query: Tensor, key: Tensor, value: Tensor, scaling: float, window: int | None
+        ctx: Any,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        scaling: float,
+        window: int | None,
+        hidden: Tensor | None,
     ) -> Tensor:
-        """Return (B, T, H, D) for query (B, H, T, D), key and value (B, K, T, D)."""
+        """Return (B, T, H, D) for query (B, H, T, D), key and value (B, K, T, D).
+
+        `hidden` (B, 1, T, T), if given, is true where a query does not see a key; it hides all
+        that is not causal or outside of the window, and no query's own key.
+        """
         batch, num_heads, length, size = query.shape
         shape = (batch, key.shape[1], num_heads // key.shape[1], length, size)  # B K G T D
         dtype = value.dtype
@@ -71,9 +92,7 @@ class _BlockedAttention(torch.autograd.Function):
         for block in _blocks(length, window):
             rows = queries[:, :, :, block.start : block.end].reshape(len(keys), -1, size)
             scores = torch.bmm(rows, keys[:, block.first : block.end].transpose(1, 2))
-            bias = _bias(block, window, dtype)
-            clear = 0 if window else block.start - block.first  # keys that all queries see
-            scores.unflatten(1, (-1, bias.shape[0]))[..., clear:] += bias[:, clear:]
+            _hide(scores, block, window, hidden)
             probabilities = torch.softmax(scores, -1)  # (B K, G S, U); float32 inside
             kept.append(probabilities)
             made = torch.bmm(probabilities, values[:, block.first : block.end])
@@ -107,7 +126,7 @@ class _BlockedAttention(torch.autograd.Function):
             of_queries[:, :, :, rows] = made.view(batch, *groups, -1, size)
         of_query = of_queries.flatten(1, 2).to(ctx.dtypes[0]) * ctx.scaling
         of_key = of_keys.view(batch, -1, length, size).to(ctx.dtypes[1])
-        return of_query, of_key, of_values.view(batch, -1, length, size), None, None
+        return of_query, of_key, of_values.view(batch, -1, length, size), None, None, None
 
 
 def attend(
@@ -123,20 +142,25 @@ def attend(
 ) -> tuple[Tensor, None]:
     """Attend as transformers' attention functions do, of which this is one.
 
-    Returns (B, T, H, D) for query (B, H, T, D), key and value (B, K, T, D). Without a mask and
-    without dropout a causal module's attention is computed in blocks, all else as a whole.
+    Returns (B, T, H, D) for query (B, H, T, D), key and value (B, K, T, D). A causal module without
+    dropout attends in blocks if it has no mask, or one of documents; all else is computed as a
+    whole. A mask of documents is boolean, as `blocked_mask` makes it: true where a key is seen.
     """
     scaling = float(query.shape[-1] ** -0.5) if scaling is None else scaling
+    of_documents = attention_mask is not None and attention_mask.dtype == torch.bool
+    hidden = ~attention_mask if attention_mask is not None and of_documents else None
+    if module.is_causal and dropout == 0 and (attention_mask is None or of_documents):
+        made: Any = _BlockedAttention.apply(query, key, value, scaling, sliding_window, hidden)
+        return made, None
     if attention_mask is None and module.is_causal:
-        if dropout == 0:
-            made: Any = _BlockedAttention.apply(query, key, value, scaling, sliding_window)
-            return made, None
         whole = _Block(0, query.shape[2], 0)
         attention_mask = _bias(whole, sliding_window, query.dtype)
     repeats = query.shape[1] // key.shape[1]
     key, value = (x.repeat_interleave(repeats, 1) if repeats > 1 else x for x in (key, value))
     scores = query @ key.transpose(2, 3) * scaling
-    if attention_mask is not None:
+    if hidden is not None:
+        scores = scores.masked_fill(hidden, float("-inf"))
+    elif attention_mask is not None:
         scores = scores + attention_mask
     probabilities = torch.softmax(scores, -1, dtype=torch.float32).to(query.dtype)
     probabilities = F.dropout(probabilities, dropout, module.training)
@@ -144,11 +168,17 @@ def attend(
 
 
 def blocked_mask(q_length: int, kv_length: int, **options: Any) -> Tensor | None:
-    """Return no mask where it is plainly causal, over one stretch without padding; else eager's."""
-    is_plain = options.get("allow_is_causal_skip") and options.get("attention_mask") is None
+    """Return no mask where it is plainly causal, over one stretch without padding; else eager's.
+
+    One stretch of several documents, each of which sees itself alone, gets a boolean mask.
+    """
     offsets = [options.get("q_offset", 0), options.get("kv_offset", 0)]
-    if is_plain and q_length == kv_length and all(type(x) is int and x == 0 for x in offsets):
-        return None
+    is_whole = q_length == kv_length and all(type(x) is int and x == 0 for x in offsets)
+    if options.get("attention_mask") is None and is_whole:
+        if options.get("allow_is_causal_skip"):
+            return None
+        if "allow_is_bidirectional_skip" not in options:  # causal, with positions that begin again
+            return sdpa_mask(q_length=q_length, kv_length=kv_length, **options)
     return eager_mask(q_length=q_length, kv_length=kv_length, **options)
 
 

@@ -11,9 +11,10 @@ from components.core.files import sha256
 from components.core.record import read_record
 from components.lib.documents import Documents, Part
 from components.lib.ledger import LEDGER, Entry, batch_hash, read
+from components.lib.packed import sequences_of
 from components.lib.permutation import draw, drawn_at, examples_at
 from components.lib.seen import DocumentSeen, Overview, SeenDocument, SeenPart, Sighting, StepSeen
-from components.lib.windows import Windows
+from components.lib.shards import Stream
 
 _SPLITS = ("train", "validation", "test")
 _SNIPPET_TOKENS = 48
@@ -39,26 +40,29 @@ class History:
                 f"{folder} is an encoder: its examples are pairs of stretches, not windows, and "
                 f"whose documents are not traced. {LEDGER} proves their order all the same."
             )
-        self._windows = Windows(self._shards / "train", config["sequence_length"])
+        self._windows = sequences_of(  # a record from before there was a choice names none
+            self._shards / "train",
+            config["sequence_length"],
+            config.get("packing", "stream"),
+            config.get("document_mask", False),
+        )
+        self._stream = Stream(self._shards / "train")
         self._documents = Documents(self._shards / "train")
         self._batch_size, self._seed = self.entries[0].examples, config["training"]["seed"]
 
     def overview(self) -> Overview:
         """Sum up what was seen."""
         examples = sum(entry.examples for entry in self.entries)
-        first, behind = self._windows.sequences.holding(
-            self._documents.starts[:-1], self._documents.starts[1:]
-        )
-        seen = np.cumsum([0, *self._seen_windows()])  # windows seen before each one
+        seen, tokens = self._seen_windows()
         return Overview(
             fingerprint=self._record.fingerprint,
             path=str(self._folder),
             steps=len(self.entries),
             examples=examples,
-            tokens=examples * self._windows.sequences.length,
+            tokens=tokens,
             epochs=examples / len(self._windows),
             documents=len(self._documents),
-            documents_seen=int((seen[behind] > seen[first]).sum()),
+            documents_seen=self._windows.documents_in(self._documents, seen),
             skipped_draws=_gaps([entry.draw for entry in self.entries]),
             chain=self.entries[-1].chain,
         )
@@ -78,7 +82,7 @@ class History:
         self._check(entry, indices)
         return StepSeen(
             **entry._asdict(),
-            tokens=len(indices) * self._windows.sequences.length,
+            tokens=self._windows.num_tokens(indices),
             verified=True,
             documents=tuple(self._seen_documents(indices)),
         )
@@ -92,8 +96,7 @@ class History:
         split, documents, found = self._find(name)
         parts: list[Part] = []
         if split == "train":
-            sequences = self._windows.sequences
-            parts = [part for index in found for part in documents.parts(sequences, index)]
+            parts = [part for n in found for part in self._windows.parts_of(documents, n)]
         return DocumentSeen(
             id=name,
             source=_source(name),
@@ -140,9 +143,9 @@ class History:
     def _seen_documents(self, indices: NDArray[np.int64]) -> list[SeenDocument]:
         tokenizer_file = self._record.inputs["vocabulary"].path / "tokenizer.json"
         tokenizer = Tokenizer.from_file(str(tokenizer_file))
-        sequences, parts = self._windows.sequences, dict[int, list[Part]]()
+        parts = dict[int, list[Part]]()
         for window in np.unique(indices).tolist():
-            for part in self._documents.in_window(sequences, window):
+            for part in self._windows.parts_in(self._documents, window):
                 parts.setdefault(part.document, []).append(part)
         names = self._documents.ids(list(parts))
         return [
@@ -157,26 +160,25 @@ class History:
         ]
 
     def _snippet(self, tokenizer: Tokenizer, part: Part) -> str:
-        (row,) = self._windows.sequences.windows(np.array([part.window]))
-        at = self._windows.sequences.positions(np.array([part.window]))[0]
-        start = int(self._documents.starts[part.document] - at) + part.start
-        ids = row[start : start + min(part.end - part.start, _SNIPPET_TOKENS)]
+        begins = int(self._documents.starts[part.document])
+        start, end = begins + part.start, begins + part.end
+        ids = self._stream.read(start, min(end, start + _SNIPPET_TOKENS))
         text = " ".join(tokenizer.decode(ids.tolist()).split())
         cut = text[:_SNIPPET_CHARACTERS]
         return cut if cut == text and len(ids) == part.end - part.start else f"{cut}..."
 
-    def _seen_windows(self) -> NDArray[np.bool_]:
-        """Return which windows were drawn at least once, shape (windows,)."""
-        seen = np.zeros(len(self._windows), bool)
+    def _seen_windows(self) -> tuple[NDArray[np.bool_], int]:
+        """Return which windows were drawn at all, (windows,), and the tokens of all draws."""
+        seen, tokens = np.zeros(len(self._windows), bool), 0
         draws = np.array([entry.draw for entry in self.entries])
         within = np.arange(self._batch_size)
         num_chunks = -(-len(draws) * self._batch_size // _POSITIONS)
         for chunk in np.array_split(draws, num_chunks):
             positions = (chunk[:, None] * self._batch_size + within).ravel()
-            seen[examples_at(positions, len(seen), self._seed)] = True
-            if seen.all():
-                break
-        return seen
+            drawn = examples_at(positions, len(seen), self._seed)
+            seen[drawn] = True
+            tokens += self._windows.num_tokens(drawn)
+        return seen, tokens
 
 
 def _proved(folder: Path, recorded: str | None) -> list[Entry]:

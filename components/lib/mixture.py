@@ -11,7 +11,7 @@ from transformers import PreTrainedModel
 
 from components.lib.batches import Batch, Group
 from components.lib.device import autocast, device
-from components.lib.objectives import NextToken
+from components.lib.objectives import NextToken, model_inputs
 
 _CAPACITY_FACTOR = 1.25  # Fedus et al. 2021, Switch Transformer, table 1
 
@@ -48,13 +48,12 @@ class MixtureNextToken(NextToken):
     def __call__(self, model: PreTrainedModel, batch: Batch) -> dict[str, Tensor]:
         """Return the terms, weighed, each summed over its items."""
         batch = batch.trimmed()
-        inputs = torch.from_numpy(batch.inputs).to(device())
         targets = torch.from_numpy(batch.targets).to(device())
         is_token = torch.from_numpy(batch.holds_tokens()).to(device())
         with autocast():
-            output: Any = model(input_ids=inputs, use_cache=False, output_router_logits=True)
+            output: Any = model(**model_inputs(batch), use_cache=False, output_router_logits=True)
         # transformers gives (B T, E) a layer, in the precision of autocast
-        routers = torch.stack(output.router_logits).float().unflatten(1, inputs.shape)
+        routers = torch.stack(output.router_logits).float().unflatten(1, targets.shape)
         balance, z = self._routed(routers, is_token, model.config.num_experts_per_tok)
         routed = {"load_balance": self._load_balance * balance, "router_z": self._router_z * z}
         return {**self.terms(output.logits, targets), **routed}

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from transformers import PreTrainedModel
 
 from components.core.settings import settings
-from components.lib.batches import IGNORED, Batch, Group
+from components.lib.batches import IGNORED, POSITIONS, Batch, Group
 from components.lib.device import autocast, device
 
 
@@ -52,10 +52,9 @@ class NextToken:
     def __call__(self, model: PreTrainedModel, batch: Batch) -> dict[str, Tensor]:
         """Return the terms in nats, summed over the targets."""
         batch = batch.trimmed()
-        inputs = torch.from_numpy(batch.inputs).to(device())
         targets = torch.from_numpy(batch.targets).to(device())
         with autocast():
-            logits = model(input_ids=inputs, use_cache=False).logits  # (B, T, V)
+            logits = model(**model_inputs(batch), use_cache=False).logits  # (B, T, V)
         return self.terms(logits, targets)
 
     def terms(self, logits: Tensor, targets: Tensor) -> dict[str, Tensor]:
@@ -65,6 +64,18 @@ class NextToken:
     def observed(self, group: Group) -> dict[str, float]:
         """Return nothing: the terms say it all."""
         return {}
+
+
+def model_inputs(batch: Batch) -> dict[str, Tensor]:
+    """Return what a decoder takes: `input_ids`, and `position_ids` if the batch has some.
+
+    Where positions begin again at 0, transformers' decoders hide what is before: without a cache
+    and without an `attention_mask` it builds the block-diagonal mask of packed documents.
+    """
+    inputs = {"input_ids": batch.inputs}
+    if POSITIONS in batch.extras:
+        inputs[POSITIONS] = batch.extras[POSITIONS]
+    return {name: torch.from_numpy(ids).to(device()) for name, ids in inputs.items()}
 
 
 def _terms(

@@ -15,7 +15,7 @@ class Overview(Frozen):
     examples: int
     """Sequences it saw, repeats counted."""
     tokens: int
-    """Targets of these."""
+    """Tokens of these, padding left out."""
     epochs: float
     """How often it saw each sequence, on average."""
     documents: int
@@ -64,7 +64,7 @@ class StepSeen(Frozen):
     examples: int
     """Sequences of its batch."""
     tokens: int
-    """Targets of these."""
+    """Tokens of these, padding left out."""
     batch: str
     """Hash of the batch, 16 hex digits."""
     chain: str

@@ -8,6 +8,34 @@ from numpy.typing import NDArray
 BYTE_LENGTHS = "byte_lengths.npy"  # int32, shape (vocab_size,): bytes of text a token stands for
 
 
+class Stream:
+    """The one long stream of a split's tokens, read from memory-mapped `shard_*.npy`."""
+
+    def __init__(self, folder: Path) -> None:
+        """Map the shards of `folder`."""
+        self._shards = [np.load(file, mmap_mode="r") for file in sorted(folder.glob("shard_*.npy"))]
+        self._offsets = np.cumsum([0, *map(len, self._shards)])
+
+    def __len__(self) -> int:
+        """Return the number of tokens."""
+        return int(self._offsets[-1])
+
+    def read(self, start: int, end: int) -> NDArray[np.int64]:
+        """Return the tokens from `start` to before `end`, across shards, shape (end - start,)."""
+        shard = int(np.searchsorted(self._offsets, start, side="right")) - 1
+        found = [np.empty(0, np.int64)]
+        while start < end:
+            behind, offset = min(end, int(self._offsets[shard + 1])), self._offsets[shard]
+            found.append(self._shards[shard][start - offset : behind - offset].astype(np.int64))
+            start, shard = behind, shard + 1
+        return np.concatenate(found)
+
+
+def token_dtype(vocab_size: int) -> "np.dtype[np.uint16] | np.dtype[np.uint32]":
+    """Return what the ids of a shard are: uint16, or uint32 where that does not hold them."""
+    return np.dtype(np.uint16) if vocab_size <= 1 << 16 else np.dtype(np.uint32)
+
+
 class Sequences:
     """Windows of T inputs and their T targets, read from memory-mapped `shard_*.npy`.
 
@@ -72,6 +100,19 @@ class Sequences:
         last = np.minimum((ends - 1 - self._offsets[shards]) // self.length, counts[shards] - 1)
         behind = self._starts[shards] + last + 1
         return first, np.maximum(first, behind)
+
+    def holds(self, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Return whether one window holds all of each stretch, inputs and targets together."""
+        counts = np.diff(self._starts)
+        shards = np.searchsorted(self._offsets[1:-1], starts, side="right")
+        windows = np.minimum((starts - self._offsets[shards]) // self.length, counts[shards] - 1)
+        behind = self._offsets[shards] + (windows + 1) * self.length + 1
+        return (windows >= 0) & (ends <= behind)
+
+    def num_held(self) -> int:
+        """Return how many tokens of the split some window holds."""
+        counts = np.diff(self._starts)
+        return int((counts * self.length + (counts > 0)).sum())
 
     def _shards_of(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
         return np.searchsorted(self._starts, indices, side="right") - 1

@@ -1,7 +1,10 @@
 """What tokens stand for in bytes, and the bits per byte that follow from it."""
 
+import json
 import math
+import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,21 +12,61 @@ from tokenizers import Tokenizer
 from tokenizers.pre_tokenizers import ByteLevel
 
 _ALPHABET = set(ByteLevel.alphabet())  # 256 characters, each of which stands for one byte
+_BYTE = re.compile(r"<0x[0-9A-F]{2}>")
 
 
 def byte_lengths(folder: Path, vocab_size: int) -> NDArray[np.int32]:
-    """Return the bytes of text that each id of a byte-level tokenizer stands for, shape (V,).
+    """Return the bytes of text that each id of a tokenizer stands for, shape (V,).
 
-    Special tokens stand for no text: 0 bytes.
+    Special tokens stand for no text, and neither does one for unknown text: 0 bytes. The lengths of
+    a text's tokens are its UTF-8 bytes if the tokenizer gives every text back exactly. Of one that
+    loses some (unknown words, spaces that WordPiece's decoder puts back by rule), they are fewer,
+    so that bits per byte come out too high, never too low.
     """
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    special = tokenizer.get_added_tokens_decoder()
+    steps = _steps(json.loads(tokenizer.to_str())["decoder"])
+    added, unknown = tokenizer.get_added_tokens_decoder(), unknown_id(tokenizer)
     lengths = np.zeros(vocab_size, np.int32)
     for token, index in tokenizer.get_vocab().items():
-        if index not in special:
-            assert set(token) <= _ALPHABET, token
-            lengths[index] = len(token)
+        if index in added:
+            lengths[index] = 0 if added[index].special else len(token.encode())
+        elif index != unknown:
+            lengths[index] = _num_bytes(token, steps)
     return lengths
+
+
+def _steps(decoder: dict[str, Any] | None) -> list[dict[str, Any]]:
+    """Return what a decoder does to tokens, one thing after the other."""
+    if decoder is None:
+        return []
+    return decoder["decoders"] if decoder["type"] == "Sequence" else [decoder]
+
+
+def unknown_id(tokenizer: Tokenizer) -> int | None:
+    """Return the id of unknown text, if the model has one."""
+    model: dict[str, Any] = json.loads(tokenizer.to_str())["model"]
+    token = model.get("unk_token")
+    return model.get("unk_id") if token is None else tokenizer.token_to_id(token)
+
+
+def _num_bytes(token: str, steps: list[dict[str, Any]]) -> int:
+    """Return the bytes of the text that decoding makes of a token."""
+    for step in steps:
+        kind = step["type"]
+        if kind == "ByteLevel":
+            assert set(token) <= _ALPHABET, token
+            return len(token)
+        if kind == "ByteFallback" and _BYTE.fullmatch(token):
+            return 1
+        if kind == "Metaspace":
+            token = token.replace(step["replacement"], " ")
+        elif kind == "Replace" and "String" in step["pattern"]:
+            token = token.replace(step["pattern"]["String"], step["content"])
+        elif kind == "WordPiece":
+            token = token.removeprefix(step["prefix"])
+        elif kind == "BPEDecoder":
+            token = token.removesuffix(step["suffix"])
+    return len(token.encode())
 
 
 def bits_per_byte(nats: float, num_bytes: int) -> float:

@@ -3,13 +3,14 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from components.core.artifacts import Checkpoint, Frozen, TokenShards, Vocabulary
 from components.core.component import Component
 from components.core.settings import settings
 from components.core.workers import train_on_workers
 from components.lib.dial import shape_at, size_for
+from components.lib.packing import Packing
 from components.lib.plan import DialledTraining, Training
 from components.lib.shape import Kind, Shape
 
@@ -45,7 +46,8 @@ class Train(Component[TrainInputs, Checkpoint], Kind):
     One dial, `depth`, says how large and how long; what is given beside it holds instead. While it
     trains, the spool gets the loss and its terms, gradient norm, learning rate, tokens per second,
     the share of this device's measured matmul peak, memory, and what validation finds.
-    Writes a model and tokenizer in Hugging Face layout, and `ledger.jsonl`: what each step saw.
+    Writes a model and tokenizer in Hugging Face layout, and `ledger.jsonl`: what each step saw;
+    where documents are packed or masked, also `packing.json`: how full sequences are, what was cut.
     """
 
     version: ClassVar[str] = "2.0.0"
@@ -65,12 +67,31 @@ class Train(Component[TrainInputs, Checkpoint], Kind):
     """Tokens to train on, for each weight that multiplies, unless `num_steps` is given."""
     sequence_length: int = Field(default=256, ge=8)
     """Tokens a sequence."""
+    packing: Packing = "stream"
+    """`stream` cuts the one long stream of tokens wherever a sequence ends. `best_fit` cuts only
+    documents that are longer than a sequence and packs all others whole (Ding et al. 2024)."""
+    document_mask: bool = False
+    """Let no document of a sequence see another: positions begin again in each, attention stays
+    within, and the first token of a document is not predicted from the one before."""
     z_loss: float = Field(default=0.0, ge=0)
     """Weight of log^2 of a decoder's softmax normaliser; PaLM's is 1e-4. `bert` takes none."""
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     """Share of a decoder's target that is spread over the vocabulary. `bert` takes none."""
     validation_sequences: int = Field(default=64, ge=1)
     """Sequences of the validation split that each validation measures."""
+
+    @model_validator(mode="after")
+    def _packs_what_a_decoder_reads(self) -> "Train":
+        if self.architecture == "bert" and self._packs_documents():
+            raise ValueError(
+                f"packing={self.packing!r} with document_mask={self.document_mask} is for decoders:"
+                " an example of architecture='bert' is a pair of stretches, each of one document. "
+                "Leave both out, or train another architecture."
+            )
+        return self
+
+    def _packs_documents(self) -> bool:
+        return self.packing != "stream" or self.document_mask
 
     def resolve(self, vocab_size: int) -> Resolved:
         """Return what depth and what is given beside it come to.
@@ -100,6 +121,8 @@ class Train(Component[TrainInputs, Checkpoint], Kind):
         from components.lib.models import describe
 
         self._check(inputs)
+        if self._packs_documents():
+            self._report_packing(inputs, out)
         train_on_workers(train_worker, self, inputs, out)
         return describe(out, self.sequence_length, self._predicted())
 
@@ -120,17 +143,23 @@ class Train(Component[TrainInputs, Checkpoint], Kind):
                 "`bloomery data add`, or lower batch_size or sequence_length."
             )
 
+    def _report_packing(self, inputs: TrainInputs, out: Path) -> None:
+        from components.lib.packing import PACKING_REPORT, packing_report
+
+        report = packing_report(inputs.shards.path / "train", self.sequence_length)
+        (out / PACKING_REPORT).write_text(report.model_dump_json(indent=2) + "\n", "utf-8")
+
     def examples(self, inputs: TrainInputs, split: str) -> "Examples":
         """Return what the objective of this architecture draws from a split."""
         from components.lib.masked import MaskedSentencePairs, PairTokens
         from components.lib.models import load_tokenizer
-        from components.lib.windows import Windows
+        from components.lib.packed import sequences_of
 
         folder = inputs.shards.path / split
         if self.architecture == "bert":
             tokens = PairTokens.of(load_tokenizer(inputs.vocabulary.path))
             return MaskedSentencePairs(folder, self.sequence_length, tokens, self.training.seed)
-        return Windows(folder, self.sequence_length)
+        return sequences_of(folder, self.sequence_length, self.packing, self.document_mask)
 
     def task(self, inputs: TrainInputs, model: "PreTrainedModel") -> "Task":
         """Return what `model` is trained on, what for, and how it is judged."""

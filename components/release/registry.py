@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlparse
@@ -54,8 +55,7 @@ def opponent(name: str, candidate: Artifact) -> ProbeReport | None:
     current = champion(name)
     if current is None:
         return None
-    is_itself = current.tags["candidate"] == candidate.fingerprint
-    path = current.tags["opponent" if is_itself else "report"]
+    path = current.tags["opponent" if is_champion(name, candidate) else "report"]
     if not path:
         return None
     folder = settings().artifacts / path
@@ -65,6 +65,12 @@ def opponent(name: str, candidate: Artifact) -> ProbeReport | None:
             f"remove the alias {ALIAS!r} in MLflow to release without a comparison."
         )
     return ProbeReport.model_validate(read_record(folder).artifact)
+
+
+def is_champion(name: str, candidate: Artifact) -> bool:
+    """Return whether `candidate` is the champion already."""
+    current = champion(name)
+    return current is not None and current.tags["candidate"] == candidate.fingerprint
 
 
 def register(name: str, folder: Path, tags: dict[str, str]) -> Registered:
@@ -88,6 +94,37 @@ def register(name: str, folder: Path, tags: dict[str, str]) -> Registered:
     )
     mlflow.set_registered_model_alias(name, ALIAS, made.version)
     return _registered(made)
+
+
+def note(name: str, version: int, tags: dict[str, str]) -> None:
+    """Write tags to a registered version."""
+    mlflow = client()
+    for key, value in tags.items():
+        mlflow.set_model_version_tag(name, str(version), key, value)
+
+
+def roll_back(name: str, to: int | None, by: str, why: str) -> Registered:
+    """Give the alias back to version `to`, or to the one before; note who did it and why.
+
+    Raises:
+        ValueError: there is no champion, or no such version.
+    """
+    mlflow = client()
+    if (current := champion(name)) is None:
+        raise ValueError(f"{name!r} has no version with the alias {ALIAS!r}: nothing to roll back.")
+    versions = {int(each.version) for each in mlflow.search_model_versions(f"name = '{name}'")}
+    earlier = max((version for version in versions if version < current.version), default=None)
+    chosen = earlier if to is None else to
+    if chosen is None or chosen not in versions or chosen == current.version:
+        raise ValueError(
+            f"{name!r} cannot go from version {current.version} to {chosen or 'an earlier one'}. "
+            f"There are: {', '.join(map(str, sorted(versions)))}."
+        )
+    mlflow.set_registered_model_alias(name, ALIAS, str(chosen))
+    when = datetime.now(UTC).isoformat(timespec="seconds")
+    story = {"rolled_back_to": str(chosen), "rolled_back_by": by, "rolled_back_why": why}
+    note(name, current.version, {**story, "rolled_back_at": when})
+    return _registered(mlflow.get_model_version(name, str(chosen)))
 
 
 def _place(mlflow: "MlflowClient", model_id: str, location: str, folder: Path) -> None:

@@ -1,6 +1,6 @@
 """`make bench`: compare Bloomery with its peers on this machine; `bench.json` keeps the numbers.
 
-`python -m tests.benchmarks [throughput] [time_to_loss] [scaling] [gpu]` runs only these.
+`python -m tests.benchmarks PART ...` runs only the parts that are named, of those in `PARTS`.
 `BLOOMERY_BENCH_SECONDS`, `_TURNS` and `_THREADS` say how long, how often and on how many threads.
 """
 
@@ -16,18 +16,42 @@ import torch
 
 from components.core.files import write_json
 from components.core.settings import settings
-from tests.benchmarks import gpu, scaling, throughput, time_to_loss
+from tests.benchmarks import (
+    cleaning,
+    data_size,
+    deduplication,
+    gpu,
+    scaling,
+    throughput,
+    time_to_loss,
+    tokenization,
+)
 from tests.benchmarks.data import shards
 from tests.benchmarks.table import Row, say
 from tests.benchmarks.work import Work, num_threads
 
 PARTS = {
+    "cleaning": cleaning.run,
+    "deduplication": deduplication.run,
+    "tokenization": tokenization.run,
+    "data_size": data_size.run,
     "throughput": throughput.run,
     "time_to_loss": time_to_loss.run,
     "scaling": scaling.run,
     "gpu": gpu.run,
 }
-_PACKAGES = ("torch", "transformers", "accelerate", "litgpt", "lightning", "numpy")
+_PACKAGES = (
+    "torch",
+    "transformers",
+    "accelerate",
+    "litgpt",
+    "lightning",
+    "tokenizers",
+    "fastokens",
+    "datatrove",
+    "rensa",
+    "numpy",
+)
 _FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "bf16")
 
 

@@ -11,7 +11,9 @@ from pathlib import Path
 from components.core.execute import execute
 from components.core.settings import apply_environment
 from components.data.clean import Clean
+from components.data.deduplicate import Deduplicate, DeduplicateInputs
 from components.data.ingest import Ingest, current_revision
+from components.data.split import Split
 from components.data.tokenize import Tokenize, TokenizeInputs
 from components.data.vocabulary import TrainVocabulary
 
@@ -28,7 +30,9 @@ def shards(vocab_size: int) -> Path:
 
 def _make(vocab_size: int) -> Path:
     apply_environment()
-    corpus = execute(Clean(), execute(Ingest(), current_revision()))
+    clean = execute(Clean(), execute(Ingest(), current_revision()))
+    distinct = execute(Deduplicate(), DeduplicateInputs(documents=clean))
+    corpus = execute(Split(), distinct)
     vocabulary = execute(TrainVocabulary(vocab_size=vocab_size), corpus)
     return execute(Tokenize(), TokenizeInputs(corpus=corpus, vocabulary=vocabulary)).path
 

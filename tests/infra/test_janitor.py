@@ -27,7 +27,7 @@ leader = subprocess.Popen(
     stdout=subprocess.PIPE, start_new_session=True, text=True,
 )
 print(leader.stdout.readline().strip(), leader.pid, janitor.pid, flush=True)
-print(leader.pid, file=janitor.stdin, flush=True)
+print("leader", leader.pid, file=janitor.stdin, flush=True)
 print("named", flush=True)
 time.sleep(600)
 """
@@ -42,5 +42,5 @@ def test_a_killed_supervisor_leaves_no_process_of_its_groups() -> None:
     assert all(process.is_running() for process in left)
     supervisor.kill()
     supervisor.wait()
-    _, alive = psutil.wait_procs(left, timeout=20)
+    _, alive = psutil.wait_procs(left, timeout=60)
     assert alive == []

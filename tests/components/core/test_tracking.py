@@ -89,7 +89,7 @@ def test_runs_are_nested_and_tags_params_and_metrics_all_arrive():
 
     fingerprint = Work().fingerprint(DataRevision(revision="1.dir"))
     (run,) = [child for child in children if child.data.tags["fingerprint"] == fingerprint]
-    assert run.info.run_name == Work().name
+    assert run.info.run_name == f"brave-otter {Work().name}"
     assert run.info.status == "FINISHED"
     expected = {"component": Work().name, "stage": Work().stage, "version": "1.2.3"}
     assert expected.items() <= run.data.tags.items()
@@ -104,6 +104,36 @@ def test_runs_are_nested_and_tags_params_and_metrics_all_arrive():
     assert run.data.metrics["by_task.sort"] == 1.0
     assert run.data.metrics["seconds"] >= 0
     assert "title" not in run.data.metrics
+    (dataset,) = run.inputs.dataset_inputs
+    assert (dataset.dataset.name, dataset.dataset.digest) == ("data", "1.dir")
+    assert dataset.tags[0].value == Work().stage
+
+
+class Reported(Component[DataRevision, Measured]):
+    """Takes a second, and leaves a page for people."""
+
+    version: ClassVar[str] = "1.0.0"
+
+    def run(self, inputs: DataRevision, out: Path) -> Measured:
+        (out / "report").mkdir()
+        (out / "report" / "card.html").write_text("<p>small</p>")
+        (out / "weights.bin").write_bytes(b"large")
+        time.sleep(1.5)
+        return Measured(path=out, score=0.0, by_task={}, title="")
+
+
+def test_mlflow_has_the_pages_of_a_step_and_the_use_of_the_machine(monkeypatch, tmp_path):
+    monkeypatch.setattr(tracker, "_SAMPLE_SECONDS", 0.2)
+    monkeypatch.setattr(tracker, "_SHIP_EVERY_SECONDS", 0.2)
+    origin = Origin(run_id="reported", run_name="otter", flow="pipeline")
+    execute(Reported(), DataRevision(revision="1.dir"), origin)
+    _, (run,) = _runs("reported")
+    found = {file.path for file in client().list_artifacts(run.info.run_id)}
+    assert found == {"artifact.json", "report"}
+    page = client().download_artifacts(run.info.run_id, "report/card.html", str(tmp_path))
+    assert Path(page).read_text() == "<p>small</p>"
+    assert run.data.metrics["system/cpu_utilization_percentage"] >= 0
+    assert run.data.metrics["system/system_memory_usage_percentage"] > 0
 
 
 def test_a_step_that_was_made_before_opens_no_run():

@@ -52,6 +52,14 @@ def test_the_copy_is_what_is_pinned_and_knows_its_sources(project, out):
     assert len(list(read_documents(raw.path / "speeches" / "documents.jsonl"))) == 3
 
 
+def test_of_many_sources_those_are_taken_that_were_asked_for(project, out):
+    raw = Ingest(sources=("speeches",)).run(current_revision(), out)
+    assert raw.sources == ("speeches",)
+    assert raw.revision == dataset.digest(out), "what was not asked for is proved too"
+    with pytest.raises(ValueError, match=r"no documents of \['web'\]; it has: library, speeches"):
+        Ingest(sources=("speeches", "web")).run(current_revision(), out)
+
+
 def test_an_edit_of_the_data_does_not_reach_the_copy(project, out):
     raw = Ingest().run(current_revision(), out)
     file = project / "data" / "speeches" / "documents.jsonl"
@@ -77,7 +85,9 @@ def test_data_without_documents_is_refused_with_the_remedy(project, out):
     for name in ("speeches", "library"):
         shutil.rmtree(project / "data" / name)
     _pin(project)
-    with pytest.raises(ValueError, match=r"holds no documents.*`bloomery data add"):
+    with pytest.raises(
+        ValueError, match=r"no documents of any source.*nothing.*`bloomery data add"
+    ):
         Ingest().run(current_revision(), out)
 
 

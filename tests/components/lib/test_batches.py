@@ -22,3 +22,11 @@ def test_rows_are_cut_with_all_that_belongs_to_them():
     assert len(rows) == 2
     assert rows.extras["label"].tolist() == [1, 2]
     assert rows.inputs.tolist() == [[2, 3], [4, 5]]
+
+
+def test_examples_that_name_their_lengths_are_not_trimmed():
+    targets = np.array([[5, 6, IGNORED, IGNORED]])
+    batch = Batch(np.full((1, 4), 3), targets, {"place": np.arange(4)[None]}, np.array([3]))
+    trimmed = batch.trimmed()
+    assert trimmed.inputs.shape == trimmed.extras["place"].shape == (1, 4)
+    assert (trimmed.num_tokens(), trimmed.num_targets()) == (3, 2)

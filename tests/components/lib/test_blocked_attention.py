@@ -4,9 +4,10 @@ import json
 
 import pytest
 import torch
+from transformers import AttentionInterface
 
 from components.lib.architectures import SpecialIds, build_model
-from components.lib.blocked_attention import BLOCKED, _blocks
+from components.lib.blocked_attention import BLOCKED, _blocks, attend
 from components.lib.shape import Shape
 
 CASES = [
@@ -75,6 +76,62 @@ def test_in_bfloat16_it_is_as_near_to_float32_as_eager_is(architecture, heads, l
         assert distance(blocked[part], exact[part]) < 1.3 * distance(eager[part], exact[part])
 
 
+def documents(rows, length):
+    """Return positions that begin again elsewhere in each row, and in the last one nowhere."""
+    positions = torch.arange(length).repeat(rows, 1)
+    for row in range(rows - 1):
+        for begin in range(7 + 5 * row, length, 31 + 40 * row):
+            positions[row, begin:] = torch.arange(length - begin)
+    return positions
+
+
+@pytest.mark.parametrize(("architecture", "heads", "length", "window"), CASES)
+def test_documents_of_a_sequence_are_hidden_from_each_other_as_eager_hides_them(
+    architecture, heads, length, window
+):
+    model = build(architecture, heads, window)
+    ids, positions = torch.randint(2, 99, (3, length)), documents(3, length)
+    expected, found, plain = (
+        computed(model, name, ids, **inputs)
+        for name, inputs in [
+            ("eager", {"position_ids": positions}),
+            (BLOCKED, {"position_ids": positions}),
+            (BLOCKED, {}),
+        ]
+    )
+    assert distance(found[0], expected[0]) < 1e-5
+    assert distance(found[1], expected[1]) < 1e-4
+    assert distance(plain[0], expected[0]) > 1e-2, "there was nothing to hide"
+
+
+@pytest.mark.parametrize(("architecture", "heads", "length", "window"), CASES[::3])
+def test_documents_in_bfloat16_are_as_near_to_float32_as_eagers_are(
+    architecture, heads, length, window
+):
+    model = build(architecture, heads, window)
+    ids, inputs = torch.randint(2, 99, (3, length)), {"position_ids": documents(3, length)}
+    exact = computed(model, "eager", ids, **inputs)
+    with torch.autocast("cpu", torch.bfloat16):
+        eager, blocked = (computed(model, name, ids, **inputs) for name in ("eager", BLOCKED))
+    for part in (0, 1):
+        assert distance(blocked[part], exact[part]) < 1.3 * distance(eager[part], exact[part])
+
+
+def test_a_mask_of_documents_is_boolean_and_there_is_none_where_there_is_one_document(monkeypatch):
+    model, masks = build("llama"), []
+
+    def spy(module, query, key, value, attention_mask, **options):
+        masks.append(attention_mask)
+        return attend(module, query, key, value, attention_mask, **options)
+
+    monkeypatch.setitem(AttentionInterface._global_mapping, BLOCKED, spy)
+    model.set_attn_implementation(BLOCKED)
+    ids = torch.randint(2, 99, (3, 100))
+    for positions in (None, torch.arange(100).repeat(3, 1), documents(3, 100)):
+        model(input_ids=ids, position_ids=positions, use_cache=False)
+    assert [None if mask is None else mask.dtype for mask in masks[::2]] == [None, None, torch.bool]
+
+
 @pytest.mark.parametrize("architecture", ["llama", "sliding", "bert"])
 def test_padding_is_masked_as_eager_masks_it(architecture):
     model = build(architecture, 4)
@@ -98,9 +155,13 @@ def test_dropped_weights_leave_the_mask_in_place(architecture):
     model.set_attn_implementation(BLOCKED)
     ids = torch.randint(2, 99, (1, 20))
     table = model.get_input_embeddings()(ids).detach().requires_grad_()
-    model(inputs_embeds=table).logits[0, 7].square().sum().backward()
-    assert not table.grad[0, 8:].any()
-    assert table.grad[0, 7].any()
+    for first, positions in ((0, None), (4, torch.tensor([[*range(4), *range(16)]]))):
+        table.grad = None
+        made = model(inputs_embeds=table, position_ids=positions, use_cache=False).logits
+        made[0, 7].square().sum().backward()
+        assert not table.grad[0, 8:].any()
+        assert not table.grad[0, :first].any()
+        assert table.grad[0, 7].any()
 
 
 @pytest.mark.parametrize("architecture", ["llama", "qwen3", "gpt2", "sliding", "moe"])

@@ -6,10 +6,12 @@ import shutil
 import numpy as np
 import pytest
 
+from components.core.files import sha256
 from components.data.document import read_documents
 from components.lib.documents import Documents
 from components.lib.history import History
-from components.lib.ledger import LEDGER, Ledger, read
+from components.lib.ledger import LEDGER, Ledger, batch_hash, read
+from components.lib.packed import sequences_of
 from components.lib.permutation import draw
 from components.lib.windows import Windows
 
@@ -139,3 +141,64 @@ def test_a_training_without_a_ledger_is_an_error_with_the_remedy(trained):
     (out / LEDGER).unlink()
     with pytest.raises(ValueError, match=r"no ledger\.jsonl: .*Run the flow again"):
         History(out)
+
+
+@pytest.fixture
+def packed(trained, shards):
+    """Return the examples of a pretraining on packed or masked documents, and its history."""
+
+    def train(packing: str, document_mask: bool):
+        out = trained(DRAWS)
+        examples = sequences_of(shards.path / "train", LENGTH, packing, document_mask)
+        ledger = Ledger(out)
+        for step, number in enumerate(DRAWS, start=1):
+            batch = examples.batch(draw(number, BATCH, len(examples), SEED))
+            ledger.append(step, number, BATCH, batch_hash(batch))
+        record = json.loads((out / "artifact.json").read_text())
+        record["config"] |= {"packing": packing, "document_mask": document_mask}
+        record["files"][LEDGER] = sha256(out / LEDGER)
+        (out / "artifact.json").write_text(json.dumps(record))
+        return examples, History(out)
+
+    return train
+
+
+@pytest.mark.parametrize(
+    ("packing", "document_mask"), [("best_fit", False), ("best_fit", True), ("stream", True)]
+)
+def test_packed_documents_are_found_in_every_step_that_saw_them(
+    packed, shards, corpus, packing, document_mask
+):
+    examples, history = packed(packing, document_mask)
+    documents = Documents(shards.path / "train")
+    names = documents.ids(list(range(len(documents))))
+    texts = {d.id: " ".join(d.text.split()) for d in read_documents(corpus.path / "train.jsonl")}
+    expected: dict[str, set[int]] = {name: set() for name in names}
+    tokens = 0
+    for step, number in enumerate(DRAWS, start=1):
+        indices = draw(number, BATCH, len(examples), SEED)
+        tokens += examples.batch(indices).num_tokens()
+        for index in indices.tolist():
+            for part in examples.parts_in(documents, index):
+                expected[names[part.document]].add(step)
+    seen = history.overview()
+    assert seen.tokens == tokens
+    assert seen.documents_seen == sum(map(bool, expected.values()))
+    assert seen.epochs == len(DRAWS) * BATCH / len(examples)
+    for name, steps in expected.items():
+        assert {s.step for s in history.document(name).sightings} == steps, name
+    shown = history.step(4)
+    assert shown.verified
+    assert {d.id for d in shown.documents} == {n for n, at in expected.items() if 4 in at}
+    for found in shown.documents:
+        assert found.snippet.removesuffix("...").strip("\ufffd ") in texts[found.id]
+    assert shown.tokens == examples.num_tokens(draw(5, BATCH, len(examples), SEED))
+
+
+def test_another_way_of_packing_in_the_record_is_found_out(packed):
+    _, history = packed("best_fit", document_mask=True)
+    record = json.loads((history._folder / "artifact.json").read_text())
+    record["config"]["document_mask"] = False
+    (history._folder / "artifact.json").write_text(json.dumps(record))
+    with pytest.raises(ValueError, match="did not see what these shards hold"):
+        History(history._folder).step(1)

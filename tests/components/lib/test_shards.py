@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.lib.shards import Sequences
+from components.lib.shards import Sequences, Stream
 
 
 def _write(folder, *shards):
@@ -87,3 +87,27 @@ def test_a_window_lies_where_it_says_and_a_token_in_the_windows_that_are_named(
     ):
         expected = [n for n, row in enumerate(held) if row[-1] >= start and row[0] < end]
         assert list(range(first, behind)) == expected, (start, end)
+
+
+def test_the_stream_is_read_across_shards(tmp_path):
+    stream = Stream(_write(tmp_path, range(4), [], range(4, 5), range(5, 12)))
+    assert len(stream) == 12
+    for start in range(13):
+        for end in range(start, 13):
+            assert stream.read(start, end).tolist() == list(range(start, end))
+    assert stream.read(2, 8).dtype == np.int64
+
+
+@settings(deadline=None, max_examples=40)
+@given(lengths=st.lists(st.integers(0, 20), min_size=1, max_size=5), length=st.integers(2, 12))
+def test_a_stretch_is_held_where_one_window_has_all_of_it(tmp_path_factory, lengths, length):
+    stream = np.split(np.arange(sum(lengths)), np.cumsum(lengths)[:-1])
+    folder = _write(tmp_path_factory.mktemp("shards"), *stream)
+    if max(lengths) <= length:
+        return
+    sequences = Sequences(folder, length)
+    rows = [set(row.tolist()) for row in sequences.windows(np.arange(len(sequences)))]
+    starts, ends = np.triu_indices(sum(lengths) + 1, k=1)
+    for start, end, held in zip(starts, ends, sequences.holds(starts, ends), strict=True):
+        assert held == any(set(range(start, end)) <= row for row in rows), (start, end)
+    assert sequences.num_held() == len(set().union(*rows))

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -13,6 +14,9 @@ from components.core.settings import settings
 from components.lib import ledger
 from components.lib.held_out import HeldOut
 from components.lib.models import load_model, load_tokenizer, num_parameters
+from components.lib.packed import sequences_of
+from components.lib.packing import PackingReport, packing_report
+from components.lib.permutation import draw
 from components.lib.plan import DialledTraining, Training
 from components.lib.torch_model import TorchModel
 from components.pretrain.train import Train, TrainInputs
@@ -131,6 +135,41 @@ def test_every_architecture_is_trained_by_the_same_component(
     assert any("validation" in name for _, point in read_spool(made.path) for name in point)
 
 
+@pytest.mark.parametrize("packing", ["stream", "best_fit"])
+def test_packed_and_masked_documents_are_trained_on_and_what_that_saves_is_told(
+    inputs, tmp_path, read_spool, packing
+):
+    asked = component(4, packing=packing, document_mask=packing == "stream")
+    made = asked.run(inputs, tmp_path)
+    examples = sequences_of(inputs.shards.path / "train", 32, packing, packing == "stream")
+    steps = ledger.read(made.path)
+    batches = [examples.batch(draw(step.draw, 4, len(examples), 0)) for step in steps]
+    assert [step.batch for step in steps] == [
+        f"{ledger.batch_hash(batch) % (1 << 64):016x}" for batch in batches
+    ]
+    points = [point for _, point in read_spool(made.path) if "loss" in point]
+    seen = np.cumsum([batch.num_tokens() for batch in batches]).tolist()
+    assert [point["tokens"] for point in points] == seen
+    report = PackingReport.model_validate_json((made.path / "packing.json").read_text())
+    assert report == packing_report(inputs.shards.path / "train", 32)
+    assert {way.packing: way.tokens_lost for way in report.ways}["best_fit"] == 0
+    validated = [p for _, p in read_spool(made.path) if "validation_bits_per_byte" in p]
+    held_out = HeldOut(inputs.shards, "validation", 32, 4)  # the stream's, to compare with others
+    found = held_out.bits_per_byte(TorchModel(load_model(made.path)))
+    assert validated[-1]["validation_bits_per_byte"] == pytest.approx(found, rel=1e-4)
+
+
+@pytest.mark.parametrize("changes", [{"packing": "best_fit"}, {"document_mask": True}])
+def test_an_encoder_packs_no_documents_and_says_so_before_anything_runs(changes):
+    with pytest.raises(ValueError, match=r"for decoders.*architecture='bert'.*Leave both out"):
+        component(architecture="bert", num_key_value_heads=None, **changes)
+
+
+def test_what_is_packed_by_default_is_the_stream_and_leaves_no_report(checkpoint):
+    assert (component().packing, component().document_mask) == ("stream", False)
+    assert not (checkpoint.path / "packing.json").exists()
+
+
 @pytest.mark.parametrize("name", ["num_steps", "batch_size", "learning_rate"])
 def test_a_plan_without_steps_batch_or_rate_is_refused_by_name(name):
     with pytest.raises(ValueError, match=name):
@@ -138,16 +177,20 @@ def test_a_plan_without_steps_batch_or_rate_is_refused_by_name(name):
 
 
 @pytest.mark.slow
-def test_killed_while_it_trains_it_ends_as_if_nothing_had_been(inputs, tmp_path, read_spool):
+@pytest.mark.parametrize("packing", [{}, {"packing": "best_fit", "document_mask": True}])
+def test_killed_while_it_trains_it_ends_as_if_nothing_had_been(
+    inputs, tmp_path, read_spool, packing
+):
     """SIGKILL from outside, at whatever moment, on real shards."""
     import time
 
     for name in ("whole", "killed"):
         (tmp_path / name).mkdir()
-    whole = component(num_steps=40).run(inputs, tmp_path / "whole")
+    asked = component(num_steps=40, **packing)
+    whole = asked.run(inputs, tmp_path / "whole")
     code = (
         "from pathlib import Path; from components.pretrain.train import *;"
-        f"component = Train.model_validate_json({component(num_steps=40).model_dump_json()!r});"
+        f"component = Train.model_validate_json({asked.model_dump_json()!r});"
         f"inputs = TrainInputs.model_validate_json({inputs.model_dump_json()!r});"
         f"component.run(inputs, Path({str(tmp_path / 'killed')!r}))"
     )
@@ -159,7 +202,7 @@ def test_killed_while_it_trains_it_ends_as_if_nothing_had_been(inputs, tmp_path,
     assert process.wait() == -signal.SIGKILL, "it had ended before it was killed"
     assert not (tmp_path / "killed" / "model.safetensors").exists()
 
-    resumed = component(num_steps=40).run(inputs, tmp_path / "killed")
+    resumed = asked.run(inputs, tmp_path / "killed")
     one, other = load_model(whole.path), load_model(resumed.path)
     for (name, a), b in zip(one.named_parameters(), other.parameters(), strict=True):
         assert torch.equal(a, b), name

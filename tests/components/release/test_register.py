@@ -15,7 +15,7 @@ from components.core.artifacts import (
 from components.core.record import Record, write_record
 from components.core.settings import settings
 from components.release.register import Register, RegisterInputs
-from components.release.registry import champion, opponent
+from components.release.registry import champion, is_champion, opponent, roll_back
 
 pytest.importorskip("mlflow")
 
@@ -163,3 +163,32 @@ def test_a_report_of_the_champion_that_is_gone_is_an_error_and_not_a_free_pass(i
     (settings().artifacts / "evals.probe/1.0.0/one-small/artifact.json").unlink()
     with pytest.raises(ValueError, match="report of marten version 1 is gone"):
         opponent("marten", _small("two"))
+
+
+def test_a_rollback_moves_the_alias_and_says_who_did_it_and_why(instruct):
+    first = _release("lynx", "one", instruct)
+    _release("lynx", "two", instruct)
+    _release("lynx", "three", instruct)
+    assert roll_back("lynx", to=None, by="Ada", why="answers in French").version == 2
+    assert roll_back("lynx", to=1, by="Ada", why="still does").version == 1
+    current = champion("lynx")
+    assert current is not None
+    assert current.folder == first.path
+    assert is_champion("lynx", _small("one"))
+    from mlflow import MlflowClient
+
+    tags = MlflowClient(settings().tracking_uri).get_model_version("lynx", "3").tags
+    assert tags["rolled_back_to"] == "2"
+    assert (tags["rolled_back_by"], tags["rolled_back_why"]) == ("Ada", "answers in French")
+
+
+def test_a_rollback_to_nowhere_is_an_error_with_the_versions_there_are(instruct):
+    with pytest.raises(ValueError, match="'genet' has no version with the alias 'champion'"):
+        roll_back("genet", to=None, by="Ada", why="")
+    _release("genet", "one", instruct)
+    for to in (None, 1, 9):
+        with pytest.raises(ValueError, match=r"cannot go from version 1.*There are: 1\."):
+            roll_back("genet", to=to, by="Ada", why="")
+    current = champion("genet")
+    assert current is not None
+    assert current.version == 1

@@ -1,0 +1,145 @@
+"""Scan: token shards -> a report of the evaluation items in what is really trained on."""
+
+import json
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from components.core.artifacts import (
+    ContaminationReport,
+    Frozen,
+    Planted,
+    RawData,
+    TokenShards,
+    Vocabulary,
+)
+from components.core.component import Component
+from components.data import passages
+from components.data.decoding import DecodedDocuments
+from components.data.evaluation import Search, evaluation_items
+from components.data.overlap import Item, Overlap
+from components.data.pieces import Piece, work_through
+from components.data.planting import measure, require_recall
+
+_SPLIT = "train"
+_INDEX = ".index"
+_NAMED_DOCUMENTS = 10
+
+
+class ScanInputs(Frozen):
+    """What `Scan` reads."""
+
+    shards: TokenShards
+    """The tokens that models are trained on."""
+    vocabulary: Vocabulary
+    """The tokenizer that decodes them."""
+    raw: RawData
+    """Where the evaluation items are: `evaluation/<name>/` and the held-out micro-tasks."""
+
+
+class Scan(Component[ScanInputs, ContaminationReport]):
+    """Decode the train split again, and look for evaluation items in it.
+
+    Whatever the data is declared to be and went through, this is what a model learns. Items are
+    encoded and decoded as well, so that what a vocabulary loses hides none. Writes `scan.json` and
+    `planted.json`.
+    """
+
+    version: ClassVar[str] = "1.0.0"
+
+    search: Search = Search()
+    """What counts as an overlap."""
+    max_contaminated: int = Field(default=0, ge=0)
+    """Documents that may share words with evaluation items; more stop the flow."""
+
+    def run(self, inputs: ScanInputs, out: Path) -> ContaminationReport:
+        """Write the report.
+
+        Raises:
+            ValueError: planted items are not found, or too many documents hold evaluation items.
+        """
+        shutil.rmtree(out / _INDEX, ignore_errors=True)
+        documents = DecodedDocuments(inputs.shards.path / _SPLIT, inputs.vocabulary.path)
+        pieces, payload = list(documents.pieces()), {"vocabulary": str(inputs.vocabulary.path)}
+        index = Overlap.build(_as_read(inputs.raw, documents), self.search.ngram_words)
+        index.save(out / _INDEX)
+        if self.search.common_in is not None:
+            counts = work_through(f"{__name__}:count", pieces, out, payload)
+            index = self.search.without_common(index, counts)
+            index.save(out / _INDEX)
+        planted = self._planted(inputs.raw, index, documents, out)
+        found = work_through(f"{__name__}:search", pieces, out, payload)
+        shutil.rmtree(out / _INDEX)
+        rows = [row for answer in found for row in answer["found"]]
+        names = documents.ids([row["number"] for row in rows])
+        rows = [{"id": name} | row for name, row in zip(names, rows, strict=True)]
+        report = ContaminationReport(
+            path=out,
+            num_documents=len(documents),
+            num_contaminated=len(rows),
+            contaminated=dict(
+                sorted(Counter(name for row in rows for name in row["sets"]).items())
+            ),
+            counts=index.summary(),
+            planted=planted,
+        )
+        text = json.dumps(report.model_dump(mode="json") | {"documents": rows}, indent=2)
+        (out / "scan.json").write_text(f"{text}\n", encoding="utf-8")
+        self._require_clean(report, rows)
+        return report
+
+    def _planted(
+        self, raw: RawData, index: Overlap, documents: DecodedDocuments, out: Path
+    ) -> tuple[Planted, ...]:
+        around = documents.spread(2 * self.search.num_planted)
+        items = evaluation_items(raw)
+        measured = measure(self.search, index, items, around, documents.decoder.again)
+        measured.write(out)
+        require_recall(self.search, measured.rows)
+        return measured.rows
+
+    def _require_clean(self, report: ContaminationReport, rows: list[dict[str, Any]]) -> None:
+        if len(rows) <= self.max_contaminated:
+            return
+        told = "; ".join(f"{row['id']} holds {row['items']}" for row in rows[:_NAMED_DOCUMENTS])
+        raise ValueError(
+            f"{len(rows)} of {report.num_documents} documents that would be trained on share "
+            f"{self.search.ngram_words} words in a row with evaluation items, where "
+            f"max_contaminated is {self.max_contaminated}: {told}"
+            f"{'; ...' if len(rows) > _NAMED_DOCUMENTS else ''}. {report.path / 'scan.json'} shows "
+            "the words. Run data.decontaminate with the same search before data.split, take the "
+            "documents out of their source, or raise max_contaminated if they may stay."
+        )
+
+
+def count(piece: Piece, out: Path, payload: dict[str, Any]) -> dict[str, int]:
+    """Count the documents of a piece that hold an n-gram."""
+    return Overlap.load(out / _INDEX).documents_with(text for _, text in _texts(piece, payload))
+
+
+def search(piece: Piece, out: Path, payload: dict[str, Any]) -> dict[str, Any]:
+    """Return what documents of a piece share with evaluation items."""
+    index = Overlap.load(out / _INDEX)
+    found = passages.search(index, _texts(piece, payload))
+    return {
+        "found": [
+            {"number": number, "sets": one.sets, "items": one.items, "words": one.words}
+            for number, one in found
+            if one
+        ]
+    }
+
+
+def _texts(piece: Piece, payload: dict[str, Any]) -> Iterator[tuple[int, str]]:
+    documents = DecodedDocuments(Path(piece.file).parent, Path(payload["vocabulary"]))
+    return documents.read(piece.start, piece.end)
+
+
+def _as_read(raw: RawData, documents: DecodedDocuments) -> Iterator[Item]:
+    decoder = documents.decoder
+    for item in evaluation_items(raw):
+        yield item if decoder.is_exact else item._replace(text=decoder.again(item.text))

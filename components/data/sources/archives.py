@@ -1,0 +1,151 @@
+"""Members of .zip and .tar as streams: nothing is ever written under a name that they give."""
+
+import io
+import re
+import shutil
+import tarfile
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import PurePosixPath, PureWindowsPath
+from typing import Any, BinaryIO, cast
+
+from components.data.sources.documents import reject
+from components.data.sources.source import ArchiveLimit, Blob, Reading, Reject
+from components.data.sources.streams import Expanded, buffered
+
+MAX_DEPTH = 3
+MAX_ENTRIES = 100_000
+_MAX_DIRECTORY_BYTES = 16 << 20  # zipfile holds the whole directory, at six times its size
+_MAX_HEADER_BYTES = 1 << 20  # tarfile holds a long name or a list of attributes whole
+_ZIP64_BYTES = 76  # what ends a large zip file before its end
+_BLOCK = 1 << 20
+
+
+class _Member(tarfile.TarInfo):
+    """A tar header that refuses to be a bomb itself."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> "_Member":
+        """Read a header. Raises ArchiveLimit where it announces a huge one."""
+        found = super().frombuf(buf, encoding, errors)
+        if found.type in b"xgLKX" and found.size > _MAX_HEADER_BYTES:
+            raise ArchiveLimit(f"a header of {found.size} bytes: unpack it yourself")
+        return found
+
+
+def members(reading: Reading, blob: Blob) -> Iterator[Blob | Reject]:
+    """Yield the files in an archive, each to be read before the next, and the refused entries.
+
+    Links, devices, and names that lead out of a folder are refused. Raises ArchiveLimit.
+    """
+    if blob.depth > MAX_DEPTH:
+        raise ArchiveLimit(f"archives {blob.depth} deep: unpack the inner ones yourself")
+    walk = _zip_members if blob.kind.lower().endswith(".zip") else _tar_members
+    names = set[str]()
+    for number, member in enumerate(walk(reading, blob)):
+        if number >= MAX_ENTRIES:
+            raise ArchiveLimit(f"more than {MAX_ENTRIES} entries: unpack it yourself")
+        if isinstance(member, Blob) and member.name in names:
+            yield reject(reading, member, "unsafe entry", "a name that was there before")
+            continue
+        if isinstance(member, Blob):
+            names.add(member.name)
+        yield member
+
+
+def _member(reading: Reading, blob: Blob, name: str, problem: str) -> Blob | Reject:
+    windows = PureWindowsPath(name)
+    if ".." in windows.parts or windows.drive or windows.root or "\0" in name or "\\" in name:
+        problem = "a name that leads out of the folder"
+    inner = replace(
+        blob,
+        name=f"{blob.name}/{name}",
+        kind=PurePosixPath(name).name,
+        metadata=blob.metadata | {"member": name},
+    )
+    if problem:
+        return reject(reading, inner, "unsafe entry", f"{name!r}: {problem}")
+    return inner
+
+
+def _tar_members(reading: Reading, blob: Blob) -> Iterator[Blob | Reject]:
+    with (
+        blob.open() as stream,
+        tarfile.open(fileobj=stream, mode="r|", tarinfo=_Member, errorlevel=2) as archive,
+    ):
+        while (entry := archive.next()) is not None:
+            cast("Any", archive).members.clear()  # else it keeps them all
+            if entry.isdir():
+                continue
+            problem = "" if entry.isfile() else "a link or a device"
+            found = _member(reading, blob, entry.name, problem)
+            if isinstance(found, Blob):
+
+                def opened(entry: tarfile.TarInfo = entry) -> BinaryIO:
+                    extracted = archive.extractfile(entry)
+                    assert extracted is not None, "it is a file"
+                    return cast("BinaryIO", extracted)
+
+                found = replace(found, open=opened)
+            yield found
+
+
+def _zip_members(reading: Reading, blob: Blob) -> Iterator[Blob | Reject]:
+    with seekable(reading, blob).open() as stream:
+        _check_directory(stream)
+        with zipfile.ZipFile(stream) as archive:
+            for entry in archive.infolist():
+                if entry.is_dir():
+                    continue
+                mode = entry.external_attr >> 16 & 0o170000
+                problem = "" if mode in (0, 0o100000) else "a link or a device"
+                found = _member(reading, blob, entry.filename, problem)
+                if isinstance(found, Blob):
+
+                    def opened(entry: zipfile.ZipInfo = entry) -> BinaryIO:
+                        inner = cast("BinaryIO", archive.open(entry))
+                        return buffered(Expanded(inner, blob.budget))
+
+                    found = replace(found, open=opened)
+                yield found
+
+
+def _check_directory(stream: BinaryIO) -> None:
+    """Raise ArchiveLimit if the directory of a zip file is too large to hold in memory.
+
+    Source: APPNOTE.TXT 6.3.10, sections 4.3.14 to 4.3.16. Whichever of the places that look like
+    the end zipfile takes, it is among those checked.
+    """
+    size = stream.seek(0, io.SEEK_END)
+    stream.seek(max(0, size - (1 << 16) - 22 - _ZIP64_BYTES))
+    tail = stream.read()
+    stream.seek(0)
+    for found in re.finditer(b"PK\x05\x06", tail):
+        place = found.start()
+        sizes = tail[place + 12 : place + 16], tail[place - 36 : place - 28]
+        is_zip64 = tail[max(0, place - 20) : place].startswith(b"PK\x06\x07")
+        num_bytes = int.from_bytes(sizes[is_zip64], "little")
+        if num_bytes > _MAX_DIRECTORY_BYTES:
+            raise ArchiveLimit(f"a directory of {num_bytes} bytes: unpack it yourself")
+
+
+def seekable(reading: Reading, blob: Blob) -> Blob:
+    """Return a blob in which one can go back: a copy without a name, if it is inside another."""
+
+    def opened() -> BinaryIO:
+        stream = blob.open()
+        if blob.depth == 0 and stream.seekable():
+            return stream
+        reading.state.mkdir(parents=True, exist_ok=True)
+        with ExitStack() as on_error:
+            copy = on_error.enter_context(tempfile.TemporaryFile(dir=reading.state))
+            with stream:
+                shutil.copyfileobj(stream, copy, _BLOCK)
+            copy.seek(0)
+            on_error.pop_all()
+            return cast("BinaryIO", copy)
+
+    return replace(blob, open=opened)

@@ -1,0 +1,109 @@
+"""Texts and rows as documents, and why some are none."""
+
+import json
+from collections.abc import Mapping
+from typing import cast
+
+from components.data.document import Document
+from components.data.sources.source import SAMPLE_CHARACTERS, Blob, Reading, Reject
+
+_OURS = ("source", "row", "format", "content_type")
+_TOO_LONG = "more than {} bytes: cut it up, or allow more with --max-record-mib"
+
+
+def made(
+    reading: Reading, blob: Blob, text: str, row: int | None = None, **metadata: str | int
+) -> Document | Reject:
+    """Return the document of a text, with where it came from, or the reject of a bad one.
+
+    Known metadata that would be taken for where it came from is called `original_...`.
+    """
+    theirs = {f"original_{k}" if k in _OURS else k: v for k, v in metadata.items()}
+    known = {"source": blob.place} | ({} if row is None else {"row": row}) | blob.metadata
+    if reading.source.license:
+        known = {"license": reading.source.license} | known
+    name = id_of(reading, blob, row)
+    problem, reason = _problem(reading, text, theirs)
+    if reason:
+        return reject(reading, blob, reason, problem, text, row)
+    return Document(id=name, text=text, metadata={**known, **theirs})
+
+
+def _problem(reading: Reading, text: str, metadata: Mapping[str, str | int]) -> tuple[str, str]:
+    if not text.strip():
+        return "nothing but white space", "blank"
+    try:
+        size = len(text.encode("utf-8"))
+        for part in (*metadata, *metadata.values()):
+            str(part).encode("utf-8")
+    except UnicodeEncodeError as error:  # JSON can escape half of a surrogate pair
+        return f"UTF-8 cannot hold it: {error}", "not UTF-8"
+    except ValueError as error:  # a number of more digits than Python prints
+        return str(error), "unreadable"
+    if size > reading.source.max_record_bytes:
+        return _TOO_LONG.format(reading.source.max_record_bytes), "too long"
+    return "", ""
+
+
+def id_of(reading: Reading, blob: Blob, row: int | None = None) -> str:
+    """Return the id of a document: `NAME/path`, with `#row` where there are rows."""
+    return f"{reading.name}/{blob.name}" + ("" if row is None else f"#{row}")
+
+
+def reject(
+    reading: Reading,
+    blob: Blob,
+    reason: str,
+    detail: str,
+    sample: str | bytes = "",
+    row: int | None = None,
+) -> Reject:
+    """Return a reject with its place and the beginning of what it is."""
+    if isinstance(sample, bytes):
+        sample = sample[: 4 * SAMPLE_CHARACTERS].decode("utf-8", "backslashreplace")
+    place = blob.place if "member" not in blob.metadata else f"{blob.place}, {blob.name}"
+    return Reject(
+        id=id_of(reading, blob, row),
+        reason=reason,
+        place=place if row is None else f"{place}, record {row}",
+        detail=detail[:SAMPLE_CHARACTERS],
+        sample=sample[:SAMPLE_CHARACTERS].encode("utf-8", "backslashreplace").decode("utf-8"),
+    )
+
+
+def too_long(reading: Reading, blob: Blob, sample: bytes, row: int | None = None) -> Reject:
+    """Return the reject of a record above the limit."""
+    detail = _TOO_LONG.format(reading.source.max_record_bytes)
+    return reject(reading, blob, "too long", detail, sample, row)
+
+
+def document_of_row(
+    reading: Reading, blob: Blob, row: Mapping[str, object], number: int
+) -> Document | Reject:
+    """Return the document of a row: its text column, and as metadata what is text or integer."""
+    columns = text_columns(reading, row)
+    if missing := [name for name in columns if name not in row]:
+        detail = f"no column {missing[0]!r} among these: {', '.join(sorted(map(str, row)))}"
+        return reject(reading, blob, "no text column", detail, _shown(row), number)
+    texts = [row[name] for name in columns]
+    if wrong := [text for text in texts if not isinstance(text, str)]:
+        detail = (
+            f"{', '.join(columns)} is {type(wrong[0]).__name__}, not text: {str(wrong[0])[:40]!r}"
+        )
+        return reject(reading, blob, "not text", detail, _shown(row), number)
+    metadata = {
+        str(key): value
+        for key, value in row.items()
+        if key not in columns and isinstance(value, str | int) and not isinstance(value, bool)
+    }
+    return made(reading, blob, "\n".join(cast("list[str]", texts)), number, **metadata)
+
+
+def _shown(row: Mapping[str, object]) -> str:
+    return json.dumps(dict(row), ensure_ascii=False, default=str)
+
+
+def text_columns(reading: Reading, columns: Mapping[str, object]) -> list[str]:
+    """Return the columns that make the text: one may have commas in its name."""
+    wanted = reading.source.text_column
+    return [wanted] if wanted in columns else wanted.split(",")

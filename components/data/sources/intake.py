@@ -1,0 +1,123 @@
+"""What an ingest lets in: good documents pass, the others are counted, written down, and judged."""
+
+import json
+import logging
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from components.data.document import Document
+from components.data.sources.reading import ALREADY_THERE, HARMLESS, read
+from components.data.sources.source import Reading, Reject, without_credentials
+
+_SECONDS = 5.0  # between two lines of progress
+_PATIENCE = 1000  # bad records, and not one good, before the source is given up
+
+log = logging.getLogger(__name__)
+
+
+class Intake:
+    """One reading of a source, with its counts; the rejects go to a file of JSON lines."""
+
+    def __init__(self, reading: Reading, rejects: Path) -> None:
+        """Read nothing yet."""
+        self._reading, self.rejects = reading, rejects
+        self.num_documents = 0
+        self.num_text_bytes = 0
+        self.rejected = Counter[str]()
+        self._said = time.monotonic()
+        self._first_detail = ""
+
+    @property
+    def num_good(self) -> int:
+        """Records that speak for it."""
+        return self.num_documents + self.rejected[ALREADY_THERE]
+
+    @property
+    def num_bad(self) -> int:
+        """Records that speak against the source."""
+        return sum(n for reason, n in self.rejected.items() if reason not in HARMLESS)
+
+    def documents(self) -> Iterator[Document]:
+        """Yield the good documents. Raises ValueError if there are none, or too many bad ones."""
+        self.rejects.parent.mkdir(parents=True, exist_ok=True)
+        with self.rejects.open("w", encoding="utf-8") as lines:
+            for found in read(self._reading):
+                if isinstance(found, Document):
+                    self.num_documents += 1
+                    self.num_text_bytes += len(found.text.encode())
+                    yield found
+                else:
+                    lines.write(json.dumps(_row(found), ensure_ascii=False) + "\n")
+                    self.rejected[found.reason] += found.count
+                    self._first_detail = self._first_detail or found.detail * (
+                        found.reason not in HARMLESS
+                    )
+                    if self.num_good == 0 and self.num_bad >= _PATIENCE:
+                        break
+                self._say_how_far()
+        self._judge()
+
+    def withdraw(self, document: Document) -> None:
+        """Count a document that passed as one that is already there."""
+        self.num_documents -= 1
+        self.num_text_bytes -= len(document.text.encode())
+        self.rejected[ALREADY_THERE] += 1
+
+    def summary(self) -> dict[str, Any]:
+        """Return what is known, for `Ingested`."""
+        return {
+            "name": self._reading.name,
+            "location": without_credentials(self._reading.source.location),
+            "license": self._reading.source.license,
+            "documents": self.num_documents,
+            "text_bytes": self.num_text_bytes,
+            "read_bytes": self._reading.num_bytes,
+            "rejected": dict(sorted(self.rejected.items())),
+            "rejects": str(self.rejects),
+        }
+
+    def _judge(self) -> None:
+        place = without_credentials(self._reading.source.location)
+        counts = ", ".join(f"{n} {reason}" for reason, n in self.rejected.most_common())
+        if self.num_good == 0:
+            remedy = f"{self._first_detail}. " if self._first_detail else ""
+            if self.rejected["no text column"]:
+                remedy += "Name the one that is meant with --text-column. "
+            raise ValueError(
+                f"{place} gives no document ({counts or 'it is empty'}): {remedy}See {self.rejects}"
+            )
+        share = self.num_bad / (self.num_bad + self.num_good)
+        if share > self._reading.source.max_bad:
+            raise ValueError(
+                f"{share:.1%} of the records of {place} are bad ({counts}), the first: "
+                f"{self._first_detail}. Mend those in {self.rejects}, or leave them out with "
+                f"--max-bad {min(1, share + 0.01):.2f}"
+            )
+        if self.num_bad:
+            log.warning("%s: left out %s; see %s", place, counts, self.rejects)
+
+    def _say_how_far(self) -> None:
+        if (now := time.monotonic()) - self._said < _SECONDS:
+            return
+        self._said = now
+        log.info(
+            "%s: %d documents, %d left out, %.1f MB read",
+            self._reading.name,
+            self.num_documents,
+            self.rejected.total(),
+            self._reading.num_bytes / 1e6,
+        )
+
+
+def _row(reject: Reject) -> dict[str, object]:
+    return {
+        "id": reject.id,
+        "reason": reject.reason,
+        "place": reject.place,
+        "detail": reject.detail,
+        "text": reject.sample,
+        "records": reject.count,
+    }

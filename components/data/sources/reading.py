@@ -1,0 +1,156 @@
+"""A source read as a stream: documents, and a reject for each record that becomes none."""
+
+import csv
+import errno
+import gzip
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import PurePosixPath
+from typing import BinaryIO
+
+from components.data.document import Document
+from components.data.sources.archives import members, seekable
+from components.data.sources.buckets import objects
+from components.data.sources.documents import reject
+from components.data.sources.files import local_files, path_of
+from components.data.sources.hugging_face import is_saved_dataset, read_dataset
+from components.data.sources.rows import read_csv, read_json, read_json_lines, read_parquet
+from components.data.sources.source import ArchiveLimit, Blob, Reading, Reject
+from components.data.sources.sql import is_database, read_query
+from components.data.sources.streams import compression_of, expanded
+from components.data.sources.texts import read_text
+from components.data.sources.warc import read_warc
+from components.data.sources.web import downloaded
+
+ALREADY_THERE = "already there"
+HARMLESS = frozenset({ALREADY_THERE, "blank", "other kind"})
+"""Reasons that say nothing against a source."""
+
+_READ: dict[str, Callable[[Reading, Blob], Iterator[Document | Reject]]] = {
+    ".txt": read_text,
+    ".text": read_text,
+    ".md": read_text,
+    ".markdown": read_text,
+    ".html": read_text,
+    ".htm": read_text,
+    ".xhtml": read_text,
+    ".jsonl": read_json_lines,
+    ".ndjson": read_json_lines,
+    ".json": read_json,
+    ".csv": read_csv,
+    ".tsv": read_csv,
+    ".parquet": read_parquet,
+    ".warc": read_warc,
+    ".wet": read_warc,
+}
+_FORMAT = {
+    ".html": "html",
+    ".htm": "html",
+    ".xhtml": "html",
+    ".md": "markdown",
+    ".markdown": "markdown",
+}
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # here, where archives are unpacked
+_ARCHIVES = (".zip", ".tar", ".tgz", ".tbz2")
+
+
+class SourceGone(ValueError):
+    """What was there when the reading began no longer is."""
+
+
+def read(reading: Reading) -> Iterator[Document | Reject]:
+    """Yield what is in a source, in an order that depends on nothing but it.
+
+    Raises ValueError, with the remedy, if the source as a whole cannot be had or goes away.
+    """
+    location = reading.source.location
+    if location.startswith("hf://"):
+        yield from read_dataset(reading)
+    elif reading.source.query or is_database(location):
+        yield from read_query(reading)
+    elif "://" not in location and is_saved_dataset(path_of(location)):
+        reading.source = reading.source.model_copy(update={"location": f"hf://{path_of(location)}"})
+        yield from read_dataset(reading)
+    else:
+        for blob in _blobs(reading):
+            yield from _read_blob(reading, blob)
+
+
+def _blobs(reading: Reading) -> Iterator[Blob]:
+    location = reading.source.location
+    if location.startswith(("http://", "https://")):
+        return downloaded(reading)
+    if "://" in location and not location.startswith("file://"):
+        return objects(reading)
+    return local_files(reading)
+
+
+def _read_blob(reading: Reading, blob: Blob) -> Iterator[Document | Reject]:
+    """Yield what is in a blob; one that is damaged ends with a reject, one that is gone raises."""
+    try:
+        yield from _inside(reading, blob)
+    except SourceGone:
+        raise
+    except ArchiveLimit as error:
+        if blob.depth:
+            raise  # it counts for the outermost file
+        yield reject(reading, blob, "archive limit", str(error))
+    except _damages() as error:
+        if isinstance(error, OSError) and error.errno in _FULL:
+            raise
+        if _is_gone(error):
+            raise SourceGone(
+                f"{blob.place} cannot be read to its end: {error}. Nothing was added; when it is "
+                "there again, run the same command"
+            ) from error
+        yield reject(reading, blob, _reason(error), f"{type(error).__name__}: {error}")
+
+
+def _damages() -> tuple[type[Exception], ...]:
+    from warcio.exceptions import ArchiveLoadFailed
+
+    ours = (OSError, EOFError, ValueError, RuntimeError, zlib.error, csv.Error)
+    return (*ours, zipfile.BadZipFile, tarfile.TarError, ArchiveLoadFailed)
+
+
+def _is_gone(error: Exception) -> bool:
+    """Whether it is the source, not its content: libraries raise OSError, bare, for content too."""
+    is_content = isinstance(error, gzip.BadGzipFile) or type(error) is OSError
+    return isinstance(error, OSError) and not (is_content and error.errno is None)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, UnicodeError):
+        return "not UTF-8"
+    is_short = isinstance(error, EOFError) or "runcated" in str(error)
+    return "truncated" if is_short or "unexpected end of data" in str(error) else "unreadable"
+
+
+def _inside(reading: Reading, blob: Blob) -> Iterator[Document | Reject]:
+    suffix = PurePosixPath(blob.kind).suffix.lower()
+    if compression := compression_of(suffix):
+        yield from _read_blob(reading, _uncompressed(blob, suffix, compression))
+    elif suffix in _ARCHIVES:
+        for member in members(reading, blob):
+            if isinstance(member, Blob):
+                yield from _read_blob(reading, replace(member, depth=blob.depth + 1))
+            else:
+                yield member
+    elif suffix in _READ:
+        named = {"format": _FORMAT[suffix]} if suffix in _FORMAT else {}
+        blob = replace(blob, metadata=named | blob.metadata)
+        yield from _READ[suffix](reading, seekable(reading, blob) if suffix == ".parquet" else blob)
+    else:
+        yield reject(reading, blob, "other kind", f"not one of {', '.join(_READ)}")
+
+
+def _uncompressed(blob: Blob, suffix: str, compression: str) -> Blob:
+    kind = blob.kind[: -len(suffix)] + (".tar" if suffix in _ARCHIVES else "")
+
+    def opened() -> BinaryIO:
+        return expanded(blob.open(), compression, blob.budget)
+
+    return replace(blob, kind=kind, open=opened, depth=blob.depth + 1)

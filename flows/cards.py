@@ -1,0 +1,47 @@
+"""Which data card is meant: of a run, of a dataset, or of the revision before."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from components.core.artifacts import DataCard
+from components.core.journal import read_runs, read_steps
+from components.core.record import read_record
+from dashboards.card import read_card
+
+
+def find_card(name: str | None) -> tuple[Path, str | None]:
+    """Return the folder of the newest card, and the source that `name` means, if it means one.
+
+    `name` is the name or id of a flow run, or of a dataset in `data/`.
+
+    Raises:
+        ValueError: there is none.
+    """
+    seen: set[str] = set()
+    for names, folder in _cards():
+        if name is None or name in names:
+            return folder, None
+        sources = read_card(folder)["funnel_by_source"]
+        if name in sources:
+            return folder, name
+        seen |= set(sources)
+    known = f" There are cards of: {', '.join(sorted(seen))}." if seen else ""
+    wanted = f"of {name!r}" if name else "yet"
+    raise ValueError(f"No data card {wanted}.{known} Make one with `bloomery run data`.")
+
+
+def card_before(revision: str) -> DataCard | None:
+    """Return the newest card of another revision of the data, or None."""
+    for _, folder in _cards():
+        record = read_record(folder)
+        if record.data_revision != revision:
+            return DataCard.model_validate(record.artifact)
+    return None
+
+
+def _cards() -> Iterator[tuple[tuple[str, str], Path]]:
+    """Yield name and id of each run that has a card, and the card's folder, the newest first."""
+    for journal, run in read_runs():
+        for step in read_steps(journal):
+            if step.component == "data.card" and step.path.exists():
+                yield (run.origin.run_name, run.origin.run_id), step.path

@@ -1,0 +1,52 @@
+"""Documents from outside -> a new revision of `data/`; says so to whoever waits for it."""
+
+import logging
+
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+from prefect.events import emit_event
+
+from components.core.artifacts import DataRevision
+from components.core.settings import settings
+from components.data import dataset
+from components.data.ingested import Ingested
+from components.data.sources.source import Source, holds_credentials
+from flows.step import preemptible
+
+REVISED = "bloomery.data.revised"
+
+logger = logging.getLogger(__name__)
+
+
+@flow
+@preemptible
+def ingest(
+    name: str, source: Source, evaluation: bool = False, append: bool = False
+) -> DataRevision:
+    """Take documents into `data/NAME`, or `data/evaluation/NAME`, and pin the result.
+
+    Emits the event `bloomery.data.revised` with the revision, which automations can start a
+    pipeline on. Raises ValueError as `dataset.add` does, and for a location with a password.
+    """
+    if holds_credentials(source.location):
+        raise ValueError(
+            "The location holds what looks like a password, which Prefect would keep and show. In "
+            "a database's URL write ${BLOOMERY_SECRET_NAME} and set that variable on the worker"
+        )
+    done = _take_in(name, source, evaluation, append)
+    emit_event(
+        REVISED,
+        resource={
+            "prefect.resource.id": f"bloomery.data.{name}",
+            "prefect.resource.name": name,
+            "bloomery.revision": done.revision,
+        },
+        payload=done.model_dump(mode="json"),
+    )
+    return DataRevision(revision=done.revision)
+
+
+@task(name="data.add", cache_policy=NO_CACHE, persist_result=False)
+def _take_in(name: str, source: Source, evaluation: bool, append: bool) -> Ingested:
+    project, state = settings().project.resolve(), settings().home.resolve()
+    return dataset.add(project, state, name, source, evaluation=evaluation, append=append)

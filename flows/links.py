@@ -1,0 +1,57 @@
+"""Links from a run's page in Prefect to its page in MLflow; the tracker makes those back."""
+
+import logging
+import threading
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import ArtifactCreate
+
+from components.core import shipping, tracking
+from components.core.endpoints import mlflow_run_url
+
+logger = logging.getLogger(__name__)
+
+_LOOK_EVERY_SECONDS = 1.0
+_linked = set[str]()  # MLflow runs of whole flow runs
+
+
+def artifact_key(name: str) -> str:
+    """Return a name as Prefect takes it for an artifact: lowercase letters, numbers and dashes."""
+    return name.replace(".", "-").replace("_", "-")
+
+
+def link_to_mlflow(
+    name: str, out: Path, flow_run: str, task_run: str, done: threading.Event
+) -> None:
+    """Link a task run and the outermost flow run to their MLflow runs, as soon as those are open.
+
+    `out` is the folder of the step, whose shipment knows them. Ends when they are linked, or at
+    `done`.
+    """
+    is_done = False
+    while not is_done:
+        is_done = done.wait(_LOOK_EVERY_SECONDS)
+        shipment = shipping.load(out)
+        if shipment is None or shipment.run_id is None or shipment.parent is None:
+            continue
+        owner = {"flow_run_id": UUID(flow_run), "task_run_id": UUID(task_run)}
+        try:
+            _link(artifact_key(f"mlflow-{name}"), name, shipment.run_id, owner)
+            if shipment.parent not in _linked:
+                root = {"flow_run_id": UUID(shipment.origin.run_id)}
+                _link("mlflow", shipment.origin.run_name, shipment.parent, root)
+                _linked.add(shipment.parent)
+        except Exception as error:
+            logger.warning("no link from %s to MLflow (%s)", name, error)
+        return
+
+
+def _link(key: str, name: str, run_id: str, owner: dict[str, Any]) -> None:
+    experiment = tracking.client().get_run(run_id).info.experiment_id
+    text = f"[{name} in MLflow]({mlflow_run_url(experiment, run_id)})"
+    link = ArtifactCreate(key=key, type="markdown", description=name, data=text, **owner)
+    with get_client(sync_client=True) as client:
+        client.create_artifact(link)

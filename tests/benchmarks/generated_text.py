@@ -1,0 +1,74 @@
+"""Any amount of text with known duplicates, from what the project builds of its packages.
+
+A document is made of runs of a few words, drawn from all documents: in sentences drawn whole, each
+would be there hundreds of times in a gigabyte, as in no real text. A tenth of the documents are
+copies of one of the last thousand: as many of each form.
+"""
+
+import json
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+from components.core.artifacts import RawData
+from components.data import library, speeches
+from components.data.planted_duplicates import change_words
+
+_RUNS = 8, 300  # of about 5 words: documents of 200 bytes to 9 kB, most of them short
+_COPIES = 0.1
+_REMEMBERED = 1000
+FORMS = ("same", "re-wrapped", "1 %", "5 %")
+
+
+def write(folder: Path, num_bytes: int, seed: int = 7) -> RawData:
+    """Write about `num_bytes` of text as raw data; the id of a copy is `copy/<form>/...`."""
+    file = folder / "generated" / "documents.jsonl"
+    file.parent.mkdir(parents=True)
+    written = 0
+    with file.open("w", encoding="utf-8") as lines:
+        for name, text in _texts(random.Random(seed)):
+            lines.write(json.dumps({"id": name, "text": text}, ensure_ascii=False) + "\n")
+            written += len(text)
+            if written >= num_bytes:
+                break
+    return RawData(path=folder, revision="generated", sources=("generated",))
+
+
+def _texts(rng: random.Random) -> Iterator[tuple[str, str]]:
+    runs = _runs(rng)
+    recent: list[tuple[str, str]] = []
+    number = 0
+    while True:
+        number += 1
+        if recent and rng.random() < _COPIES:
+            name, text = rng.choice(recent)
+            form = rng.choice(FORMS)
+            yield f"copy/{form}/{number}/{name}", _copied(text, form, rng)
+            continue
+        size = int(_RUNS[0] * (_RUNS[1] / _RUNS[0]) ** rng.random())
+        text = " ".join(rng.choices(runs, k=size))
+        if len(recent) < _REMEMBERED:
+            recent.append((str(number), text))
+        else:
+            recent[number % _REMEMBERED] = str(number), text
+        yield str(number), text
+
+
+def _copied(text: str, form: str, rng: random.Random) -> str:
+    if form == "re-wrapped":
+        words = text.split()
+        return "\n".join(" ".join(words[i : i + 9]) for i in range(0, len(words), 9))
+    return text if form == "same" else change_words(text, int(form.split()[0]) / 100, rng)
+
+
+def _runs(rng: random.Random) -> list[str]:
+    """Return all documents cut into runs of 3 to 7 words."""
+    runs: list[str] = []
+    for source in (speeches, library):
+        for document in source.documents():
+            words, start = document.text.split(), 0
+            while start < len(words):
+                end = start + rng.randint(3, 7)
+                runs.append(" ".join(words[start:end]))
+                start = end
+    return runs

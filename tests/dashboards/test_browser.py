@@ -1,0 +1,128 @@
+"""Every page in a real browser, over a real store: no exception, no markup out of data."""
+
+import importlib.util
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from components.core.endpoints import tracking_uri
+from components.core.settings import settings
+from tests.dashboards import store
+
+_CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+_LACKING = [
+    name
+    for name, is_there in (
+        ("playwright (pip install playwright)", importlib.util.find_spec("playwright")),
+        ("Chromium (apt install chromium)", _CHROMIUM),
+    )
+    if not is_there
+]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.slow,
+    pytest.mark.skipif(bool(_LACKING), reason=f"There is no {' and no '.join(_LACKING)}."),
+]
+
+_CHECKOUT = Path(__file__).resolve().parents[2]
+_SECONDS = 120  # a busy machine imports torch for half a minute
+_PAGES = ("overview", "compare", "training", "data", "playground")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as reply:
+            return reply.status == 200
+    except OSError:
+        return False
+
+
+@pytest.fixture
+def dashboard(mlflow, instruct) -> Iterator[str]:
+    """The address of a dashboard over a store with two pipelines, a card and a model."""
+    store.train(store.origin("one"), "base")
+    store.pipeline("one", base="base")
+    store.pipeline("two", base="base", beta=0.25)
+    store.publish_card(store.origin("one"))
+    folder = settings().artifacts / "release.register" / "1.0.0" / "toy-model"
+    shutil.copytree(instruct.path, folder)
+    store.release(folder, store.origin("one"))
+    port = _free_port()
+    environment = {
+        **os.environ,
+        "BLOOMERY_TRACKING_URI": tracking_uri(),
+        "PREFECT_API_URL": "http://127.0.0.1:9/api",
+        "PYTHONPATH": str(_CHECKOUT),
+    }
+    app = str(_CHECKOUT / "dashboards" / "app.py")
+    command = [sys.executable, "-m", "streamlit", "run", app, "--server.port", str(port)]
+    process = subprocess.Popen(command, env=environment, cwd=_CHECKOUT)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        deadline = time.monotonic() + _SECONDS
+        while not _answers(f"{url}/_stcore/health"):
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        yield url
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def _keep(page, name: str) -> None:
+    if folder := os.environ.get("BLOOMERY_SCREENSHOTS"):
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=Path(folder) / f"dashboard-{name}.png")
+
+
+def _open(page, url: str, name: str) -> None:
+    page.goto(url if name == "overview" else f"{url}/{name}")
+    page.get_by_role("heading", level=2).first.wait_for(timeout=1000 * _SECONDS)
+    page.wait_for_function(
+        "!document.querySelector('[data-testid=stSpinner]') && "
+        "document.querySelector('.stApp').dataset.testScriptState === 'notRunning'",
+        timeout=1000 * _SECONDS,
+    )
+
+
+def test_every_page_opens_in_a_browser_and_the_playground_answers(dashboard):
+    from playwright.sync_api import sync_playwright
+
+    asked: list[str] = []
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(
+            executable_path=_CHROMIUM, args=["--no-sandbox", "--disable-gpu"]
+        )
+        page = chromium.new_page(viewport={"width": 1400, "height": 1000})
+        page.on("request", lambda request: asked.append(request.url))
+        for name in _PAGES:
+            _open(page, dashboard, name)
+            assert page.get_by_test_id("stException").count() == 0
+            assert page.locator("img[onerror], img[src*='x.png']").count() == 0
+            if name in ("compare", "training", "data"):
+                page.locator(".vega-embed canvas, .vega-embed svg").first.wait_for(timeout=60_000)
+            _keep(page, name)
+        box = page.get_by_test_id("stChatInputTextArea")
+        box.fill("Count: 1 2 3")
+        box.press("Enter")
+        page.get_by_text("Next-token probabilities").first.wait_for(timeout=1000 * _SECONDS)
+        assert page.get_by_test_id("stException").count() == 0
+        _keep(page, "playground-answer")
+        chromium.close()
+    own = (dashboard, dashboard.replace("http", "ws"), "data:", "blob:")
+    assert [url for url in asked if not url.startswith(own)] == []

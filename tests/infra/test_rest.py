@@ -1,0 +1,161 @@
+"""Runs that programs start: by curl, by Prefect's command, by ours, by an event; and many."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flows.recipes import smoke
+from tests.infra.stacks import CHECKOUT, FINAL, Stack, ask_once, until
+
+pytestmark = pytest.mark.slow
+
+_MARKS = re.compile(r"<!-- trigger: begin -->\s*```sh\n(.*?)```\s*<!-- trigger: end -->", re.S)
+
+
+def _lines() -> str:
+    """Return the lines of the README, or of the one of `infra/` until it has them."""
+    texts = [(CHECKOUT / name).read_text("utf-8") for name in ("README.md", "infra/README.md")]
+    found = [match[1] for text in texts if (match := _MARKS.search(text))]
+    assert found, "no README says how to trigger a run"
+    return found[0]
+
+
+@pytest.fixture
+def planning(stack: Stack) -> Iterator[Stack]:
+    """The stack with its pool paused: runs are planned and wait; they are deleted afterwards."""
+    assert stack.call("/work_pools/bloomery", {"is_paused": True}, "PATCH")[0] == 204
+    yield stack
+    for run in _runs(stack):
+        stack.call(f"/flow_runs/{run['id']}", method="DELETE")
+    assert stack.call("/work_pools/bloomery", {"is_paused": False}, "PATCH")[0] == 204
+
+
+def _runs(stack: Stack) -> list[dict[str, Any]]:
+    """Return the runs that wait."""
+    wanted = {"flow_runs": {"state": {"type": {"any_": ["SCHEDULED", "PENDING"]}}}}
+    found = stack.call("/flow_runs/filter", wanted)[1]
+    return [run for run in found if not run["auto_scheduled"]]
+
+
+def test_the_lines_of_the_readme_start_runs_as_they_are_written(
+    planning: Stack, tmp_path: Path
+) -> None:
+    if shutil.which("curl") is None:
+        pytest.skip("curl is not installed")
+    port = planning.environment["BLOOMERY_PREFECT_PORT"]
+    ours = tmp_path / "bloomery"
+    ours.write_text(f'#!/bin/sh\nexec {sys.executable} -m flows.cli "$@"\n', encoding="utf-8")
+    ours.chmod(0o755)
+    path = [tmp_path, Path(sys.executable).parent, Path("/usr/bin"), Path("/bin")]
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", _lines().replace("4200", port)],
+        env={**planning.environment, "PATH": ":".join(map(str, path))},
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    waiting = _runs(planning)
+    assert len(waiting) == 4  # by curl, by curl with a recipe, by Prefect's command, by ours
+    sizes = [
+        run["parameters"].get("recipe", {}).get("pretrain", {}).get("depth") for run in waiting
+    ]
+    assert sorted(sizes, key=str) == [2, 3, None, None]
+
+
+def test_the_same_idempotency_key_makes_one_run(planning: Stack) -> None:
+    said = [
+        planning.command("trigger", "data", "--idempotency-key", "monday", "--json")
+        for _ in range(2)
+    ]
+    assert [each.returncode for each in said] == [0, 0], said[0].stderr
+    first, second = (json.loads(each.stdout) for each in said)
+    assert first["id"] == second["id"]
+    assert first["kind"] == "SCHEDULED"
+    assert first["url"] == f"{planning.prefect}/runs/flow-run/{first['id']}"
+
+
+def test_what_cannot_be_triggered_is_refused_with_the_reason(planning: Stack) -> None:
+    unknown = planning.command("trigger", "dta")
+    assert unknown.returncode == 1
+    assert "No flow 'dta' is deployed. There are: align" in unknown.stderr
+    wrong = planning.command("trigger", "data", "--set", "tokenize.shard_tokens=-1")
+    assert wrong.returncode == 1
+    assert "tokenize.shard_tokens" in wrong.stderr
+    assert _runs(planning) == []
+
+
+def test_without_servers_a_trigger_says_how_to_start_them(planning: Stack, tmp_path: Path) -> None:
+    alone = {**planning.environment, "BLOOMERY_HOME": str(tmp_path)}
+    done = planning._replace(environment=alone).command("trigger", "data")
+    assert done.returncode == 69
+    assert "bloomery up" in done.stderr
+
+
+def test_of_a_hundred_calls_at_once_none_is_lost(planning: Stack) -> None:
+    identity = planning.deployment("data")["id"]
+    body = {"parameters": {"recipe": smoke().model_dump(mode="json")}}
+
+    def call(_: int) -> tuple[int, Any]:
+        return ask_once(f"{planning.prefect}/api/deployments/{identity}/create_flow_run", body)
+
+    with ThreadPoolExecutor(50) as pool:
+        answers = list(pool.map(call, range(100)))
+    assert {status for status, _ in answers} == {201}
+    accepted = {run["id"] for _, run in answers}
+    assert len(accepted) == 100
+    assert {run["id"] for run in _runs(planning)} == accepted
+
+
+def test_a_new_revision_of_the_data_starts_the_pipeline_once_people_want_it(
+    planning: Stack,
+) -> None:
+    (automation,) = planning.call("/automations/filter", {})[1]
+    assert not automation["enabled"]
+    path = f"/automations/{automation['id']}"
+    assert planning.call(path, {"enabled": True}, "PATCH")[0] == 204
+
+    def emit() -> list[dict[str, Any]]:  # again: the change takes a moment to reach the triggers
+        time.sleep(3)
+        event = {
+            "id": str(uuid.uuid4()),
+            "occurred": datetime.now(UTC).isoformat(),
+            "event": "bloomery.data.revised",
+            "resource": {"prefect.resource.id": "bloomery.data"},
+            "payload": {"revision": "0123.dir"},
+        }
+        assert planning.call("/events", [event])[0] == 204
+        return _runs(planning)
+
+    runs = until(emit, 60)
+    identity = planning.deployment("pipeline")["id"]
+    assert {run["deployment_id"] for run in runs} == {identity}
+    assert planning.call(path, {"enabled": False}, "PATCH")[0] == 204
+    time.sleep(5)  # no event that is still on its way may start a run once these are deleted
+
+
+def test_a_trigger_that_waits_ends_as_the_run_does(stack: Stack) -> None:
+    done = stack.command("trigger", "data", "--recipe", "smoke", "--wait", "--json")
+    assert done.returncode == 0, done.stderr
+    run = json.loads(done.stdout)
+    assert run["kind"] == "COMPLETED"
+    assert stack.state(run["id"]) in FINAL
+    wanted = {"flow_runs": {"id": {"any_": [run["id"]]}}}
+    tasks = stack.call("/task_runs/filter", wanted)[1]
+    assert {"data.ingest", "data.tokenize"} <= {t["name"].rsplit("-", 1)[0] for t in tasks}
+    assert (stack.home / "runs" / run["id"] / "steps.jsonl").exists()
+    impossible = ("--set", "split.validation_percent=50", "--set", "split.test_percent=49")
+    failed = stack.command("trigger", "data", "--recipe", "smoke", *impossible, "--wait")
+    assert failed.returncode == 1, failed.stdout
