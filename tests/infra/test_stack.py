@@ -27,7 +27,7 @@ def test_both_servers_answer_and_are_written_down(stack: Stack) -> None:
     assert written["pid"] == stack.process.pid
     assert (written["prefect"], written["mlflow"]) == (stack.prefect, stack.mlflow)
     assert stack.call("/health") == (200, True)
-    with urllib.request.urlopen(f"{stack.mlflow}/health", timeout=10) as reply:
+    with urllib.request.urlopen(f"{stack.mlflow}/health", timeout=60) as reply:
         assert reply.status == 200
 
 
@@ -148,7 +148,7 @@ def test_another_registration_keeps_what_people_set(stack: Stack) -> None:
 
 def test_a_second_up_over_the_same_home_says_where_the_first_one_is(stack: Stack) -> None:
     second = up(stack.environment)
-    said, _ = second.communicate(timeout=30)
+    said, _ = second.communicate(timeout=120)
     assert second.returncode == 1
     assert "already up" in said
     assert stack.prefect in said
@@ -157,7 +157,7 @@ def test_a_second_up_over_the_same_home_says_where_the_first_one_is(stack: Stack
 
 def test_a_taken_port_is_named_with_its_holder_and_the_remedy(stack: Stack, tmp_path: Path) -> None:
     other = up({**stack.environment, "BLOOMERY_HOME": str(tmp_path / "home")})
-    said, _ = other.communicate(timeout=30)
+    said, _ = other.communicate(timeout=120)
     said = " ".join(said.split())
     assert other.returncode == 1
     assert f"Port {stack.environment['BLOOMERY_PREFECT_PORT']} is taken by process" in said
