@@ -10,6 +10,7 @@ import hashlib
 import importlib
 import inspect
 import json
+import re
 import sys
 from collections.abc import Iterator
 from functools import cache
@@ -39,7 +40,8 @@ def component_classes() -> Iterator[type]:
 
     for file in sorted((ROOT / "components").glob("*/*.py")):
         is_stage = file.parent.name not in ("core", "lib")
-        if not is_stage or "(Component[" not in file.read_text("utf-8"):  # the rest may be heavy
+        is_named = re.search(r"^class .*\bComponent\[", file.read_text("utf-8"), re.MULTILINE)
+        if not is_stage or not is_named:  # the rest may be heavy
             continue
         name = f"components.{file.parent.name}.{file.stem}"
         for _, found in inspect.getmembers(importlib.import_module(name), inspect.isclass):

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 from pathlib import Path
 
 _BLOCK = 1 << 20
@@ -44,6 +45,14 @@ def write_atomically(file: Path, text: str) -> None:
 def write_json(file: Path, value: object) -> None:
     """Write `value` as indented JSON with sorted keys, atomically."""
     write_atomically(file, json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
+
+
+def link_or_copy(file: str | Path, to: str | Path) -> None:
+    """Give a file that nobody writes again a second name, or copy it to another file system."""
+    try:
+        os.link(file, to)
+    except OSError:
+        shutil.copy2(file, to)
 
 
 def size_of(folder: Path, pattern: str = "*") -> int:

@@ -1,6 +1,5 @@
 """Decontaminate: documents -> documents that share no run of words with what a model is asked."""
 
-import os
 import shutil
 from collections.abc import Sequence
 from itertools import islice
@@ -11,6 +10,7 @@ from pydantic import Field
 
 from components.core.artifacts import DocumentShards, Frozen, RawData
 from components.core.component import Component
+from components.core.files import link_or_copy
 from components.data.document import Document
 from components.data.evaluation import Search, evaluation_items
 from components.data.overlap import Overlap
@@ -145,10 +145,7 @@ def _passed_on(documents: DocumentShards, out: Path) -> DocumentShards:
     for folder in (KEPT, REJECTS):
         (out / folder).mkdir()
     for file in kept_files(documents):
-        try:
-            os.link(file, out / KEPT / file.name)
-        except OSError:
-            shutil.copyfile(file, out / KEPT / file.name)
+        link_or_copy(file, out / KEPT / file.name)
     return DocumentShards(
         path=out,
         num_documents=documents.num_documents,

@@ -1,7 +1,6 @@
 """Deduplicate: documents -> documents of which no two have the same text, or nearly."""
 
 import json
-import os
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -13,7 +12,7 @@ from pydantic import Field
 
 from components.core.artifacts import DocumentShards, Frozen, Planted
 from components.core.component import Component
-from components.core.files import write_json
+from components.core.files import link_or_copy, write_json
 from components.data.document import write_lines
 from components.data.duplicates import Duplicates, Verdict, find_duplicates
 from components.data.minhash import Matching
@@ -165,21 +164,13 @@ def _pass_on(
             piece = Piece(number=number, file=str(file), start=0, end=file.stat().st_size)
             orders.append(Order(piece, verdicts, []))
             continue
-        _link(file, out / KEPT / f"{number:05d}.jsonl")
+        link_or_copy(file, out / KEPT / f"{number:05d}.jsonl")
         sizes = Counter[str]()
         for source, size in zip(sources, found.sketches.num_bytes[rows].tolist(), strict=True):
             sizes[source] += size
         counted = {"documents": Counter(sources), "bytes": sizes, "dropped": {}, "counts": {}}
         answers.append(counted)
     return answers, orders
-
-
-def _link(file: Path, to: Path) -> None:
-    """Give a file that nobody writes again a second name, or copy it to another file system."""
-    try:
-        os.link(file, to)
-    except OSError:
-        shutil.copyfile(file, to)
 
 
 def _sources(file: Path) -> list[str]:

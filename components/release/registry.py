@@ -1,6 +1,5 @@
 """The MLflow model registry: which version of a model is the champion, and where it lies."""
 
-import os
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,6 +8,7 @@ from urllib.parse import urlparse
 from urllib.request import url2pathname
 
 from components.core.artifacts import Artifact, Frozen, ProbeReport
+from components.core.files import link_or_copy
 from components.core.record import RECORD, read_record
 from components.core.settings import settings
 from components.core.tracking import client, experiment_id
@@ -135,17 +135,10 @@ def _place(mlflow: "MlflowClient", model_id: str, location: str, folder: Path) -
     shutil.copytree(
         folder,
         target,
-        copy_function=_link,
+        copy_function=link_or_copy,
         dirs_exist_ok=True,
         ignore=lambda _, names: [n for n in names if n.startswith(".")],
     )
-
-
-def _link(source: str, target: str) -> None:
-    try:
-        os.link(source, target)
-    except OSError:  # another disk
-        shutil.copy2(source, target)
 
 
 def _registered(found: "ModelVersion") -> Registered:
