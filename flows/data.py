@@ -10,6 +10,7 @@ from components.core.artifacts import (
     TokenShards,
     Vocabulary,
 )
+from components.core.ray_driver import kept_ray
 from components.data.card import CardInputs
 from components.data.decontaminate import DecontaminateInputs
 from components.data.deduplicate import DeduplicateInputs
@@ -37,6 +38,7 @@ class Source(Frozen):
 
 @flow
 @preemptible
+@kept_ray()
 def data(
     recipe: Recipe = tiny(),
     revision: DataRevision | None = None,

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -18,20 +17,18 @@ from components.core.artifacts import (
 )
 from components.core.record import InputRecord, Record, hash_files, write_record
 from components.core.settings import settings
-from components.data import library, speeches
 from components.data.clean import Clean
 from components.data.deduplicate import Deduplicate, DeduplicateInputs
-from components.data.document import write_documents, write_lines
 from components.data.split import Split
 from components.data.tokenize import Tokenize, TokenizeInputs
 from components.data.vocabulary import TrainVocabulary
 from components.finetune.sft import SFT, SFTInputs
-from components.lib import microtasks
 from components.lib.ledger import Ledger, batch_hash
 from components.lib.permutation import draw
 from components.lib.plan import DialledTraining, Training
 from components.lib.windows import Windows
 from components.pretrain.train import Train, TrainInputs
+from tests import small_project
 
 _MACHINE = {
     "BLOOMERY_RAY_ADDRESS": "off",
@@ -43,6 +40,21 @@ _MACHINE = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "1",
 }
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let two processes end together: what takes long comes first, one process has the stack."""
+    groups = {item: _group(item) for item in items}
+    long = {groups[item] for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: (groups[item] != "stack", groups[item] not in long))
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(groups[item]))
+
+
+def _group(item: pytest.Item) -> str:
+    """Return what one process does alone: the tests of the stack, else those of a file."""
+    return "stack" if "stack" in getattr(item, "fixturenames", ()) else item.nodeid.split("::")[0]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -86,19 +98,8 @@ def _made(line: Path, name: str) -> Path:
 
 @pytest.fixture(scope="session")
 def raw(line: Path) -> RawData:
-    """Twelve addresses, twelve pages of documentation and 3,000 easy micro-tasks.
-
-    The tasks have answers of one token, so that a tiny model learns within seconds to give some.
-    """
-    out = _made(line, "raw")
-    for source, name in ((speeches, "speeches"), (library, "library")):
-        write_documents(out / name / "documents.jsonl", islice(source.documents(), 12))
-    tasks = microtasks.generate(seed=7, num_instances=3000, tasks=("count",), levels=(1, 2))
-    files = {"preference": "preferences/prompts.jsonl"}
-    for split in ("train", "validation", "test", "preference"):
-        rows = [task.model_dump() for task in tasks if microtasks.split_of(task) == split]
-        write_lines(out / files.get(split, f"instructions/{split}.jsonl"), rows)
-    return RawData(path=out, revision="1234.dir", sources=("library", "speeches"))
+    """The documents and micro-tasks of a small project."""
+    return small_project.write_data(_made(line, "raw"))
 
 
 @pytest.fixture(scope="session")

@@ -28,11 +28,12 @@ _USER_ERROR = 3
 _PREEMPTED = os.EX_TEMPFAIL
 
 
-def run_in_driver(target: str, payload: dict[str, Any]) -> None:
+def run_in_driver(target: str, payload: dict[str, Any], pass_fds: tuple[int, ...] = ()) -> None:
     """Call `target` ("package.module:function") with the JSON `payload` in a driver process.
 
-    Its output goes to the log. Raises ValueError or Preempted if the driver raised that, with the
-    same message, and RuntimeError with the end of its output if it failed otherwise.
+    The process inherits the open files `pass_fds`; its output goes to the log. Raises ValueError or
+    Preempted if the driver raised that, with the same message, and RuntimeError with the end of its
+    output if it failed otherwise.
     """
     with tempfile.TemporaryDirectory(prefix="bloomery-") as folder:
         request = Path(folder) / "payload.json"
@@ -46,6 +47,7 @@ def run_in_driver(target: str, payload: dict[str, Any]) -> None:
             text=True,
             errors="replace",
             start_new_session=True,
+            pass_fds=pass_fds,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
         )
         try:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from components.core.artifacts import DocumentShards, Frozen, SourceCount
-from components.core.driver import run_in_driver
+from components.core.ray_driver import run_on_ray
 from components.core.settings import settings
 from components.data.document import Document
 
@@ -90,20 +90,17 @@ def work_through(
         return [_call(call)["answer"] for call in calls]
     with tempfile.TemporaryDirectory(prefix="bloomery-") as folder:
         answers = Path(folder) / "answers.json"
-        run_in_driver(f"{__name__}:ray_work", {"calls": calls, "answers": str(answers)})
+        run_on_ray(f"{__name__}:ray_work", {"calls": calls, "answers": str(answers)})
         return json.loads(answers.read_text("utf-8"))
 
 
 def ray_work(payload: dict[str, Any]) -> None:
-    """Make every call in a Ray Data job; runs in the driver process."""
+    """Make every call in a Ray Data job; runs in a driver process with Ray."""
     import ray
 
-    from components.core.ray_session import ray_session
-
-    with ray_session():
-        ray.data.DataContext.get_current().enable_progress_bars = False
-        calls = ({"call": json.dumps(call)} for call in payload["calls"])
-        done = ray.data.from_items(list(calls)).map(_ray_call).take_all()
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    calls = ({"call": json.dumps(call)} for call in payload["calls"])
+    done = ray.data.from_items(list(calls)).map(_ray_call).take_all()
     if refused := [row["error"] for row in done if row["error"]]:
         raise ValueError(refused[0])
     answers = sorted((json.loads(row["answer"]) for row in done), key=lambda row: row["number"])

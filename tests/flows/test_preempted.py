@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import signal
 import sqlite3
 import subprocess
@@ -11,6 +10,8 @@ import time
 from pathlib import Path
 
 import pytest
+
+from tests import small_project
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -22,17 +23,8 @@ def _rows(database: Path, query: str) -> list[tuple[str, ...]]:
         return connection.execute(query).fetchall()
 
 
-@pytest.fixture
-def place(tmp_path: Path) -> Path:
-    """A project of its own: the committed pin and DVC's config, no data yet."""
-    shutil.copy(ROOT / "data.dvc", tmp_path)
-    shutil.copy(ROOT / ".dvcignore", tmp_path)
-    (tmp_path / ".dvc").mkdir()
-    shutil.copy(ROOT / ".dvc" / "config", tmp_path / ".dvc")
-    return tmp_path
-
-
-def test_a_run_that_gets_sigterm_saves_and_ends_as_preempted(place: Path) -> None:
+def test_a_run_that_gets_sigterm_saves_and_ends_as_preempted(tmp_path: Path) -> None:
+    place = small_project.make(tmp_path / "project")
     outside = {k: v for k, v in os.environ.items() if not k.startswith(("BLOOMERY_", "PREFECT_"))}
     home = place / ".bloomery"
     ours = {

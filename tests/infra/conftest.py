@@ -4,12 +4,15 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests import small_project
 from tests.infra.stacks import Stack, end, environment, ready
 
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A stack without a login and without Ray."""
-    started = ready(environment(tmp_path_factory.mktemp("stack") / "home"))
+    """A stack over a small project, without a login and without Ray."""
+    folder = tmp_path_factory.mktemp("stack")
+    project = small_project.make(folder / "project")
+    started = ready(environment(folder / "home", BLOOMERY_PROJECT=str(project)))
     yield started
     end(started)

@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests import small_project
 from tests.infra.stacks import Stack, end, environment, fetch, ready, until
 
 pytestmark = pytest.mark.slow
@@ -23,7 +24,11 @@ def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A stack with a login and a warm Ray head, which the test asks itself."""
     pytest.importorskip("flask_wtf", reason="MLflow's login needs mlflow[auth]")
     folder = tmp_path_factory.mktemp("closed")
-    started = ready(environment(folder / "home", BLOOMERY_AUTH=_LOGIN), "--ray")
+    ours = {
+        "BLOOMERY_AUTH": _LOGIN,
+        "BLOOMERY_PROJECT": str(small_project.make(folder / "project")),
+    }
+    started = ready(environment(folder / "home", **ours), "--ray")
     yield started
     end(started)
 
