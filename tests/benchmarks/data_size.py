@@ -1,4 +1,4 @@
-"""Time and memory of the data steps on more and more text, on two workers.
+"""The whole chain of the data steps on more and more text: processor seconds, memory, recalls.
 
 `python -m tests.benchmarks data_size`; `BLOOMERY_BENCH_MEGABYTES=20,40,80` are smaller sizes. The
 steps run in a process of their own, whose whole tree is watched; `data_size.svg` is the picture.
@@ -7,86 +7,82 @@ steps run in a process of their own, whose whole tree is watched; `data_size.svg
 import json
 import os
 import re
-import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
-import psutil
 from pydantic import BaseModel
 
 from components.core.artifacts import RawData
 from components.core.component import Component
+from components.core.ray_driver import kept_ray
 from components.core.settings import apply_environment, settings
 from components.data.clean import Clean
+from components.data.decontaminate import Decontaminate, DecontaminateInputs
 from components.data.deduplicate import Deduplicate, DeduplicateInputs
+from components.data.mask import Mask
+from components.data.scan import Scan, ScanInputs
 from components.data.split import Split
 from components.data.tokenize import Tokenize, TokenizeInputs
 from components.data.vocabulary import TrainVocabulary
 from tests.benchmarks import generated_text
-from tests.benchmarks.table import Row, show
+from tests.benchmarks.table import Row, say, show
+from tests.benchmarks.watch import watched
 from tests.benchmarks.work import Work
 
 _MEGABYTES = "500,1000,2000"
-_STEPS = ("clean", "deduplicate", "split", "vocabulary", "tokenize")
+_STEPS = (
+    "clean",
+    "deduplicate",
+    "decontaminate",
+    "mask",
+    "split",
+    "vocabulary",
+    "tokenize",
+    "scan",
+)
 _ENVIRONMENT = {"BLOOMERY_RAY_ADDRESS": "local", "BLOOMERY_NUM_THREADS": "2"}
 
 
 def run(work: Work) -> list[Row]:
     """Measure, show the table, draw the picture and return the rows."""
-    sizes = [int(s) for s in os.environ.get("BLOOMERY_BENCH_MEGABYTES", _MEGABYTES).split(",")]
-    rows = [measure(megabytes, work.out / f"{megabytes}") for megabytes in sizes]
+    rows: list[Row] = []
+    for size in os.environ.get("BLOOMERY_BENCH_MEGABYTES", _MEGABYTES).split(","):
+        rows.append(measure(int(size), work.out / size))
+        say(json.dumps(rows[-1]))
+        draw(rows, settings().home.resolve() / "data_size.svg")
     show("The data steps by size of the text, two workers (PSS of all processes)", rows)
-    draw(rows, settings().home.resolve() / "data_size.svg")
     return rows
 
 
 def measure(megabytes: int, out: Path) -> Row:
     """Run the steps on so much text in a process of its own, and watch it."""
     raw = generated_text.write(out / "raw", megabytes * 1_000_000)
-    environment = {**os.environ, **_ENVIRONMENT, "BLOOMERY_HOME": str(out / "home")}
     command = [sys.executable, "-m", "tests.benchmarks.data_size", str(out), raw.model_dump_json()]
-    peak = 0.0
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
-        while process.poll() is None:
-            peak = max(peak, resident(process.pid))
-            time.sleep(0.2)
-        assert process.stdout is not None
-        seconds: dict[str, float] = json.loads(process.stdout.read())
-    row: Row = {"megabytes": megabytes}
+    used = watched(command, {**_ENVIRONMENT, "BLOOMERY_HOME": str(out / "home")})
+    seconds: dict[str, float] = json.loads(used.output)
+    row: Row = {"megabytes": megabytes, "cpu_seconds": round(used.cpu_seconds)}
     row |= {f"{name}_seconds": round(value, 1) for name, value in seconds.items()}
-    row["seconds_per_gigabyte"] = round(sum(seconds.values()) / megabytes * 1000)
-    return row | {"peak_MiB": round(peak / (1 << 20))} | found(out / "deduplicate")
+    return row | {"peak_MiB": round(used.peak_bytes / (1 << 20))} | found(out)
 
 
-def resident(pid: int) -> float:
-    """Return the bytes of memory of a process and all below it; shared ones count once."""
-    total = 0
-    try:
-        root = psutil.Process(pid)
-        processes = [root, *root.children(recursive=True)]
-    except psutil.NoSuchProcess:
-        return total
-    for process in processes:
-        try:
-            total += process.memory_full_info().pss
-        except (psutil.NoSuchProcess, psutil.AccessDenied):
-            continue
-    return total
-
-
-def found(folder: Path) -> Row:
-    """Return which of the known copies were left out, and what of the rest."""
-    taken = _ids(folder / "rejects")
-    kept = _ids(folder / "kept")
-    copies = [name for name in taken if name.startswith("copy/")]
-    missed = [name for name in kept if name.startswith("copy/")]
+def found(out: Path) -> Row:
+    """Return which of the known copies and leaks were left out, and what of the rest."""
+    taken, kept = _ids(out / "deduplicate" / "rejects"), _ids(out / "deduplicate" / "kept")
+    copies, missed = _starting(taken, "copy/"), _starting(kept, "copy/")
+    leaks = _starting(_ids(out / "decontaminate" / "rejects"), "leak/")
+    leaked = _starting(_ids(out / "decontaminate" / "kept"), "leak/")
     return {
         "documents": len(taken) + len(kept),
-        "recall": round(len(copies) / max(1, len(copies) + len(missed)), 4),
-        "precision": round(len(copies) / max(1, len(taken)), 4),
+        "copies_found": round(copies / max(1, copies + missed), 4),
+        "precision": round(copies / max(1, len(taken)), 4),
+        "leaks_found": round(leaks / max(1, leaks + leaked), 4),
     }
+
+
+def _starting(ids: list[str], kind: str) -> int:
+    return sum(kind in name for name in ids)
 
 
 def _ids(folder: Path) -> list[str]:
@@ -94,7 +90,7 @@ def _ids(folder: Path) -> list[str]:
     for file in sorted(folder.glob("*.jsonl")):
         with file.open(encoding="utf-8") as lines:
             for line in lines:
-                match = re.search(r'"id": ?"([^"]*)"', line[:500])
+                match = re.search(r'"id": ?"([^"]*)"', line)
                 assert match, line[:500]
                 found.append(match[1])
     return found
@@ -107,12 +103,13 @@ def draw(rows: list[Row], file: Path) -> None:
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2)
     sizes = [float(row["megabytes"]) / 1000 for row in rows]
+    left.plot(sizes, [float(row["cpu_seconds"]) for row in rows], "ko-", label="all, CPU seconds")
     for name in _STEPS:
-        left.plot(sizes, [float(row[f"{name}_seconds"]) for row in rows], "o-", label=name)
-    right.plot(sizes, [float(row["peak_MiB"]) / 1024 for row in rows], "o-")
+        left.plot(sizes, [float(row[f"{name}_seconds"]) for row in rows], ".-", label=name)
+    right.plot(sizes, [float(row["peak_MiB"]) / 1024 for row in rows], "ko-")
     left.set(xlabel="text, GB", ylabel="seconds", xlim=(0, None), ylim=(0, None))
-    right.set(xlabel="text, GB", ylabel="resident memory, GiB", xlim=(0, None), ylim=(0, 3))
-    left.legend()
+    right.set(xlabel="text, GB", ylabel="memory of all processes, GiB", xlim=(0, None), ylim=(0, 3))
+    left.legend(fontsize="small")
     figure.savefig(file)
 
 
@@ -121,18 +118,23 @@ def _chain(out: Path, raw: RawData) -> dict[str, float]:
     apply_environment()
     seconds: dict[str, float] = {}
 
-    def made(name: str, component: Component[Any, Any], inputs: BaseModel) -> Any:
+    def made(component: Component[Any, Any], inputs: BaseModel) -> Any:
+        name = _STEPS[len(seconds)]
         (out / name).mkdir()
         start = time.perf_counter()
         artifact = component.run(inputs, out / name)
         seconds[name] = time.perf_counter() - start
         return artifact
 
-    clean = made("clean", Clean(), raw)
-    distinct = made("deduplicate", Deduplicate(), DeduplicateInputs(documents=clean))
-    corpus = made("split", Split(), distinct)
-    vocabulary = made("vocabulary", TrainVocabulary(vocab_size=8192), corpus)
-    made("tokenize", Tokenize(), TokenizeInputs(corpus=corpus, vocabulary=vocabulary))
+    with kept_ray():
+        clean = made(Clean(), raw)
+        distinct = made(Deduplicate(), DeduplicateInputs(documents=clean))
+        unseen = made(Decontaminate(), DecontaminateInputs(documents=distinct, raw=raw))
+        masked = made(Mask(), unseen)
+        corpus = made(Split(), masked)
+        vocabulary = made(TrainVocabulary(vocab_size=8192), corpus)
+        shards = made(Tokenize(), TokenizeInputs(corpus=corpus, vocabulary=vocabulary))
+        made(Scan(), ScanInputs(shards=shards, vocabulary=vocabulary, raw=raw))
     return seconds
 
 

@@ -1,8 +1,8 @@
-"""Any amount of text with known duplicates, from what the project builds of its packages.
+"""Any amount of text with known duplicates and leaks, from what the project builds of its packages.
 
 A document is made of runs of a few words, drawn from all documents: in sentences drawn whole, each
 would be there hundreds of times in a gigabyte, as in no real text. A tenth of the documents are
-copies of one of the last thousand: as many of each form.
+copies of one of the last thousand: as many of each form. Some hold an item of an evaluation set.
 """
 
 import json
@@ -17,25 +17,39 @@ from components.data.planted_duplicates import change_words
 _RUNS = 8, 300  # of about 5 words: documents of 200 bytes to 9 kB, most of them short
 _COPIES = 0.1
 _REMEMBERED = 1000
+_ITEMS = 500  # of the evaluation set
+_ITEM_RUNS = 12
+_LEAKS = 0.001
 FORMS = ("same", "re-wrapped", "1 %", "5 %")
 
 
 def write(folder: Path, num_bytes: int, seed: int = 7) -> RawData:
-    """Write about `num_bytes` of text as raw data; the id of a copy is `copy/<form>/...`."""
+    """Write about `num_bytes` of text as raw data, beside an evaluation set.
+
+    The id of a copy is `copy/<form>/...`, that of a document with an evaluation item `leak/...`.
+    """
+    rng = random.Random(seed)
+    runs = _runs(rng)
+    items = [" ".join(rng.choices(runs, k=_ITEM_RUNS)) for _ in range(_ITEMS)]
+    rows = ((f"quiz/{number}", item) for number, item in enumerate(items))
+    _write(folder / "evaluation" / "quiz" / "documents.jsonl", rows, num_bytes)
     file = folder / "generated" / "documents.jsonl"
+    _write(file, _texts(rng, runs, items), num_bytes)
+    return RawData(path=folder, revision="generated", sources=("generated",))
+
+
+def _write(file: Path, rows: Iterator[tuple[str, str]], num_bytes: int) -> None:
     file.parent.mkdir(parents=True)
     written = 0
     with file.open("w", encoding="utf-8") as lines:
-        for name, text in _texts(random.Random(seed)):
+        for name, text in rows:
             lines.write(json.dumps({"id": name, "text": text}, ensure_ascii=False) + "\n")
             written += len(text)
             if written >= num_bytes:
                 break
-    return RawData(path=folder, revision="generated", sources=("generated",))
 
 
-def _texts(rng: random.Random) -> Iterator[tuple[str, str]]:
-    runs = _runs(rng)
+def _texts(rng: random.Random, runs: list[str], items: list[str]) -> Iterator[tuple[str, str]]:
     recent: list[tuple[str, str]] = []
     number = 0
     while True:
@@ -46,7 +60,11 @@ def _texts(rng: random.Random) -> Iterator[tuple[str, str]]:
             yield f"copy/{form}/{number}/{name}", _copied(text, form, rng)
             continue
         size = int(_RUNS[0] * (_RUNS[1] / _RUNS[0]) ** rng.random())
-        text = " ".join(rng.choices(runs, k=size))
+        words = rng.choices(runs, k=size)
+        if rng.random() < _LEAKS:
+            yield f"leak/{number}", " ".join([*words, rng.choice(items), *words[: size // 2]])
+            continue
+        text = " ".join(words)
         if len(recent) < _REMEMBERED:
             recent.append((str(number), text))
         else:
