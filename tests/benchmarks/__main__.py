@@ -17,6 +17,7 @@ import torch
 from components.core.files import write_json
 from components.core.settings import settings
 from tests.benchmarks import (
+    chain,
     cleaning,
     data_size,
     deduplication,
@@ -31,6 +32,7 @@ from tests.benchmarks.table import Row, say
 from tests.benchmarks.work import Work, num_threads
 
 PARTS = {
+    "chain": chain.run,
     "cleaning": cleaning.run,
     "deduplication": deduplication.run,
     "tokenization": tokenization.run,

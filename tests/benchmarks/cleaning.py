@@ -11,24 +11,15 @@ from pathlib import Path
 
 from components.core.artifacts import RawData
 from components.data import library, speeches
-from components.data.clean import WEB
 from components.data.document import Document, write_documents
+from tests.benchmarks import datatrove_chain
+from tests.benchmarks.chain import CLEAN
 from tests.benchmarks.table import Row, say, show
 from tests.benchmarks.work import Work
 
 _WORKERS = 2
 _PARAGRAPHS = 4
 _TURNS = 2
-STEP = WEB.model_copy(
-    update={
-        "min_characters": 1,
-        "sniff_html": False,
-        "boilerplate": (),
-        "languages": (),
-        "identify_language": False,
-        "repair_encoding": False,
-    }
-)
 
 
 def run(work: Work) -> list[Row]:
@@ -75,29 +66,9 @@ def _documents(folder: Path) -> RawData:
 
 
 def _ours(raw: RawData, out: Path) -> int:
-    return STEP.run(raw, out).num_documents
+    return CLEAN.run(raw, out).num_documents
 
 
 def _datatrove(raw: RawData, out: Path) -> int:
-    from datatrove.executor import LocalPipelineExecutor
-    from datatrove.pipeline import filters
-    from datatrove.pipeline.readers import JsonlReader
-    from datatrove.pipeline.writers import JsonlWriter
-
-    def rejects(name: str) -> JsonlWriter:
-        return JsonlWriter(str(out / "rejects" / name), compression=None)
-
-    LocalPipelineExecutor(
-        [
-            JsonlReader(str(raw.path), glob_pattern="*/documents.jsonl"),
-            filters.GopherRepetitionFilter(exclusion_writer=rejects("repetition")),
-            filters.GopherQualityFilter(exclusion_writer=rejects("quality")),
-            filters.C4QualityFilter(exclusion_writer=rejects("c4"), filter_no_terminal_punct=False),
-            filters.FineWebQualityFilter(exclusion_writer=rejects("fineweb")),
-            JsonlWriter(str(out / "kept"), compression=None),
-        ],
-        tasks=_WORKERS,
-        workers=_WORKERS,
-        logging_dir=str(out / "logs"),
-    ).run()
-    return sum(1 for file in (out / "kept").iterdir() for _ in file.open("rb"))
+    datatrove_chain.clean(raw, out, _WORKERS, _WORKERS)
+    return sum(1 for file in (out / "clean").iterdir() for _ in file.open("rb"))

@@ -60,7 +60,8 @@ def measure(megabytes: int, out: Path) -> Row:
     """Run the steps on so much text in a process of its own, and watch it."""
     raw = generated_text.write(out / "raw", megabytes * 1_000_000)
     command = [sys.executable, "-m", "tests.benchmarks.data_size", str(out), raw.model_dump_json()]
-    used = watched(command, {**_ENVIRONMENT, "BLOOMERY_HOME": str(out / "home")})
+    environment = {**_ENVIRONMENT, "BLOOMERY_HOME": str(out / "home")}
+    used = watched(command, environment, out / "log.txt")
     seconds: dict[str, float] = json.loads(used.output)
     row: Row = {"megabytes": megabytes, "cpu_seconds": round(used.cpu_seconds)}
     row |= {f"{name}_seconds": round(value, 1) for name, value in seconds.items()}

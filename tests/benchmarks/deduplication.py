@@ -5,7 +5,6 @@ words, and with words parted by spaces, which costs it least. Each is a process 
 and ends, in turns; start-up is part of it, so `BLOOMERY_BENCH_MEGABYTES` should not be small.
 """
 
-import importlib
 import json
 import os
 import subprocess
@@ -18,8 +17,7 @@ from statistics import median
 from components.core.artifacts import DocumentShards
 from components.core.settings import apply_environment
 from components.data.deduplicate import Deduplicate, DeduplicateInputs
-from components.data.minhash import Matching
-from tests.benchmarks import generated_text
+from tests.benchmarks import datatrove_chain, generated_text
 from tests.benchmarks.table import Row, show
 from tests.benchmarks.work import Work
 
@@ -117,73 +115,13 @@ def ours(documents: Path, out: Path) -> None:
 
 def datatrove(documents: Path, out: Path) -> None:
     """Deduplicate with datatrove as it comes."""
-    _datatrove(
-        documents, out, importlib.import_module("datatrove.utils.typeshelper").Languages.english
-    )
+    datatrove_chain.deduplicate(documents / "kept", out, _FILES, _WORKERS)
 
 
 def datatrove_spaces(documents: Path, out: Path) -> None:
     """Deduplicate with datatrove, its words parted by spaces."""
-    from datatrove.utils.word_tokenizers import WordTokenizer
-
-    class Spaces(WordTokenizer):
-        def word_tokenize(self, text: str) -> list[str]:
-            return text.split()
-
-        def sent_tokenize(self, text: str) -> list[str]:
-            raise NotImplementedError
-
-        def span_tokenize(self, text: str) -> list[tuple[int, int]]:
-            raise NotImplementedError
-
-    _datatrove(documents, out, Spaces())
-
-
-def _datatrove(documents: Path, out: Path, words: object) -> None:
-    from datatrove.executor import LocalPipelineExecutor
-    from datatrove.pipeline.dedup import (
-        MinhashDedupBuckets,
-        MinhashDedupCluster,
-        MinhashDedupFilter,
-        MinhashDedupSignature,
-    )
-    from datatrove.pipeline.dedup.minhash import MinhashConfig
-    from datatrove.pipeline.readers import JsonlReader
-    from datatrove.pipeline.writers import JsonlWriter
-
-    same = Matching()
-    rows = same.num_permutations // same.num_bands
-    config = MinhashConfig(
-        n_grams=same.ngram_size, num_buckets=same.num_bands, hashes_per_bucket=rows
-    )
-    reader = JsonlReader(str(documents / "kept"))
-    folders = {name: str(out / name) for name in ("signatures", "buckets", "removed", "rejects")}
-    writers = [
-        JsonlWriter(path, output_filename="${rank}.jsonl", compression=None)
-        for path in (folders["rejects"], str(out / "kept"))
-    ]
-    signature = MinhashDedupSignature(folders["signatures"], config, words)
-    signature._hash_func = _hash  # datatrove 0.10 gives xxhash 4 a str, which it refuses
-    stages = [
-        ([reader, signature], _FILES),
-        (
-            [MinhashDedupBuckets(folders["signatures"], folders["buckets"], config=config)],
-            same.num_bands,
-        ),
-        ([MinhashDedupCluster(folders["buckets"], folders["removed"], config)], 1),
-        ([reader, MinhashDedupFilter(folders["removed"], writers[0]), writers[1]], _FILES),
-    ]
-    for number, (pipeline, tasks) in enumerate(stages):
-        LocalPipelineExecutor(
-            pipeline=pipeline,
-            tasks=tasks,
-            workers=min(tasks, _WORKERS),
-            logging_dir=str(out / f"logs_{number}"),
-        ).run()
-
-
-def _hash(text: str) -> int:
-    return importlib.import_module("xxhash").xxh64_intdigest(text.encode())
+    words = datatrove_chain.spaces()
+    datatrove_chain.deduplicate(documents / "kept", out, _FILES, _WORKERS, words)
 
 
 def _empty(folder: Path) -> Path:

@@ -5,6 +5,7 @@ import subprocess
 import threading
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import NamedTuple
 
 import psutil
@@ -25,23 +26,25 @@ class Used(NamedTuple):
     """What it printed."""
 
 
-def watched(command: list[str], environment: dict[str, str]) -> Used:
-    """Run a command to its end.
+def watched(command: list[str], environment: dict[str, str], log: Path) -> Used:
+    """Run a command to its end; its errors go to `log`.
 
     Raises:
         subprocess.CalledProcessError: it failed.
     """
     start = time.perf_counter()
-    process = subprocess.Popen(
-        command, env={**os.environ, **environment}, stdout=subprocess.PIPE, text=True
-    )
+    environment = {**os.environ, **environment}
+    with log.open("w") as errors:
+        process = subprocess.Popen(
+            command, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True
+        )
     watch = _Watch(psutil.Process(process.pid))
     watch.start()
     output, _ = process.communicate()
     seconds = time.perf_counter() - start
     watch.join()
     if process.returncode:
-        raise subprocess.CalledProcessError(process.returncode, command, output)
+        raise subprocess.CalledProcessError(process.returncode, command, log.read_text("utf-8"))
     return Used(seconds, sum(watch.cpu_seconds.values()), watch.peak_bytes, output)
 
 
