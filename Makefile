@@ -2,6 +2,7 @@
 
 PYTHON ?= python3.11
 BIN := .venv/bin
+APT := chromium postgresql
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: run test check bench up report clean-venv
@@ -31,6 +32,9 @@ report: .venv/ready       ## the scorecard of the last run
 
 .venv/dev: .venv/ready
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	test $$(id -u) != 0 || dpkg --status $(APT) >/dev/null 2>&1 || \
+	    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq $(APT); } \
+	    >/dev/null 2>&1 || echo "No $(APT): their tests will be skipped."
 	touch $@
 
 .venv/bench: .venv/dev

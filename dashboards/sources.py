@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from components.core.access import credentials
+from components.core.databases import hidden
 from components.core.endpoints import running_servers, tracking_uri
 from components.core.settings import settings
 from components.core.tracking import client
@@ -86,6 +87,7 @@ def _asking(name: str, where: str) -> Generator[None]:
     except (httpx.HTTPError, MlflowException, OSError, ValueError) as error:
         reason = str(error).splitlines()[0][:300] if str(error) else type(error).__name__
         raise Unreachable(
-            f"{name} at {where} did not answer ({reason}). Start the servers with `bloomery up`; "
-            f"if they are up, their logs under {settings().home / 'logs'} say what is wrong."
+            f"{name} at {hidden(where)} did not answer ({hidden(reason)}). Start the servers with "
+            f"`bloomery up`; if they are up, their logs under {settings().home / 'logs'} say what "
+            "is wrong."
         ) from error

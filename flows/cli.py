@@ -200,12 +200,16 @@ def doctor(as_json: Json = False) -> None:
 
 @app.command()
 def sync() -> None:
-    """Send MLflow what it missed of earlier steps while it was down."""
-    from components.core.shipping import sync as ship
+    """Send MLflow, and the store of artifacts if there is one, what they missed while away."""
+    from components.core import shipping, store
 
-    for folder in ship():
+    for folder in shipping.sync():
         typer.echo(folder)
     typer.echo("MLflow has all of every step that is not at work.")
+    for folder in store.sync():
+        typer.echo(folder)
+    if where := settings().artifact_store:
+        typer.echo(f"{where} has all artifacts of this machine.")
 
 
 def _say_where_to_look(flow: str) -> None:

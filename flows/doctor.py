@@ -11,6 +11,12 @@ from typing import Any
 import psutil
 from packaging.requirements import Requirement
 
+from components.core.databases import (
+    hidden,
+    mlflow_database,
+    prefect_database,
+    refuse_dead_databases,
+)
 from components.core.endpoints import running_servers
 from components.core.settings import settings
 from components.data import dataset
@@ -37,6 +43,7 @@ def findings() -> dict[str, Any]:
         "home": str(settings().home.resolve()),
         "data": _data(),
         "servers": _servers(),
+        "stores": _stores(),
     }
 
 
@@ -100,6 +107,23 @@ def _data() -> str:
         return f"{found}, data.dvc pins {dataset.revision(settings().project)}"
     except ValueError as error:
         return str(error)
+
+
+def _stores() -> dict[str, str]:
+    """Return where state is kept, without passwords, and whether the databases answer."""
+    home, chosen = settings().home.resolve(), settings()
+    try:
+        refuse_dead_databases()
+        prefect = prefect_database() or f"sqlite:///{home / 'prefect' / 'prefect.db'}"
+        databases = {"prefect": hidden(prefect), "mlflow": hidden(mlflow_database())}
+    except ValueError as error:
+        databases = {"databases": str(error)}
+    return {
+        **databases,
+        "mlflow artifacts": hidden(chosen.mlflow_artifacts or str(home / "mlflow" / "artifacts")),
+        "dvc remote": hidden(chosen.dvc_remote or str(home / "dvc-remote")),
+        "artifacts": hidden(chosen.artifact_store or str(chosen.artifacts)),
+    }
 
 
 def _servers() -> dict[str, str]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from components.core.databases import server_environment
 from components.core.endpoints import running_servers
 
 
@@ -22,6 +23,8 @@ def run_flow(flow: str, recipe: str, changes: list[str]) -> bool:
     servers = running_servers()
     if servers is not None:
         os.environ["PREFECT_API_URL"] = f"{servers.prefect}/api"
+    else:
+        os.environ.update(server_environment())
 
     from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 

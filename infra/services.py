@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from components.core.access import client_environment, credentials
+from components.core.databases import server_environment
 from components.core.endpoints import Servers
 from components.core.ray_session import warm_head_arguments
 from components.core.settings import quiet_environment, settings
+from components.core.tracking import artifact_location
 from infra.api import answer
 from infra.janitor import MARK
 
@@ -70,11 +72,9 @@ def prefect(servers: Servers) -> Service:
     )
 
 
-def mlflow(servers: Servers, home: Path) -> Service:
+def mlflow(servers: Servers) -> Service:
     """Return the MLflow server over the database that runs without servers use."""
-    (artifacts := home / "mlflow" / "artifacts").mkdir(parents=True, exist_ok=True)
-    places = ["--backend-store-uri", f"sqlite:///{home / 'mlflow' / 'mlflow.db'}"]
-    places += ["--default-artifact-root", artifacts.as_uri(), "--no-serve-artifacts"]
+    places = ["--default-artifact-root", artifact_location(), "--no-serve-artifacts"]
     address = ["--host", settings().host, "--port", str(settings().mlflow_port), "--workers", "1"]
     login = ["--app-name", "basic-auth"] if credentials() else []
     quiet = ["--uvicorn-opts", "--log-level warning"]
@@ -150,6 +150,7 @@ def environment(servers: Servers, home: Path) -> dict[str, str]:
         "STREAMLIT_BROWSER_GATHER_USAGE_STATS": "false",
         "RAY_AUTH_MODE": "token",
         **os.environ,
+        **server_environment(),
         **_login(home),
         MARK: str(home),
         "BLOOMERY_HOME": str(home),

@@ -21,6 +21,7 @@ from rich.live import Live
 from rich.table import Table
 
 from components.core.access import refuse_open_doors
+from components.core.databases import refuse_dead_databases
 from components.core.endpoints import Servers, servers_file
 from components.core.files import write_atomically
 from components.core.settings import settings
@@ -38,10 +39,12 @@ def serve(with_ray: bool = False) -> None:
     """Run the servers and a worker, and a warm Ray head if wanted, until they are told to stop.
 
     Raises:
-        ValueError: they are up already, a port is taken, or a door would be open to all.
+        ValueError: they are up already, a port is taken, a door would be open to all, or a
+            database does not answer.
         OSError: one of them does not start.
     """
     refuse_open_doors()
+    refuse_dead_databases()
     home = settings().home.resolve()
     home.mkdir(parents=True, exist_ok=True)
     with _alone(home), _stoppable():
@@ -81,7 +84,7 @@ def stop() -> bool:
 
 def _start_all(supervisor: Supervisor, servers: Servers, home: Path) -> None:
     _console.print(f"Starting the servers over {home} ...")
-    first = [services.prefect(servers), services.mlflow(servers, home)]
+    first = [services.prefect(servers), services.mlflow(servers)]
     if servers.dashboard is not None:
         first.append(services.dashboard(servers))
     if servers.ray is not None:

@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from components.core.artifacts import Frozen
+from components.core.databases import mlflow_database
 from components.core.settings import settings
 
 
@@ -67,9 +68,7 @@ def tracking_uri() -> str:
         return settings().tracking_uri
     if (servers := running_servers()) is not None:
         return servers.mlflow
-    database = settings().home.resolve() / "mlflow" / "mlflow.db"
-    database.parent.mkdir(parents=True, exist_ok=True)
-    return f"sqlite:///{database}"
+    return mlflow_database()
 
 
 def flow_run_url(run_id: str) -> str:

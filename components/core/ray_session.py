@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from components.core.endpoints import ray_address
-from components.core.settings import apply_environment, settings
+from components.core.settings import apply_environment, secret_variables, settings
 
 _OBJECT_STORE_BYTES = 200 << 20  # data and weights go through files, not through the store
 _TEMPORARY = Path("/tmp/bloomery-ray")
@@ -57,10 +57,10 @@ def warm_head_arguments(host: str, port: int) -> list[str]:
 def worker_environment() -> dict[str, str]:
     """Return the variables that make a worker see this machine's state as the driver does.
 
-    The login is not among them: Ray writes them to its logs, and no worker needs a server.
+    No secret is among them: Ray writes them to its logs, and no worker needs a server.
     """
-    ours = {name: value for name, value in os.environ.items() if name.startswith("BLOOMERY_")}
-    ours.pop("BLOOMERY_AUTH", None)
+    named = {name for name in os.environ if name.startswith("BLOOMERY_")} - secret_variables()
+    ours = {name: os.environ[name] for name in named}
     return {
         **ours,
         "BLOOMERY_HOME": str(settings().home.resolve()),

@@ -57,6 +57,16 @@ class Settings(BaseModel):
     """Address that the servers of `bloomery up` listen on; one beyond loopback asks for `auth`."""
     auth: SecretStr | None = None
     """`user:password`, or a file that holds it: the login of all servers of `bloomery up`."""
+    prefect_database: SecretStr | None = None
+    """`postgresql://user:password@host/name` that Prefect keeps its state in instead of SQLite."""
+    mlflow_database: SecretStr | None = None
+    """`postgresql://user:password@host/name` that MLflow keeps its runs in instead of SQLite."""
+    mlflow_artifacts: str = ""
+    """URL such as `s3://bucket/mlflow` that MLflow keeps its files under instead of `home`."""
+    dvc_remote: str = ""
+    """URL such as `s3://bucket/dvc` that revisions of `data/` go to instead of `home`."""
+    artifact_store: str = ""
+    """URL such as `s3://bucket/artifacts` (any of fsspec's) by which machines share artifacts."""
 
     @property
     def threads_per_worker(self) -> int:
@@ -84,6 +94,14 @@ def settings() -> Settings:
     """Return the settings of this process."""
     given = ((name, os.environ.get(f"BLOOMERY_{name.upper()}")) for name in Settings.model_fields)
     return Settings.model_validate({name: value for name, value in given if value is not None})
+
+
+def secret_variables() -> set[str]:
+    """Return the names of the variables that no log, record or other process may have."""
+    fields = Settings.model_fields.items()
+    return {
+        f"BLOOMERY_{name.upper()}" for name, each in fields if "SecretStr" in str(each.annotation)
+    }
 
 
 def quiet_environment() -> dict[str, str]:

@@ -20,6 +20,7 @@ from pydantic import Field
 from components.core import metrics
 from components.core.artifacts import Frozen
 from components.core.component import Component
+from components.core.databases import hidden
 from components.core.endpoints import tracking_uri
 from components.core.files import write_atomically
 from components.core.journal import Origin
@@ -212,7 +213,8 @@ def sync() -> Iterator[Path]:
         except Timeout:
             continue
         except MlflowException as error:
-            raise RuntimeError(f"MLflow at {tracking_uri()} did not take {out}: {error}") from error
+            where, reason = hidden(tracking_uri()), hidden(str(error))
+            raise RuntimeError(f"MLflow at {where} did not take {out}: {reason}") from error
         yield out
 
 

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from components.core.endpoints import flow_run_url, tracking_uri
@@ -10,6 +11,8 @@ from components.core.settings import settings
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+
+logger = logging.getLogger(__name__)
 
 logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
 logging.getLogger("mlflow.system_metrics").setLevel(logging.ERROR)  # no GPU is no news
@@ -26,13 +29,35 @@ def client() -> "MlflowClient":
     return MlflowClient(tracking_uri=uri, registry_uri=uri)
 
 
+def artifact_location() -> str:
+    """Return the URL of the folder that the files of new experiments lie under."""
+    if settings().mlflow_artifacts:
+        return settings().mlflow_artifacts
+    folder = (settings().home / "mlflow" / "artifacts").resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder.as_uri()
+
+
 def experiment_id(mlflow: "MlflowClient") -> str:
     """Return the id of the experiment, made at the first call."""
     name = settings().experiment
-    if (found := mlflow.get_experiment_by_name(name)) is not None:
-        return found.experiment_id
-    location = (settings().home / "mlflow" / "artifacts").resolve().as_uri()
-    return mlflow.create_experiment(name, artifact_location=location)
+    if (found := mlflow.get_experiment_by_name(name)) is None:
+        return mlflow.create_experiment(name, artifact_location=artifact_location())
+    if settings().mlflow_artifacts:
+        _warn_of_another_place(name, found.artifact_location)
+    return found.experiment_id
+
+
+@cache
+def _warn_of_another_place(experiment: str, location: str) -> None:
+    if not location.startswith(settings().mlflow_artifacts):
+        logger.warning(
+            "Experiment %r was made with its files under %s, and keeps them there. "
+            "BLOOMERY_MLFLOW_ARTIFACTS=%s holds for new ones: name one by BLOOMERY_EXPERIMENT.",
+            experiment,
+            location,
+            settings().mlflow_artifacts,
+        )
 
 
 def parent_run(mlflow: "MlflowClient", origin: Origin) -> str:

@@ -3,6 +3,7 @@
 import re
 from typing import TYPE_CHECKING
 
+from components.core.databases import hidden
 from components.core.endpoints import tracking_uri
 from components.core.journal import read_runs, read_steps
 from components.core.record import RECORD, read_record
@@ -30,7 +31,7 @@ def revision_of(name: str) -> str:
         return found
     raise ValueError(
         f"No run or model {name!r} of which the data is known: neither in the journals of this "
-        f"machine nor in MLflow at {tracking_uri()}"
+        f"machine nor in MLflow at {hidden(tracking_uri())}"
     )
 
 

@@ -19,7 +19,9 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from components.core.databases import hidden
 from components.core.files import write_atomically
+from components.core.settings import settings
 
 _GENERATED = "# Written by components/data/dataset.py: keep your own settings in .dvc/config.\n"
 _JOURNAL = "journal.json"
@@ -106,7 +108,9 @@ def dvc(project: Path, state: Path, *arguments: str) -> str:
         check=False,
     )
     if done.returncode != 0:
-        raise ValueError(f"`dvc {' '.join(arguments)}` failed in {project}: {done.stderr.strip()}")
+        raise ValueError(
+            f"`dvc {' '.join(arguments)}` failed in {project}: {hidden(done.stderr.strip())}"
+        )
     return done.stdout
 
 
@@ -146,11 +150,15 @@ def _roll_back(project: Path) -> None:
 
 
 def _write_local_config(project: Path, state: Path) -> None:
-    """Tell DVC, in the ignored .dvc/config.local, of another state folder and of a missing git."""
+    """Tell DVC, in the ignored .dvc/config.local, of other places and of a missing git."""
     project, state = project.resolve(), state.resolve()
-    lines = list[str]()
+    remote = settings().dvc_remote
+    core = ["remote = store"] if remote else []
     if not any((folder / ".git").exists() for folder in (project, *project.parents)):
-        lines += ["[core]", "no_scm = true"]
+        core.append("no_scm = true")
+    lines = ["[core]", *core] if core else []
+    if remote:
+        lines += ["['remote \"store\"']", f'url = "{remote}"', "verify = true"]
     if state != project / ".bloomery":
         lines += ["[cache]", f'dir = "{state}/dvc-cache"']
         lines += ["['remote \"local\"']", f'url = "{state}/dvc-remote"']
