@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from components.core.databases import server_environment
+from components.core.databases import refuse_dead_databases, server_environment
 from components.core.endpoints import running_servers
 
 
@@ -16,7 +16,7 @@ def run_flow(flow: str, recipe: str, changes: list[str]) -> bool:
     """Run `flow` with the recipe and return whether it completed: False if the gate said no.
 
     Raises:
-        ValueError: the recipe, a change or an input is wrong.
+        ValueError: the recipe, a change or an input is wrong, or a database does not answer.
         Preempted: a step was told to leave.
     """
     os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "CRITICAL"  # above all it says
@@ -24,6 +24,7 @@ def run_flow(flow: str, recipe: str, changes: list[str]) -> bool:
     if servers is not None:
         os.environ["PREFECT_API_URL"] = f"{servers.prefect}/api"
     else:
+        refuse_dead_databases()
         os.environ.update(server_environment())
 
     from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings

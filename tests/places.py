@@ -8,8 +8,9 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -65,25 +66,30 @@ def _create(url: str, databases: tuple[str, ...]) -> None:
 @contextmanager
 def s3(bucket: str) -> Generator[dict[str, str]]:
     """Run an S3 server with one bucket; gives the variables by which clients find it."""
-    boto3 = pytest.importorskip("boto3")
     server = pytest.importorskip("moto.server").ThreadedMotoServer("127.0.0.1", free_port())
     logging.getLogger("werkzeug").setLevel(logging.WARNING)  # a line for each request
     server.start()
     host, port = server.get_host_and_port()
     keys = {**_KEYS, "AWS_ENDPOINT_URL": f"http://{host}:{port}", "AWS_DEFAULT_REGION": "us-east-1"}
     try:
-        client = boto3.client(
-            "s3",
-            endpoint_url=keys["AWS_ENDPOINT_URL"],
-            region_name="us-east-1",
-            aws_access_key_id=keys["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=keys["AWS_SECRET_ACCESS_KEY"],
-        )
-        client.create_bucket(Bucket=bucket)
-        client.close()
+        with closing(s3_client(keys)) as client:
+            client.create_bucket(Bucket=bucket)
         yield keys
     finally:
         server.stop()
+
+
+def s3_client(keys: dict[str, str]) -> Any:
+    """Return a client of the server that these variables name."""
+    import boto3
+
+    return boto3.client(
+        "s3",
+        endpoint_url=keys["AWS_ENDPOINT_URL"],
+        region_name=keys["AWS_DEFAULT_REGION"],
+        aws_access_key_id=keys["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=keys["AWS_SECRET_ACCESS_KEY"],
+    )
 
 
 def free_port() -> int:

@@ -15,7 +15,7 @@ _SECONDS = 10
 
 def hidden(text: str) -> str:
     """Return the text with the password of every URL in it replaced by stars."""
-    return re.sub(r"(://[^:/@\s]*):[^@/\s]*@", r"\1:***@", text)
+    return re.sub(r"(://[^:/@\s]*):[^/\s]*@", r"\1:***@", text)
 
 
 def prefect_database() -> str | None:
@@ -55,10 +55,12 @@ def refuse_dead_databases() -> None:
     Raises:
         ValueError: one does not, with the reason and the remedy.
     """
-    if prefect_database() is not None:
-        _connect("BLOOMERY_PREFECT_DATABASE", settings().prefect_database)
-    if settings().mlflow_database is not None:
-        _connect("BLOOMERY_MLFLOW_DATABASE", settings().mlflow_database)
+    for name, given in (
+        ("BLOOMERY_PREFECT_DATABASE", settings().prefect_database),
+        ("BLOOMERY_MLFLOW_DATABASE", settings().mlflow_database),
+    ):
+        if url := _with_driver(name, given, _MLFLOW_DRIVER):
+            _connect(name, url)
 
 
 def _with_driver(name: str, given: SecretStr | None, driver: str) -> str | None:
@@ -73,13 +75,11 @@ def _with_driver(name: str, given: SecretStr | None, driver: str) -> str | None:
     return f"postgresql+{driver}://{rest}"
 
 
-def _connect(name: str, given: SecretStr | None) -> None:
+def _connect(name: str, url: str) -> None:
     """Open a connection and close it again."""
     from sqlalchemy import create_engine
     from sqlalchemy.exc import SQLAlchemyError
 
-    url = _with_driver(name, given, _MLFLOW_DRIVER)
-    assert url is not None
     try:
         engine = create_engine(url, connect_args={"connect_timeout": _SECONDS})
         engine.connect().close()

@@ -6,7 +6,7 @@ Nothing here is identity: changing a setting never changes a fingerprint.
 import os
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
@@ -99,9 +99,8 @@ def settings() -> Settings:
 def secret_variables() -> set[str]:
     """Return the names of the variables that no log, record or other process may have."""
     fields = Settings.model_fields.items()
-    return {
-        f"BLOOMERY_{name.upper()}" for name, each in fields if "SecretStr" in str(each.annotation)
-    }
+    secret = [name for name, field in fields if SecretStr in get_args(field.annotation)]
+    return {f"BLOOMERY_{name.upper()}" for name in secret}
 
 
 def quiet_environment() -> dict[str, str]:

@@ -1,8 +1,9 @@
 """One store of artifacts for several machines: any URL that fsspec knows, such as a bucket.
 
 Files go there when a step is proved, its record last, so that a record means complete there too.
-They come back by the recipe's fingerprint, each checked by its sha256. The local folder stays the
-truth: a store that is away costs a run nothing, and `bloomery sync` sends it what it missed.
+They come back by the recipe's fingerprint, each checked by its sha256; what is damaged is made
+anew and replaced. The local folder stays the truth: a store that is away costs a run nothing, and
+`bloomery sync` sends it what it missed. Versions that end in `.dev` stay at home.
 """
 
 import logging
@@ -25,9 +26,13 @@ _ASIDE = ".coming"
 _away = threading.Event()  # it did not answer: no later step of this process waits for it
 
 
+class _Damaged(Exception):
+    """What the store holds of an artifact is not what its record proves."""
+
+
 def push(out: Path) -> None:
     """Copy a finished artifact to the store, if there is one; its absence is a warning."""
-    if not settings().artifact_store or _away.is_set():
+    if _away.is_set() or not _is_shared(out):
         return
     try:
         _push(out)
@@ -37,12 +42,10 @@ def push(out: Path) -> None:
 
 def pull(out: Path) -> bool:
     """Bring the artifact of a recipe from the store; return whether it is there and sound."""
-    if not settings().artifact_store or _away.is_set():
+    if _away.is_set() or not _is_shared(out):
         return False
     try:
         return _pull(out)
-    except ValueError as error:  # what is there is damaged
-        logger.warning("%s The work is done again.", error)
     except Exception as error:  # each kind of store raises its own
         _warn("What others have made is not looked for", error)
     return False
@@ -54,15 +57,17 @@ def sync() -> Iterator[Path]:
     Raises:
         RuntimeError: it does not take them.
     """
-    if not settings().artifact_store:
-        return
     for record in sorted(settings().artifacts.glob(f"*/*/*/{RECORD}")):
         try:
-            if _push(record.parent):
+            if _is_shared(record.parent) and _push(record.parent):
                 yield record.parent
         except Exception as error:
             where, reason = hidden(settings().artifact_store), hidden(str(error))
             raise RuntimeError(f"The store {where} did not take {record}: {reason}") from error
+
+
+def _is_shared(out: Path) -> bool:
+    return bool(settings().artifact_store) and not out.parent.name.endswith(".dev")
 
 
 def _push(out: Path) -> bool:
@@ -90,6 +95,10 @@ def _pull(out: Path) -> bool:
         for name in [*record.files, RECORD]:
             (out / name).parent.mkdir(parents=True, exist_ok=True)
             (aside / name).replace(out / name)
+    except _Damaged as error:
+        logger.warning("%s It is made again and replaced.", error)
+        files.rm_file(f"{there}/{RECORD}")  # so that it is complete for nobody
+        return False
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     logger.info("%s came from %s", out, hidden(settings().artifact_store))
@@ -100,10 +109,10 @@ def _record(file: Path, there: str) -> Record:
     try:
         record = Record.model_validate_json(file.read_text("utf-8"))
     except (ValidationError, UnicodeDecodeError) as error:
-        raise ValueError(f"{there}/{RECORD} is damaged.") from error
+        raise _Damaged(f"{there}/{RECORD} is no record.") from error
     for name in record.files:
         if not (file.parent / name).resolve().is_relative_to(file.parent.resolve()):
-            raise ValueError(f"{there}/{RECORD} names a file outside its folder: {name}.")
+            raise _Damaged(f"{there}/{RECORD} names a file outside its folder: {name}.")
     return record
 
 
@@ -112,12 +121,9 @@ def _get(files: Any, url: str, file: Path, expected: str) -> None:
     try:
         files.get_file(url, str(file))
     except FileNotFoundError as error:
-        raise ValueError(f"{url} is missing in the store.") from error
+        raise _Damaged(f"{url} is missing in the store.") from error
     if (actual := sha256(file)) != expected:
-        raise ValueError(
-            f"{url} is damaged: sha256 {actual[:12]}, recorded {expected[:12]}. Remove its folder "
-            "there, and `bloomery sync` sends it anew."
-        )
+        raise _Damaged(f"{url} is damaged: sha256 {actual[:12]}, recorded {expected[:12]}.")
 
 
 def _place(out: Path) -> tuple[Any, str]:

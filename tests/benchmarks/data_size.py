@@ -83,7 +83,7 @@ def found(out: Path) -> Row:
 
 
 def _starting(ids: list[str], kind: str) -> int:
-    return sum(kind in name for name in ids)
+    return sum(name.startswith(kind) for name in ids)
 
 
 def _ids(folder: Path) -> list[str]:

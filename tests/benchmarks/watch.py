@@ -58,10 +58,10 @@ class _Watch(threading.Thread):
         self.peak_bytes = 0
 
     def run(self) -> None:
-        while self._root.is_running() and self._root.status() != psutil.STATUS_ZOMBIE:
-            with suppress(psutil.NoSuchProcess):
+        with suppress(psutil.NoSuchProcess):  # it has ended
+            while self._root.status() != psutil.STATUS_ZOMBIE:
                 self._look([self._root, *self._root.children(recursive=True)])
-            time.sleep(_EVERY_SECONDS)
+                time.sleep(_EVERY_SECONDS)
 
     def _look(self, processes: list[psutil.Process]) -> None:
         num_bytes = 0

@@ -65,6 +65,15 @@ def test_the_password_of_every_url_in_a_text_is_hidden():
     assert hidden("from a://b:c@d/e to f://g:h%40@i and j://k@l, m://n:80/o") == (
         "from a://b:***@d/e to f://g:***@i and j://k@l, m://n:80/o"
     )
+    assert hidden("a://b:c@d@e/f") == "a://b:***@e/f"
+
+
+@pytest.mark.parametrize("name", ["PREFECT_DATABASE", "MLFLOW_DATABASE"])
+def test_an_empty_url_is_none(given, name):
+    given(name, "")
+    refuse_dead_databases()
+    assert "PREFECT_SERVER_DATABASE_CONNECTION_URL" not in server_environment()
+    assert mlflow_database().startswith("sqlite:///")
 
 
 def test_workers_of_ray_get_no_secret(given):

@@ -23,7 +23,9 @@ def note(payload: dict[str, str]) -> None:
     import ray
 
     assert ray.is_initialized()
-    Path(payload["file"]).write_text(str(os.getpid()), encoding="utf-8")
+    aside = Path(f"{payload['file']}.part")
+    aside.write_text(str(os.getpid()), encoding="utf-8")
+    aside.replace(payload["file"])
 
 
 def refuse(payload: dict[str, str]) -> None:
@@ -75,11 +77,13 @@ def test_the_calls_of_a_block_share_a_driver_until_it_dies_and_none_is_left(tmp_
 
 
 def test_an_error_while_the_driver_works_stops_it_at_once(tmp_path):
-    file = tmp_path / "pid"
+    file, processes = tmp_path / "pid", list[psutil.Process]()
 
     def interrupt(signum: int, frame: object) -> None:
         if file.exists():
             signal.setitimer(signal.ITIMER_REAL, 0)
+            driver = driver_of(file)
+            processes.extend([driver, *driver.children(recursive=True)])
             raise TimeoutError("stop")
 
     old = signal.signal(signal.SIGALRM, interrupt)
@@ -90,4 +94,6 @@ def test_an_error_while_the_driver_works_stops_it_at_once(tmp_path):
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, old)
-    assert not psutil.pid_exists(int(file.read_text("utf-8")))
+    assert len(processes) > 2, "where is Ray?"
+    _, alive = psutil.wait_procs(processes, timeout=10)
+    assert alive == []

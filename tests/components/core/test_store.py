@@ -15,7 +15,7 @@ from components.core.record import RECORD
 from components.core.settings import settings
 from tests.places import s3
 
-MADE = list[str]()
+made_by = list[str]()
 _INPUT = DataRevision(revision="1234.dir")
 
 
@@ -27,7 +27,7 @@ class Compose(Component[DataRevision, Poem]):
     version: ClassVar[str] = "1.0.0"
 
     def run(self, inputs: DataRevision, out: Path) -> Poem:
-        MADE.append(str(settings().home))
+        made_by.append(str(settings().home))
         (out / "verses").mkdir(exist_ok=True)
         (out / "verses" / "first.txt").write_text("o rose, thou art sick", encoding="utf-8")
         (out / "checkpoints").mkdir(exist_ok=True)
@@ -35,10 +35,14 @@ class Compose(Component[DataRevision, Poem]):
         return Poem(path=out, num_letters=21)
 
 
+class Draft(Compose):
+    version: ClassVar[str] = "2.0.0.dev"
+
+
 @pytest.fixture
 def machine_of(tmp_path, monkeypatch):
     """Return a function that makes this process another machine with the same store."""
-    MADE.clear()
+    made_by.clear()
     store._away.clear()
     monkeypatch.setenv("BLOOMERY_ARTIFACT_STORE", f"file://{tmp_path}/store")
 
@@ -60,7 +64,7 @@ def test_what_one_machine_made_another_takes_and_proves(machine_of, tmp_path):
     made = execute(Compose(), _INPUT)
     machine_of("second")
     taken = execute(Compose(), _INPUT)
-    assert MADE[:] == [str(tmp_path / "first")]
+    assert made_by == [str(tmp_path / "first")]
     assert taken.path.is_relative_to(tmp_path / "second")
     assert taken == made.model_copy(update={"path": taken.path})
     assert (taken.path / "verses" / "first.txt").read_text() == "o rose, thou art sick"
@@ -68,15 +72,20 @@ def test_what_one_machine_made_another_takes_and_proves(machine_of, tmp_path):
 
 
 @pytest.mark.parametrize("how", ["changed", "missing"])
-def test_a_damaged_file_is_refused_by_name_and_the_work_is_done(machine_of, tmp_path, caplog, how):
+def test_a_damaged_file_is_refused_by_name_made_again_and_replaced(
+    machine_of, tmp_path, caplog, how
+):
     machine_of("first")
     execute(Compose(), _INPUT)
     file = _stored(tmp_path, "verses/first.txt")
     file.unlink() if how == "missing" else file.write_text("o rose, thou art sicK")
     machine_of("second")
     execute(Compose(), _INPUT)
-    assert len(MADE) == 2
+    assert len(made_by) == 2
     assert "verses/first.txt is " in caplog.text
+    machine_of("third")
+    execute(Compose(), _INPUT)
+    assert len(made_by) == 2, "the damaged one was not replaced"
 
 
 def test_a_record_that_names_a_file_elsewhere_is_refused(machine_of, tmp_path, caplog):
@@ -86,7 +95,7 @@ def test_a_record_that_names_a_file_elsewhere_is_refused(machine_of, tmp_path, c
     record.write_text(record.read_text().replace("verses/first.txt", "../../../../stolen.txt"))
     machine_of("second")
     execute(Compose(), _INPUT)
-    assert len(MADE) == 2
+    assert len(made_by) == 2
     assert "names a file outside its folder" in caplog.text
 
 
@@ -96,7 +105,7 @@ def test_what_was_not_sent_to_its_end_is_not_there(machine_of, tmp_path):
     _stored(tmp_path, RECORD).unlink()
     machine_of("second")
     execute(Compose(), _INPUT)
-    assert len(MADE) == 2
+    assert len(made_by) == 2
 
 
 def test_a_store_that_is_away_costs_one_warning_and_gets_what_it_missed_by_sync(
@@ -114,7 +123,14 @@ def test_a_store_that_is_away_costs_one_warning_and_gets_what_it_missed_by_sync(
     store._away.clear()
     machine_of("second")
     execute(Compose(), _INPUT)
-    assert len(MADE) == 1
+    assert len(made_by) == 1
+
+
+def test_a_version_under_development_stays_at_home(machine_of, tmp_path):
+    machine_of("first")
+    execute(Draft(), _INPUT)
+    assert list(store.sync()) == []
+    assert not (tmp_path / "store").exists()
 
 
 def test_a_bucket_is_a_store_like_a_folder(machine_of, tmp_path, monkeypatch):
@@ -129,5 +145,5 @@ def test_a_bucket_is_a_store_like_a_folder(machine_of, tmp_path, monkeypatch):
             taken = execute(Compose(), _INPUT)
         finally:
             fsspec.get_filesystem_class("s3").clear_instance_cache()
-    assert MADE[:] == [str(tmp_path / "first")]
+    assert made_by == [str(tmp_path / "first")]
     assert (taken.path / "verses" / "first.txt").exists()
