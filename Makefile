@@ -11,7 +11,7 @@ run: .venv/ready          ## raw text to a released model (recipe `tiny`)
 	$(BIN)/bloomery run
 
 test: .venv/dev           ## everything a machine without an accelerator can prove
-	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: .venv/dev          ## the quick half of `test`: format, lint, types, import contracts
 	$(BIN)/python -m pytest tests/test_static.py

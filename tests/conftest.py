@@ -42,19 +42,10 @@ _MACHINE = {
 }
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let two processes end together: what takes long comes first, one process has the stack."""
-    groups = {item: _group(item) for item in items}
-    long = {groups[item] for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: (groups[item] != "stack", groups[item] not in long))
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(groups[item]))
-
-
-def _group(item: pytest.Item) -> str:
-    """Return what one process does alone: the tests of the stack, else those of a file."""
-    return "stack" if "stack" in getattr(item, "fixturenames", ()) else item.nodeid.split("::")[0]
+    """Let processes that take files in turn end together: files that take long come first."""
+    long = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in long)
 
 
 @pytest.fixture(scope="session", autouse=True)
