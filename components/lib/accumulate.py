@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -23,16 +24,16 @@ def backward(
     batch: Batch,
     num_items: dict[str, int],
     num_parts: int,
-) -> dict[str, float]:
+) -> dict[str, Tensor]:
     """Leave the gradient of the whole batch's loss in the parameters.
 
     `losses` returns the terms of a batch (see `components.lib.parallel.losses`). `batch` is this
     process's share, computed in `num_parts` parts; `num_items` counts what each term of the loss
     is the mean of, over the whole batch. Returns each term's share of the loss, to be added up
-    over the processes.
+    over the processes: scalars in float64, not read, so that the CPU runs ahead of a GPU.
     """
     size = Group.current().size  # gradients are averaged over processes, and must be summed
-    terms = dict.fromkeys(num_items, 0.0)
+    terms = dict.fromkeys(num_items, torch.zeros((), dtype=torch.float64))
     parts = list(_parts(batch, num_parts))
     for number, (part, weight) in enumerate(parts, start=1):
         with _exchange(losses, now=number == len(parts)):
@@ -42,7 +43,7 @@ def backward(
             }
             (size * sum(means.values())).backward()  # pyright: ignore - a sum of tensors
         for name, value in means.items():
-            terms[name] += value.item()
+            terms[name] = terms[name] + value.detach()
     return terms
 
 

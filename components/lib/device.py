@@ -6,8 +6,10 @@ import time
 from contextlib import AbstractContextManager, nullcontext
 from typing import TypeVar
 
+import numpy as np
 import torch
-from torch import nn
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from components.lib.blocked_attention import BLOCKED
 
@@ -30,6 +32,14 @@ def device() -> torch.device:
 def move(module: Module) -> Module:
     """Move a module to this process's device and return it."""
     return module.to(device())  # pyright: ignore - transformers wraps `to` in an untyped decorator
+
+
+def put(array: NDArray[np.generic]) -> Tensor:
+    """Return `array` on this process's device; a GPU fetches it while the CPU goes on."""
+    tensor = torch.from_numpy(array)
+    if not torch.cuda.is_available():
+        return tensor
+    return tensor.pin_memory().to(device(), non_blocking=True)
 
 
 def has_bfloat16() -> bool:

@@ -15,7 +15,7 @@ from transformers import BertForPreTraining, PreTrainedModel, PreTrainedTokenize
 
 from components.lib.batches import IGNORED, Batch, Group
 from components.lib.chat import CLS, END_OF_TEXT, MASK, PADDING, token_id
-from components.lib.device import autocast, device
+from components.lib.device import autocast, put
 from components.lib.document_windows import DocumentWindows
 from components.lib.permutation import random_words
 
@@ -153,11 +153,8 @@ class MaskedPairObjective:
 
 def answers(model: PreTrainedModel, batch: Batch) -> Answers:
     """Ask both heads; the vocabulary is asked for at the hidden tokens alone."""
-    inputs, targets = (torch.from_numpy(x).to(device()) for x in (batch.inputs, batch.targets))
-    types, labels = (
-        torch.from_numpy(batch.extras[name]).to(device())
-        for name in ("token_type_ids", "next_sentence")
-    )
+    inputs, targets = (put(x) for x in (batch.inputs, batch.targets))
+    types, labels = (put(batch.extras[name]) for name in ("token_type_ids", "next_sentence"))
     is_token = inputs != model.config.pad_token_id
     mask = None if bool(is_token.all()) else is_token.long()
     is_target = targets != IGNORED

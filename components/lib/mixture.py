@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from transformers import PreTrainedModel
 
 from components.lib.batches import Batch, Group
-from components.lib.device import autocast, device
+from components.lib.device import autocast, put
 from components.lib.objectives import NextToken, model_inputs
 
 _CAPACITY_FACTOR = 1.25  # Fedus et al. 2021, Switch Transformer, table 1
@@ -48,8 +48,8 @@ class MixtureNextToken(NextToken):
     def __call__(self, model: PreTrainedModel, batch: Batch) -> dict[str, Tensor]:
         """Return the terms, weighed, each summed over its items."""
         batch = batch.trimmed()
-        targets = torch.from_numpy(batch.targets).to(device())
-        is_token = torch.from_numpy(batch.holds_tokens()).to(device())
+        targets = put(batch.targets)
+        is_token = put(batch.holds_tokens())
         with autocast():
             output: Any = model(**model_inputs(batch), use_cache=False, output_router_logits=True)
         # transformers gives (B T, E) a layer, in the precision of autocast

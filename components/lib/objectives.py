@@ -11,7 +11,7 @@ from transformers import PreTrainedModel
 
 from components.core.settings import settings
 from components.lib.batches import IGNORED, POSITIONS, Batch, Group
-from components.lib.device import autocast, device
+from components.lib.device import autocast, put
 
 
 class Objective(Protocol):
@@ -52,7 +52,7 @@ class NextToken:
     def __call__(self, model: PreTrainedModel, batch: Batch) -> dict[str, Tensor]:
         """Return the terms in nats, summed over the targets."""
         batch = batch.trimmed()
-        targets = torch.from_numpy(batch.targets).to(device())
+        targets = put(batch.targets)
         with autocast():
             logits = model(**model_inputs(batch), use_cache=False).logits  # (B, T, V)
         return self.terms(logits, targets)
@@ -75,7 +75,7 @@ def model_inputs(batch: Batch) -> dict[str, Tensor]:
     inputs = {"input_ids": batch.inputs}
     if POSITIONS in batch.extras:
         inputs[POSITIONS] = batch.extras[POSITIONS]
-    return {name: torch.from_numpy(ids).to(device()) for name, ids in inputs.items()}
+    return {name: put(ids) for name, ids in inputs.items()}
 
 
 def _terms(

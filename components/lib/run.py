@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from components.core import metrics, preemption
@@ -139,18 +139,17 @@ class Run:
         norm = nn.utils.clip_grad_norm_(
             self._optimizers.parameters, self._training.max_gradient_norm
         )
+        read = dict(zip(counts, terms.tolist(), strict=True))  # the only wait for a GPU in a step
         if self._ledger is not None:
             self._ledger.append(self.at.step + 1, self.at.draw, len(batch), seen)
             self.at.chain = self._ledger.chain
-        return Seen(terms, number(norm), num_tokens, wanted > 0)
+        return Seen(read, number(norm), num_tokens, wanted > 0)
 
-    def _backward(
-        self, ours: Batch, num_items: dict[str, int], num_examples: int
-    ) -> dict[str, float]:
+    def _backward(self, ours: Batch, num_items: dict[str, int], num_examples: int) -> Tensor:
         """Return the terms of the loss; out of memory, once, with half of the micro-batch."""
         torch.manual_seed(_seed(self._training.seed, self.at.draw, self.group.rank))
         parts = num_parts(num_examples, self.group, self._micro_batch.size)
-        terms: dict[str, float] | None = None
+        terms: dict[str, Tensor] | None = None
         try:
             terms = backward(self._losses, ours, num_items, parts)
         except RuntimeError as error:
@@ -162,8 +161,7 @@ class Run:
         if terms is None:  # behind the handler, where the error no longer holds the activations
             self._optimizers.forget()
             return self._backward(ours, num_items, num_examples)
-        summed = self.group.sum(torch.tensor(list(terms.values()), device=device()))
-        return dict(zip(terms, summed.tolist(), strict=True))
+        return self.group.sum(torch.stack(list(terms.values())).float().to(device()))
 
     def _update(self) -> None:
         """Let the optimizers step, unless the gradient is not to be trusted."""

@@ -33,7 +33,8 @@ def of(changed, batch: Batch, parts: int = 1, objective=None, whole: Batch | Non
     """Return the terms of the loss of `batch` in parts, a share of `whole`."""
     objective = objective or NextToken()
     counts = objective.count(whole or batch)
-    return backward(Losses(changed, objective), batch, counts, parts)
+    terms = backward(Losses(changed, objective), batch, counts, parts)
+    return {name: term.item() for name, term in terms.items()}
 
 
 def uneven() -> Batch:

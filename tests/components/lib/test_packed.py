@@ -151,7 +151,7 @@ def gradient(model, batch, parts=1):
     model.zero_grad()
     terms = backward(Losses(model, objective), batch, objective.count(batch), parts)
     grads = [p.grad.flatten() for p in model.parameters() if p.grad is not None]
-    return terms["cross_entropy"], torch.cat(grads)
+    return terms["cross_entropy"].item(), torch.cat(grads)
 
 
 @pytest.mark.parametrize("implementation", ["blocked", "sdpa"])

@@ -24,7 +24,7 @@ def gradient() -> tuple[float, torch.Tensor]:
     prepare(made, ALONE)
     batch = Echoes().batch(np.arange(8))
     terms = backward(losses(made, objective, ALONE), batch, objective.count(batch), 2)
-    return terms["cross_entropy"], torch.cat([p.grad.flatten() for p in made.parameters()])
+    return terms["cross_entropy"].item(), torch.cat([p.grad.flatten() for p in made.parameters()])
 
 
 @pytest.mark.slow

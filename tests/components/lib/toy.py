@@ -31,7 +31,7 @@ BATCH_SIZE = 16
 # bfloat16 has 8 bits of mantissa; float32 products differ by their order alone
 ROUNDING = 2e-2 if has_bfloat16() else 1e-4
 
-_processes = multiprocessing.get_context("forkserver")
+_processes = multiprocessing.get_context("spawn" if torch.cuda.is_available() else "forkserver")
 _processes.set_forkserver_preload([__name__])
 
 
