@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from components.core.access import client_environment, credentials
+from components.core.access import browser_hosts, client_environment, credentials, proxied_hosts
 from components.core.databases import server_environment
 from components.core.endpoints import Servers
 from components.core.ray_session import warm_head_arguments
@@ -94,6 +94,7 @@ def dashboard(servers: Servers) -> Service:
     address = ["--server.address", settings().host, "--server.port", str(settings().dashboard_port)]
     quiet = ["--server.headless", "true", "--browser.gatherUsageStats", "false"]
     quiet += ["--server.fileWatcherType", "none"]
+    quiet += [f"--server.corsAllowedOrigins={each}" for each in _origins(settings().dashboard_port)]
     url = servers.dashboard
     return Service(
         "dashboard",
@@ -137,7 +138,6 @@ def deploy() -> Service:
 
 def environment(servers: Servers, home: Path) -> dict[str, str]:
     """Return the environment of every process of the stack, and so of the runs of the worker."""
-    origins = servers.prefect, servers.prefect.replace("127.0.0.1", "localhost")
     path = str(CHECKOUT), *filter(None, [os.environ.get("PYTHONPATH")])
     return {
         **quiet_environment(),
@@ -147,6 +147,8 @@ def environment(servers: Servers, home: Path) -> dict[str, str]:
         "PREFECT_SERVER_DATABASE_TIMEOUT": "60",
         "PREFECT_SERVER_DATABASE_CONNECTION_TIMEOUT": "60",
         "PREFECT_SERVER_DATABASE_SQLALCHEMY_POOL_TIMEOUT": "120",
+        "MLFLOW_SERVER_ALLOWED_HOSTS": ",".join(_with_ports(browser_hosts())),
+        "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS": ",".join(_origins(settings().mlflow_port)),
         "STREAMLIT_BROWSER_GATHER_USAGE_STATS": "false",
         "RAY_AUTH_MODE": "token",
         **os.environ,
@@ -159,9 +161,19 @@ def environment(servers: Servers, home: Path) -> dict[str, str]:
         "PREFECT_SERVER_UI_API_URL": "/api",  # as the browser reaches the page itself
         "PREFECT_SERVER_API_PORT": str(settings().prefect_port),
         # the default lets any page that is open in the browser start runs
-        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": ",".join(origins),
+        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": ",".join(_origins(settings().prefect_port)),
         "PYTHONPATH": os.pathsep.join(path),  # runs of the worker begin in an empty folder
     }
+
+
+def _with_ports(hosts: list[str]) -> list[str]:
+    return [*hosts, *(f"{host}:*" for host in hosts)]
+
+
+def _origins(port: int) -> list[str]:
+    """Return the pages that may change something: a server's own, as browsers name them."""
+    here = [f"http://{host}:{port}" for host in browser_hosts()]
+    return [*here, *(f"http{s}://{host}" for host in proxied_hosts() for s in ("", "s"))]
 
 
 def _login(home: Path) -> dict[str, str]:

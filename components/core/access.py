@@ -6,7 +6,10 @@ artifact, record or log has it.
 
 import ipaddress
 from pathlib import Path
+from socket import AF_INET, getfqdn, gethostname
 from typing import NamedTuple
+
+import psutil
 
 from components.core.settings import settings
 
@@ -76,6 +79,25 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def browser_hosts() -> list[str]:
+    """Return the names and addresses by which browsers reach the servers of this machine.
+
+    A server answers to no other: a page in somebody's browser that gives its own name the address
+    of this machine (DNS rebinding) is sent away.
+    """
+    hosts = {"127.0.0.1", "localhost", *proxied_hosts()}
+    if not is_loopback(settings().host):
+        families = psutil.net_if_addrs().values()
+        hosts |= {each.address for found in families for each in found if each.family == AF_INET}
+        hosts |= {gethostname(), getfqdn(), settings().host}
+    return sorted(hosts)
+
+
+def proxied_hosts() -> list[str]:
+    """Return the names that a proxy before the servers has."""
+    return [name.strip() for name in settings().allowed_hosts.split(",") if name.strip()]
 
 
 def refuse_open_doors() -> None:

@@ -91,3 +91,9 @@ def ray_address() -> str:
         return settings().ray_address
     servers = running_servers()
     return servers.ray if servers is not None and servers.ray is not None else "local"
+
+
+def is_warm_head(address: str) -> bool:
+    """Return whether it is the Ray head that `bloomery up --ray` keeps on this machine."""
+    servers = running_servers()
+    return servers is not None and servers.ray == address

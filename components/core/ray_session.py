@@ -7,7 +7,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from components.core.endpoints import ray_address
+from components.core import ray_cluster
+from components.core.access import is_loopback
+from components.core.endpoints import is_warm_head, ray_address
 from components.core.settings import apply_environment, secret_variables, settings
 
 _OBJECT_STORE_BYTES = 200 << 20  # data and weights go through files, not through the store
@@ -16,25 +18,56 @@ _TEMPORARY = Path("/tmp/bloomery-ray")
 
 @contextmanager
 def ray_session() -> Generator[None]:
-    """Connect this driver process to Ray, and leave nothing behind."""
-    import ray
+    """Connect this driver process to Ray, and leave nothing behind.
 
+    It goes before anything that imports ray, which reads its environment then.
+
+    Raises:
+        ValueError: there is a cluster's address, and the cluster is not fit for the work.
+    """
     apply_environment()
-    write_token(Path(os.environ["RAY_AUTH_TOKEN_PATH"]))
     address = ray_address()
-    arguments: dict[str, Any] = {
-        "num_cpus": max(settings().num_workers, settings().num_threads),
-        "include_dashboard": False,  # half the memory; Ray's own page comes with a real cluster
-        "object_store_memory": _OBJECT_STORE_BYTES,
-        "_temp_dir": str(_TEMPORARY.with_name(f"{_TEMPORARY.name}-{os.getuid()}")),
-    }
-    ray.init(
-        address=address,
-        namespace="bloomery",
-        log_to_driver=False,
-        runtime_env={"env_vars": worker_environment()},
-        **(arguments if address == "local" else {}),
-    )
+    if address == "local":
+        write_token(Path(os.environ["RAY_AUTH_TOKEN_PATH"]))
+        with _connected(
+            address,
+            num_cpus=max(settings().num_workers, settings().num_threads),
+            include_dashboard=False,  # half the memory; Ray's own page comes with a real cluster
+            object_store_memory=_OBJECT_STORE_BYTES,
+            _temp_dir=str(_TEMPORARY.with_name(f"{_TEMPORARY.name}-{os.getuid()}")),
+        ):
+            yield
+        return
+    if os.environ.get("RAY_AUTH_TOKEN") or Path(os.environ["RAY_AUTH_TOKEN_PATH"]).exists():
+        os.environ.setdefault("RAY_AUTH_MODE", "token")  # by itself Ray sends none to an address
+    if is_warm_head(address):
+        with _connected(address):
+            yield
+        return
+    if not is_loopback(ray_cluster.parsed(address)[0]):
+        os.environ.pop(ray_cluster.LOOPBACK_ALONE)  # its nodes are to reach this one
+    with ray_cluster.member_of(address), _connected(address):
+        ray_cluster.refuse_unfit_nodes(address)
+        yield
+
+
+@contextmanager
+def _connected(address: str, **arguments: Any) -> Generator[None]:
+    import ray
+    from ray.exceptions import RayError
+
+    try:
+        ray.init(
+            address=address,
+            namespace="bloomery",
+            log_to_driver=False,
+            runtime_env={"env_vars": worker_environment()},
+            **arguments,
+        )
+    except (RayError, ConnectionError, RuntimeError) as error:
+        if address == "local":
+            raise
+        raise ray_cluster.explained(address, error) from error
     try:
         yield
     finally:

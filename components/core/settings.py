@@ -55,6 +55,8 @@ class Settings(BaseModel):
     """Port of the Ray head that `bloomery up --ray` starts."""
     host: str = "127.0.0.1"
     """Address that the servers of `bloomery up` listen on; one beyond loopback asks for `auth`."""
+    allowed_hosts: str = ""
+    """Names, with commas, by which browsers reach the servers through a proxy: `mlflow.lab.org`."""
     auth: SecretStr | None = None
     """`user:password`, or a file that holds it: the login of all servers of `bloomery up`."""
     prefect_database: SecretStr | None = None

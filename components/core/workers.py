@@ -58,13 +58,13 @@ def train_on_workers(
 
 def ray_train(request: dict[str, Any]) -> None:
     """Run the target on a Ray Train group; runs in the driver process."""
-    from ray.exceptions import RayActorError
-    from ray.train import TrainingFailedError
-
     from components.core.ray_session import ray_session
 
     os.environ[OWNER] = uuid.uuid4().hex
     with ray_session():
+        from ray.exceptions import RayActorError
+        from ray.train import TrainingFailedError
+
         for num_left in reversed(range(NUM_RESTARTS + 1)):
             try:
                 return _fit(request)

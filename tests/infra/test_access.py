@@ -1,11 +1,14 @@
 """A stack with a login: nobody comes in without it, and nothing writes it down."""
 
+import base64
+import http.client
 import os
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psutil
 import pytest
@@ -26,6 +29,8 @@ def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     folder = tmp_path_factory.mktemp("closed")
     ours = {
         "BLOOMERY_AUTH": _LOGIN,
+        "BLOOMERY_RAY_ADDRESS": "local",  # the warm head, while the stack is up
+        "BLOOMERY_ALLOWED_HOSTS": "mlflow.lab.org, bloomery.lab.org",
         "BLOOMERY_PROJECT": str(small_project.make(folder / "project")),
     }
     started = ready(environment(folder / "home", **ours), "--ray")
@@ -40,6 +45,51 @@ def test_prefect_and_mlflow_let_nobody_in_without_the_login(closed: Stack) -> No
         assert fetch(url, login="gardener:another-password")[0] == 401
         assert fetch(url, login=_LOGIN)[0] == 200
     assert fetch(f"{closed.prefect}/api/deployments/filter", {})[0] == 401
+
+
+def _status(url: str, method: str, **headers: str) -> int:
+    place = urlsplit(url)
+    connection = http.client.HTTPConnection(str(place.hostname), place.port, timeout=60)
+    login = base64.b64encode(_LOGIN.encode()).decode()
+    body = b'{"experiment_ids": ["0"]}' if method == "POST" else None
+    headers |= {"Authorization": f"Basic {login}", "Content-Type": "application/json"}
+    connection.request(
+        method, place.path, body, {k.replace("_", "-"): v for k, v in headers.items()}
+    )
+    return connection.getresponse().status
+
+
+@pytest.mark.parametrize(
+    ("host", "origin", "status"),
+    [
+        ("127.0.0.1:{port}", "http://127.0.0.1:{port}", 200),
+        ("localhost:{port}", "http://localhost:{port}", 200),
+        ("mlflow.lab.org", "https://mlflow.lab.org", 200),
+        ("mlflow.lab.org:{port}", "http://mlflow.lab.org:{port}", 200),
+        ("rebound.org:{port}", "http://rebound.org:{port}", 403),
+        ("127.0.0.1:{port}", "https://another.org", 403),
+    ],
+)
+def test_mlflow_serves_its_pages_under_the_names_it_was_told(
+    closed: Stack, host: str, origin: str, status: int
+) -> None:
+    port = urlsplit(closed.mlflow).port
+    named = {"Host": host.format(port=port), "Origin": origin.format(port=port)}
+    url = f"{closed.mlflow}/ajax-api/2.0/mlflow/runs/search"
+    assert _status(url, "POST", **named) == status
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"), [("https://bloomery.lab.org", 101), ("https://another.org", 403)]
+)
+def test_the_dashboard_talks_to_pages_of_its_own_alone(
+    closed: Stack, origin: str, status: int
+) -> None:
+    pytest.importorskip("streamlit")
+    wanted = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec_WebSocket_Version": "13"}
+    wanted |= {"Sec_WebSocket_Key": "AQIDBAUGBwgJCgsMDQ4PEA==", "Origin": origin}
+    url = f"http://127.0.0.1:{closed.environment['BLOOMERY_DASHBOARD_PORT']}/_stcore/stream"
+    assert _status(url, "GET", **wanted) == status
 
 
 def test_ray_lets_no_driver_in_without_the_token(closed: Stack) -> None:
@@ -67,14 +117,15 @@ def test_nothing_of_a_closed_stack_listens_beyond_loopback(closed: Stack) -> Non
     assert closed.listening() == {"127.0.0.1"}
 
 
-def test_a_run_signs_in_and_the_password_is_written_nowhere(closed: Stack) -> None:
-    done = closed.command("trigger", "data", "--recipe", "smoke", "--wait")
-    assert done.returncode == 0, done.stdout + done.stderr
+def test_runs_sign_in_everywhere_and_the_password_is_written_nowhere(closed: Stack) -> None:
+    for command in (["trigger", "data", "--wait"], ["run", "pretrain"]):
+        done = closed.command(*command, "--recipe", "smoke")
+        assert done.returncode == 0, done.stdout + done.stderr
     assert list(closed.home.glob("artifacts/data.tokenize/*/*/artifact.json"))
     url = f"{closed.mlflow}/api/2.0/mlflow/runs/search"
     found = until(lambda: fetch(url, {"experiment_ids": ["1"]}, login=_LOGIN)[1].get("runs"), 30)
     names = [run["info"]["run_name"].split()[-1] for run in found]
-    assert "data.tokenize" in names
+    assert {"data.tokenize", "pretrain.train"} <= set(names)
 
     assert _secret_in_files(closed.home) == []
     for process in psutil.process_iter():

@@ -84,3 +84,16 @@ def test_a_host_beyond_loopback_asks_for_a_login(
 def test_loopback_needs_no_login_at_all(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
     _given(monkeypatch, host=host)
     access.refuse_open_doors()
+
+
+def test_browsers_reach_the_servers_by_this_machines_names_and_the_proxys(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _given(monkeypatch, allowed_hosts="mlflow.lab.org, lab.org,")
+    assert access.browser_hosts() == ["127.0.0.1", "lab.org", "localhost", "mlflow.lab.org"]
+    monkeypatch.setattr(access, "gethostname", lambda: "gpu1")
+    monkeypatch.setattr(access, "getfqdn", lambda: "gpu1.lab.org")
+    _given(monkeypatch, host="192.0.2.7", allowed_hosts="")
+    assert {"127.0.0.1", "localhost", "192.0.2.7", "gpu1", "gpu1.lab.org"} <= set(
+        access.browser_hosts()
+    )

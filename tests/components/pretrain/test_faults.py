@@ -16,6 +16,7 @@ from components.lib.ledger import read
 from components.lib.models import load_model
 from components.lib.plan import DialledTraining
 from components.pretrain.train import Train, TrainInputs
+from tests.ray_nodes import Cluster, cluster
 
 pytestmark = pytest.mark.slow
 
@@ -69,6 +70,17 @@ def with_ray(two_workers, monkeypatch) -> None:
     pytest.importorskip("ray")
     monkeypatch.setenv("BLOOMERY_RAY_ADDRESS", "local")
     settings.cache_clear()
+
+
+@pytest.fixture
+def with_two_nodes(two_workers, tmp_path, monkeypatch) -> Iterator[Cluster]:
+    pytest.importorskip("ray")
+    (tmp_path / "nodes").mkdir()
+    with cluster(tmp_path / "nodes") as nodes:
+        monkeypatch.setenv("BLOOMERY_RAY_ADDRESS", nodes.address)
+        monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(nodes.token))
+        settings.cache_clear()
+        yield nodes
 
 
 def ranks() -> list[psutil.Process]:
@@ -182,3 +194,27 @@ def test_killed_under_ray_it_ends_as_in_a_plain_process(
 ):
     killed(component(), inputs, tmp_path / "ray", ["rank 1", "driver"])
     check(tmp_path / "ray", plain, read_spool, ROUNDING)
+
+
+@pytest.mark.ray
+def test_a_node_of_a_cluster_that_dies_costs_some_steps_and_nothing_else(
+    inputs, plain, with_two_nodes, tmp_path, read_spool
+):
+    (out := tmp_path / "cluster").mkdir()
+    failed = list[BaseException]()
+
+    def train() -> None:
+        try:
+            component().run(inputs, out)
+        except BaseException as error:
+            failed.append(error)
+
+    (training := threading.Thread(target=train)).start()
+    ledger = out / "ledger.jsonl"
+    while training.is_alive() and not (ledger.exists() and ledger.read_bytes().count(b"\n") > 50):
+        time.sleep(0.01)
+    with_two_nodes.replace_last_node()
+    assert training.is_alive(), "it lost nothing"
+    training.join()
+    assert not failed
+    check(out, plain, read_spool, ROUNDING)
