@@ -1,8 +1,10 @@
 """Downloads from a server that misbehaves in every way that servers do."""
 
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 
 import pytest
 
@@ -111,7 +113,8 @@ def test_a_file_is_had_with_its_type_and_nothing_of_the_download_is_left(server,
 
 def test_busy_servers_are_asked_again_after_the_time_they_ask_for(server, fetch, monkeypatch):
     waits = []
-    monkeypatch.setattr(web.time, "sleep", waits.append)
+    clock = SimpleNamespace(sleep=waits.append, time=time.time, monotonic=time.monotonic)
+    monkeypatch.setattr(web, "time", clock)  # its own: other threads sleep too
     later = status(429, Retry_After="7")
     dated = status(503, Retry_After="Fri, 01 Jan 2100 00:00:00 GMT")
     server.answers = [status(500), later, dated, status(504)]
