@@ -55,10 +55,10 @@ def pipeline(recipe: Recipe = tiny()) -> Release | State[Any]:
     )
     answer = asked(recipe, small, reports)
     if isinstance(answer, State):
-        publish()
+        publish("FAILED")
         return answer
     outcome = release(recipe, aligned, small, reports, return_state=True)
-    publish()
+    publish("FINISHED" if outcome.is_completed() else "FAILED")
     if (rejected := rejection(outcome)) is not None:
         return rejected
     released = outcome.result()

@@ -1,6 +1,7 @@
 """The scorecard and the data card of a run, where people look: on its Prefect and MLflow runs."""
 
 import logging
+from typing import Literal
 
 from prefect.artifacts import create_markdown_artifact
 
@@ -17,19 +18,20 @@ from flows.step import current_origin
 logger = logging.getLogger(__name__)
 
 
-def publish() -> None:
-    """Publish the scorecard of the flow run that this code runs in."""
+Status = Literal["FINISHED", "FAILED", "SCHEDULED"]
+"""What MLflow shows of a whole run; SCHEDULED stands for one that waits for a person's answer."""
+
+
+def publish(status: Status) -> str:
+    """Publish the scorecard, so far, of the flow run that this code runs in; return its text."""
     origin = current_origin()
     folder, run = find_run(origin.run_id)
     report = report_of(folder, run)
-    create_markdown_artifact(markdown(report), key="scorecard", description="Scorecard")
+    text = markdown(report)
+    create_markdown_artifact(text, key="scorecard", description="Scorecard")
     if not all(stage.cached for stage in report.stages):  # a run that did no work has no MLflow run
-        _log(report)
-
-
-def scorecard() -> str:
-    """Return the scorecard, so far, of the flow run that this code runs in, as Markdown."""
-    return markdown(report_of(*find_run(current_origin().run_id)))
+        _log(report, status)
+    return text
 
 
 def publish_card(card: DataCard) -> None:
@@ -41,7 +43,7 @@ def publish_card(card: DataCard) -> None:
     create_markdown_artifact(f"{text}\n{page}.", key="data-card", description="Data card")
 
 
-def _log(report: Report) -> None:
+def _log(report: Report, status: Status) -> None:
     try:
         mlflow = client()
         run_id = parent_run(mlflow, report.origin)
@@ -51,6 +53,6 @@ def _log(report: Report) -> None:
         mlflow.log_text(run_id, markdown(report), "scorecard.md")
         mlflow.log_text(run_id, report.model_dump_json(indent=2), "report.json")
         mlflow.set_tag(run_id, "data_revision", report.data_revision)
-        mlflow.set_terminated(run_id)
+        mlflow.set_terminated(run_id, status)
     except Exception as error:
         logger.warning("MLflow does not have the scorecard of this run (%s)", error)

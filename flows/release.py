@@ -19,7 +19,7 @@ from components.release.gate import GateInputs
 from components.release.register import RegisterInputs
 from components.release.registry import is_champion, note, opponent
 from flows.approval import Decision, decide
-from flows.publish import scorecard
+from flows.publish import publish
 from flows.recipes import Recipe
 from flows.step import preemptible, step
 
@@ -73,7 +73,7 @@ def asked(recipe: Recipe, small: CompressedModel, reports: Reports) -> Decision 
     _, verdict = judge(recipe, small, reports)
     if not verdict.passed:
         return None
-    answer = decide(recipe.approval, scorecard())
+    answer = decide(recipe.approval, publish("SCHEDULED"))
     if answer is None:
         return _rejected(f"Not released: no answer in {recipe.approval.timeout_hours:g} hours.")
     if answer.decision == "reject":

@@ -18,13 +18,14 @@ import psutil
 from components.core.endpoints import Servers
 from components.core.journal import process_of
 from components.core.settings import settings
-from infra.api import call
+from infra.api import Refused, call
 from infra.services import POOL
 
 logger = logging.getLogger(__name__)
 
 SWEEP_EVERY_SECONDS = 15.0
 _ALIVE = {"type": {"any_": ["RUNNING", "PENDING", "CANCELLING"]}}
+_ENDED = {"COMPLETED": "FINISHED", "CANCELLED": "KILLED", "FAILED": "FAILED", "CRASHED": "FAILED"}
 _YOUNG_SECONDS = 20.0  # between a state and the note of its process
 _UNKNOWN_SECONDS = 90.0  # a process that has not come until then does not come
 _GRACE_SECONDS = 45.0  # for a checkpoint
@@ -36,8 +37,8 @@ class Reaper:
 
     def __init__(self, servers: Servers) -> None:
         """Look at the runs that these servers know."""
-        self._servers = servers
         self._api = f"{servers.prefect}/api"
+        self._mlflow = f"{servers.mlflow}/api/2.0/mlflow"
         self._suspects = set[str]()
 
     def sweep(self, at_start: bool = False) -> list[str]:
@@ -55,6 +56,8 @@ class Reaper:
             _cancel_orphan(run)
         for run in sure:
             self._end(run)
+        with suppress(OSError, Refused):  # the next sweep comes to it
+            self._end_unanswered()
         return [run["name"] for run in sure]
 
     def _is_dead(self, run: dict[str, Any], at_start: bool) -> bool:
@@ -89,15 +92,36 @@ class Reaper:
             yield child
 
     def _end_in_mlflow(self, run_id: str) -> None:
-        mlflow = f"{self._servers.mlflow}/api/2.0/mlflow"
-        named = {"filter": f"name = '{settings().experiment}'", "max_results": 1}
-        known = call(f"{mlflow}/experiments/search", named)
         wanted = f"tags.flow_run_id = '{run_id}' and attributes.status = 'RUNNING'"
+        for found in self._in_mlflow(wanted):
+            self._set_status(found, "KILLED")
+
+    def _end_unanswered(self) -> None:
+        """Have MLflow say so, too, where nobody gave the approval that a run waited for."""
+        for found in self._in_mlflow("attributes.status = 'SCHEDULED' and tags.level = 'flow'"):
+            tags = {tag["key"]: tag["value"] for tag in found["data"]["tags"]}
+            if (status := self._outcome(tags["flow_run_id"])) is not None:
+                self._set_status(found, status)
+
+    def _outcome(self, run_id: str) -> str | None:
+        """Return what MLflow is to say of a flow run, None as long as it has not ended."""
+        try:
+            return _ENDED.get(call(f"{self._api}/flow_runs/{run_id}")["state_type"])
+        except Refused as error:
+            if error.status != 404:
+                raise
+            return "KILLED"  # it was deleted
+
+    def _in_mlflow(self, wanted: str) -> Iterator[dict[str, Any]]:
+        named = {"filter": f"name = '{settings().experiment}'", "max_results": 1}
+        known = call(f"{self._mlflow}/experiments/search", named)
         for experiment in known.get("experiments", []):
             body = {"experiment_ids": [experiment["experiment_id"]], "filter": wanted}
-            for found in call(f"{mlflow}/runs/search", body).get("runs", []):
-                end = {"run_id": found["info"]["run_id"], "status": "KILLED"}
-                call(f"{mlflow}/runs/update", end)
+            yield from call(f"{self._mlflow}/runs/search", body).get("runs", [])
+
+    def _set_status(self, found: dict[str, Any], status: str) -> None:
+        end = {"run_id": found["info"]["run_id"], "status": status}
+        call(f"{self._mlflow}/runs/update", end)
 
     def _post(self, path: str, body: dict[str, Any]) -> Any:
         return call(self._api + path, body)

@@ -128,10 +128,19 @@ def write_step(origin: Origin, step: Step) -> None:
 
 
 def read_steps(folder: Path) -> list[Step]:
-    """Return the steps of the run in `folder`, in order; a step taken again counts once."""
+    """Return the steps of the run in `folder`, in order.
+
+    A step that was taken again, by a retry or after an approval, counts once: as made, if this run
+    made it.
+    """
     lines = (folder / "steps.jsonl").read_text("utf-8").splitlines()
-    steps = [Step.model_validate(json.loads(line)) for line in lines]
-    return list({(step.component, step.fingerprint): step for step in steps}.values())
+    found: dict[tuple[str, str], Step] = {}
+    for line in lines:
+        step = Step.model_validate(json.loads(line))
+        key = step.component, step.fingerprint
+        if not step.cached or key not in found:
+            found[key] = step
+    return list(found.values())
 
 
 def read_runs() -> Iterator[tuple[Path, Run]]:

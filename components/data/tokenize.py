@@ -18,7 +18,7 @@ from components.data.split import SPLITS
 
 if TYPE_CHECKING:
     import numpy as np
-    from numpy.typing import DTypeLike, NDArray
+    from numpy.typing import NDArray
 
 logger = logging.getLogger(__name__)
 
@@ -146,22 +146,22 @@ def _with_ends(encoded: Encoded, end_of_text: int, dtype: "np.dtype[Any]") -> "N
 
 
 def _write_shards(
-    folder: Path, files: Sequence[Path], num_tokens: int, shard_tokens: int, dtype: "DTypeLike"
+    folder: Path, files: Sequence[Path], num_tokens: int, shard_tokens: int, dtype: "np.dtype[Any]"
 ) -> None:
     """Write the stream of ids in `files` as shards."""
     import numpy as np
 
     stretches = _stretches(files, shard_tokens)
+    kind = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False}
     for number, start in enumerate(range(0, num_tokens, shard_tokens)):
         length = min(shard_tokens, num_tokens - start)
-        file = folder / f"shard_{number:05d}.npy"
-        shard = np.lib.format.open_memmap(file, "w+", dtype, (length,))
-        filled = 0
-        while filled < length:
-            stretch = next(stretches)
-            shard[filled : filled + len(stretch)] = stretch
-            filled += len(stretch)
-        shard.flush()
+        with (folder / f"shard_{number:05d}.npy").open("wb") as shard:  # no memory map: it stays
+            np.lib.format.write_array_header_1_0(shard, {**kind, "shape": (length,)})
+            filled = 0
+            while filled < length:
+                stretch = next(stretches)
+                stretch.tofile(shard)
+                filled += len(stretch)
 
 
 def _stretches(files: Sequence[Path], shard_tokens: int) -> "Iterator[NDArray[Any]]":

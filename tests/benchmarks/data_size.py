@@ -71,9 +71,9 @@ def measure(megabytes: int, out: Path) -> Row:
 def found(out: Path) -> Row:
     """Return which of the known copies and leaks were left out, and what of the rest."""
     taken, kept = _ids(out / "deduplicate" / "rejects"), _ids(out / "deduplicate" / "kept")
-    copies, missed = _starting(taken, "copy/"), _starting(kept, "copy/")
-    leaks = _starting(_ids(out / "decontaminate" / "rejects"), "leak/")
-    leaked = _starting(_ids(out / "decontaminate" / "kept"), "leak/")
+    copies, missed = _starting(taken, generated_text.COPY), _starting(kept, generated_text.COPY)
+    leaks = _starting(_ids(out / "decontaminate" / "rejects"), generated_text.LEAK)
+    leaked = _starting(_ids(out / "decontaminate" / "kept"), generated_text.LEAK)
     return {
         "documents": len(taken) + len(kept),
         "copies_found": round(copies / max(1, copies + missed), 4),

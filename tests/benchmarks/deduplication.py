@@ -94,8 +94,8 @@ def _documents(out: Path, num_bytes: int) -> Path:
 def _count(documents: Path, out: Path) -> None:
     ids, kept = _ids(documents / "kept"), set(_ids(out / "kept"))
     taken = [name for name in ids if name not in kept]
-    copies = [name for name in ids if name.startswith("copy/")]
-    right = [name for name in taken if name.startswith("copy/")]
+    copies = [name for name in ids if name.startswith(generated_text.COPY)]
+    right = [name for name in taken if name.startswith(generated_text.COPY)]
     answer = {"recall": len(right) / len(copies), "precision": len(right) / max(1, len(taken))}
     (out / "found.json").write_text(json.dumps(answer), encoding="utf-8")
 

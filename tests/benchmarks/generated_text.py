@@ -21,12 +21,13 @@ _ITEMS = 500  # of the evaluation set
 _ITEM_RUNS = 12
 _LEAKS = 0.001
 FORMS = ("same", "re-wrapped", "1 %", "5 %")
+COPY, LEAK = "generated/copy/", "generated/leak/"  # what ids begin with: source and kind
 
 
 def write(folder: Path, num_bytes: int, seed: int = 7) -> RawData:
     """Write about `num_bytes` of text as raw data, beside an evaluation set.
 
-    The id of a copy is `copy/<form>/...`, that of a document with an evaluation item `leak/...`.
+    An id begins with `COPY` if the document is a copy, with `LEAK` if it has an evaluation item.
     """
     rng = random.Random(seed)
     runs = _runs(rng)
@@ -57,19 +58,19 @@ def _texts(rng: random.Random, runs: list[str], items: list[str]) -> Iterator[tu
         if recent and rng.random() < _COPIES:
             name, text = rng.choice(recent)
             form = rng.choice(FORMS)
-            yield f"copy/{form}/{number}/{name}", _copied(text, form, rng)
+            yield f"{COPY}{form}/{number}/{name}", _copied(text, form, rng)
             continue
         size = int(_RUNS[0] * (_RUNS[1] / _RUNS[0]) ** rng.random())
         words = rng.choices(runs, k=size)
         if rng.random() < _LEAKS:
-            yield f"leak/{number}", " ".join([*words, rng.choice(items), *words[: size // 2]])
+            yield f"{LEAK}{number}", " ".join([*words, rng.choice(items), *words[: size // 2]])
             continue
         text = " ".join(words)
         if len(recent) < _REMEMBERED:
             recent.append((str(number), text))
         else:
             recent[number % _REMEMBERED] = str(number), text
-        yield str(number), text
+        yield f"generated/{number}", text
 
 
 def _copied(text: str, form: str, rng: random.Random) -> str:

@@ -116,7 +116,7 @@ def pipeline(name: str, base: str, beta: float = 0.1, version: int | None = None
         model=released,
     )
     parent_run(client(), of)
-    _log(report)
+    _log(report, "FINISHED" if version else "FAILED")
     return report
 
 

@@ -1,6 +1,5 @@
 """Every page in a real browser, over a real store: no exception, no markup out of data."""
 
-import importlib.util
 import os
 import shutil
 import socket
@@ -15,22 +14,10 @@ import pytest
 
 from components.core.endpoints import tracking_uri
 from components.core.settings import settings
+from tests import browser
 from tests.dashboards import store
 
-_CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-_LACKING = [
-    name
-    for name, is_there in (
-        ("playwright (pip install playwright)", importlib.util.find_spec("playwright")),
-        ("Chromium (apt install chromium)", _CHROMIUM),
-    )
-    if not is_there
-]
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.slow,
-    pytest.mark.skipif(bool(_LACKING), reason=f"There is no {' and no '.join(_LACKING)}."),
-]
+pytestmark = browser.MARKS
 
 _CHECKOUT = Path(__file__).resolve().parents[2]
 _SECONDS = 120  # a busy machine imports torch for half a minute
@@ -84,12 +71,6 @@ def dashboard(mlflow, instruct) -> Iterator[str]:
         process.wait(30)
 
 
-def _keep(page, name: str) -> None:
-    if folder := os.environ.get("BLOOMERY_SCREENSHOTS"):
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        page.screenshot(path=Path(folder) / f"dashboard-{name}.png")
-
-
 def _open(page, url: str, name: str) -> None:
     page.goto(url if name == "overview" else f"{url}/{name}")
     page.get_by_role("heading", level=2).first.wait_for(timeout=1000 * _SECONDS)
@@ -101,14 +82,8 @@ def _open(page, url: str, name: str) -> None:
 
 
 def test_every_page_opens_in_a_browser_and_the_playground_answers(dashboard):
-    from playwright.sync_api import sync_playwright
-
     asked: list[str] = []
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(
-            executable_path=_CHROMIUM, args=["--no-sandbox", "--disable-gpu"]
-        )
-        page = chromium.new_page(viewport={"width": 1400, "height": 1000})
+    with browser.opened() as page:
         page.on("request", lambda request: asked.append(request.url))
         for name in _PAGES:
             _open(page, dashboard, name)
@@ -116,13 +91,12 @@ def test_every_page_opens_in_a_browser_and_the_playground_answers(dashboard):
             assert page.locator("img[onerror], img[src*='x.png']").count() == 0
             if name in ("compare", "training", "data"):
                 page.locator(".vega-embed canvas, .vega-embed svg").first.wait_for(timeout=60_000)
-            _keep(page, name)
+            browser.keep(page, f"dashboard-{name}")
         box = page.get_by_test_id("stChatInputTextArea")
         box.fill("Count: 1 2 3")
         box.press("Enter")
         page.get_by_text("Next-token probabilities").first.wait_for(timeout=1000 * _SECONDS)
         assert page.get_by_test_id("stException").count() == 0
-        _keep(page, "playground-answer")
-        chromium.close()
+        browser.keep(page, "dashboard-playground-answer")
     own = (dashboard, dashboard.replace("http", "ws"), "data:", "blob:")
     assert [url for url in asked if not url.startswith(own)] == []

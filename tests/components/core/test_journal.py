@@ -36,16 +36,19 @@ def test_steps_come_back_in_the_order_they_were_taken():
     ]
 
 
-def test_a_step_that_was_taken_again_counts_once_and_as_it_went_last():
+def test_a_step_that_was_taken_again_counts_once_and_as_made_if_this_run_made_it():
     write_step(_origin(1), _step("data.clean"))
     write_step(_origin(1), _step("evals.probe", fingerprint="a"))
     write_step(_origin(1), _step("evals.probe", fingerprint="b"))
+    write_step(_origin(1), _step("evals.gate", cached=True))
+    write_step(_origin(1), _step("evals.gate"))
     write_step(_origin(1), _step("data.clean", cached=True))
     steps = read_steps(find_run()[0])
     assert [(step.component, step.fingerprint, step.cached) for step in steps] == [
-        ("data.clean", "f0", True),
+        ("data.clean", "f0", False),
         ("evals.probe", "a", False),
         ("evals.probe", "b", False),
+        ("evals.gate", "f0", False),
     ]
 
 

@@ -1,0 +1,92 @@
+"""A pipeline of the stack that asks before it releases: suspended, answered, refused, forgotten."""
+
+from typing import Any
+
+import pytest
+
+from components.core.journal import read_steps
+from flows.recipes import smoke
+from flows.running import change
+from tests.infra.stacks import FINAL, Stack, fetch, until
+
+pytestmark = pytest.mark.slow
+
+
+def _suspended(stack: Stack, allowed_loss: float, hours: float = 1.0) -> str:
+    """Start a pipeline, with a gate of its own, and return the id of its run once it waits."""
+    asks = [
+        "approval.ask=true",
+        f"approval.timeout_hours={hours}",
+        f"gate.max_alignment_accuracy_loss={allowed_loss}",
+    ]
+    status, run = stack.start("pipeline", {"recipe": change(smoke(), asks).model_dump(mode="json")})
+    assert status == 201
+    until(lambda: stack.state(run["id"]) in (*FINAL, "PAUSED"), 400)
+    assert stack.state(run["id"]) == "PAUSED", stack.call(f"/flow_runs/{run['id']}")[1]["state"]
+    return run["id"]
+
+
+def _answer(stack: Stack, run: str, **answer: str) -> int:
+    return stack.call(f"/flow_runs/{run}/resume", {"run_input": answer})[0]
+
+
+def _form(stack: Stack, run: str, part: str) -> str:
+    """Return what the page of the run shows: the `description`, or the `schema` of the form.
+
+    Prefect stores the state first and the form a moment later.
+    """
+    keys = stack.call(f"/flow_runs/{run}")[1]["state"]["state_details"]["run_input_keyset"]
+    place = f"/flow_runs/{run}/input/{keys[part]}"
+    until(lambda: stack.call(place)[0] == 200, 10)
+    return str(stack.call(place)[1])
+
+
+def _versions(stack: Stack) -> list[dict[str, Any]]:
+    url = f"{stack.mlflow}/api/2.0/mlflow/model-versions/search"
+    return fetch(url)[1].get("model_versions", [])
+
+
+def _in_mlflow(stack: Stack, run: str) -> dict[str, Any]:
+    """Return what MLflow has of a whole flow run: it has it once."""
+    query = f"tags.flow_run_id = '{run}' and tags.level = 'flow'"
+    wanted = {"experiment_ids": ["1"], "filter": query}
+    [found] = fetch(f"{stack.mlflow}/api/2.0/mlflow/runs/search", wanted)[1]["runs"]
+    return found
+
+
+def _becomes(stack: Stack, run: str, status: str) -> None:
+    until(lambda: _in_mlflow(stack, run)["info"]["status"] == status, 60)
+
+
+def test_nobody_answers_somebody_refuses_somebody_approves(stack: Stack) -> None:
+    forgotten = _suspended(stack, 1.0, hours=5 / 3600)
+    until(lambda: stack.state(forgotten) in FINAL, 120)
+    assert stack.state(forgotten) == "FAILED"
+    _becomes(stack, forgotten, "FAILED")
+
+    refused = _suspended(stack, 0.99)
+    _becomes(stack, refused, "SCHEDULED")
+    assert "accuracy" in _form(stack, refused, "description"), "decided without the scorecard"
+    assert "approve" in _form(stack, refused, "schema")
+    assert _answer(stack, refused, decision="reject", name="Ada", comment="too small") == 201
+    until(lambda: stack.state(refused) in FINAL, 200)
+    state = stack.call(f"/flow_runs/{refused}")[1]["state"]
+    assert state["name"] == "Rejected"
+    assert "Ada rejected it. too small" in state["message"]
+    assert _versions(stack) == []
+    _becomes(stack, refused, "FAILED")
+
+    approved = _suspended(stack, 0.98)
+    assert _answer(stack, approved, decision="approve", name="Ada", comment="good") == 201
+    until(lambda: stack.state(approved) in FINAL, 200)
+    assert stack.state(approved) == "COMPLETED"
+    [version] = _versions(stack)
+    tags = {tag["key"]: tag["value"] for tag in version["tags"]}
+    assert (tags["approved_by"], tags["approval_comment"]) == ("Ada", "good")
+    _becomes(stack, approved, "FINISHED")
+    metrics = {metric["key"] for metric in _in_mlflow(stack, approved)["data"]["metrics"]}
+    assert any(name.endswith("accuracy") for name in metrics), "MLflow has no scorecard"
+    made = {
+        step.component for step in read_steps(stack.home / "runs" / approved) if not step.cached
+    }
+    assert made == {"release.gate", "release.register"}, "what this run made, before and after"
