@@ -68,9 +68,9 @@ class DuplicateIndex:
         """Words of each text, shape (rows,)."""
         return self._column("num_words", "<u8")
 
-    @cached_property
+    @property
     def signatures(self) -> U32:
-        """MinHash signatures, shape (rows, permutations)."""
+        """MinHash signatures, shape (rows, permutations): not kept, they are most of the index."""
         return self._column("signatures", "<u4").reshape(-1, self._matching.num_permutations)
 
     @cached_property
