@@ -1,11 +1,22 @@
 """The lineage of an artifact: the chain of records back to the revision of the data."""
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.tree import Tree
 
 from components.core.record import RECORD, Record, read_record
+
+
+class _Link(NamedTuple):
+    """A place in the chain, from the model on."""
+
+    depth: int
+    label: str
+    record: Record
+    is_repeated: bool
+    """Whether it was named before, with all that is behind it."""
 
 
 def chain(folder: Path) -> dict[str, Any]:
@@ -23,22 +34,47 @@ def chain(folder: Path) -> dict[str, Any]:
 
 def tree(folder: Path) -> Tree:
     """Return the lineage for a terminal; what was shown before is only named again."""
-    shown: set[str] = set()
-
-    def grow(folder: Path, label: str) -> Tree:
-        record = _record(folder)
+    branches = [Tree("")]
+    for depth, label, record, is_repeated in _links(folder):
         title = f"{label}[bold]{record.component}[/] {record.version} [dim]{record.fingerprint}[/]"
-        branch = Tree(title)
-        if record.fingerprint in shown:
-            return Tree(f"{title} [dim](above)[/]")
-        shown.add(record.fingerprint)
-        for name, source in record.inputs.items():
-            branch.add(grow(source.path, f"{name}: "))
+        branch = branches[depth].add(f"{title} [dim](above)[/]" if is_repeated else title)
+        branches[depth + 1 :] = [branch]
         if not record.inputs:
             branch.add(f"data revision [bold]{record.data_revision}[/]")
-        return branch
+    return branches[1]
 
-    return grow(folder, "")
+
+def markdown(folder: Path, page_of: Callable[[str], str]) -> str:
+    """Return the lineage as a nested list whose steps lead to their MLflow runs.
+
+    `page_of` gives the address of an MLflow run.
+    """
+    lines: list[str] = []
+    for depth, label, record, is_repeated in _links(folder):
+        run = record.mlflow_run_id
+        name = f"[{record.component}]({page_of(run)})" if run else record.component
+        again = ", see above" if is_repeated else ""
+        lines.append(f"- {label}{name} {record.version} `{record.fingerprint}`{again}")
+        if not record.inputs:
+            lines[-1] += f", data revision `{record.data_revision}`"
+        lines[-1] = "    " * depth + lines[-1]
+    return "\n".join(lines)
+
+
+def _links(folder: Path) -> Iterator[_Link]:
+    """Yield the places of the chain, each before what it was made from."""
+    seen = set[str]()
+
+    def walk(folder: Path, label: str, depth: int) -> Iterator[_Link]:
+        record = _record(folder)
+        is_repeated = record.fingerprint in seen
+        seen.add(record.fingerprint)
+        yield _Link(depth, label, record, is_repeated)
+        if not is_repeated:
+            for name, source in record.inputs.items():
+                yield from walk(source.path, f"{name}: ", depth + 1)
+
+    return walk(folder, "", 0)
 
 
 def _record(folder: Path) -> Record:

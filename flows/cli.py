@@ -47,14 +47,22 @@ def run(
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="path.to.field=value, changes the recipe.")
     ] = None,
+    known: Annotated[
+        str | None,
+        typer.Option(help="For `data`: a flow run whose documents stay, and are not read again."),
+    ] = None,
 ) -> None:
     """Run a flow through Prefect; what was done before is served from cache."""
+    from flows.models import find_documents
     from flows.running import run_flow
 
     if flow not in _FLOWS:
         raise ValueError(f"No flow {flow!r}. There are: {', '.join(_FLOWS)}.")
+    if known is not None and flow != "data":
+        raise ValueError(f"--known is for the flow 'data', not for {flow!r}.")
+    inputs = {} if known is None else {"known": find_documents(known)}
     try:
-        released = run_flow(flow, recipe, set_ or [])
+        released = run_flow(flow, recipe, set_ or [], **inputs)
     except KeyboardInterrupt:
         typer.echo("Interrupted. The same command goes on where this one stopped.", err=True)
         raise typer.Exit(130) from None

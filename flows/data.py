@@ -63,8 +63,10 @@ def data(
     tokens = TokenizeInputs(corpus=corpus, vocabulary=vocabulary)
     step(recipe.vocabulary_report, VocabularyReportInputs(**dict(tokens)))
     shards = step(recipe.tokenize, tokens)
-    scan = recipe.scan.model_copy(update={"search": recipe.decontaminate.search})
-    scanned = step(scan, ScanInputs(shards=shards, vocabulary=vocabulary, raw=raw))
+    trained = ScanInputs(
+        shards=shards, vocabulary=vocabulary, raw=raw, search=recipe.decontaminate.search
+    )
+    scanned = step(recipe.scan, trained)
 
     made = CardInputs(
         raw=raw,

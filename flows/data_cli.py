@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -9,6 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from components.core.endpoints import running_servers
 from components.core.settings import settings
 
 app = typer.Typer(no_args_is_help=True, help="The raw data and its revisions.")
@@ -68,7 +70,8 @@ def add(
 ) -> None:
     """Take documents into `data/NAME` and make a new revision of `data.dvc`.
 
-    Bad records are left out, counted, and written to a file that is named at the end.
+    Bad records are left out, counted, and written to a file that is named at the end. If the
+    servers are up, the new revision is an event there, as that of the flow `ingest` is.
     """
     from components.data import dataset
     from components.data.sources.source import Source
@@ -89,6 +92,11 @@ def add(
     )
     project, state = settings().project.resolve(), settings().home.resolve()
     done = dataset.add(project, state, name, wanted, evaluation=evaluation, append=append)
+    if (servers := running_servers()) is not None:
+        os.environ["PREFECT_API_URL"] = f"{servers.prefect}/api"  # before Prefect is imported
+        from flows.ingest import announce
+
+        announce(done)
     if as_json:
         typer.echo(done.model_dump_json(indent=2))
         return

@@ -34,16 +34,23 @@ def ingest(
             "a database's URL write ${BLOOMERY_SECRET_NAME} and set that variable on the worker"
         )
     done = _take_in(name, source, evaluation, append)
+    announce(done)
+    return DataRevision(revision=done.revision)
+
+
+def announce(done: Ingested) -> None:
+    """Emit the event of a new revision, if an ingest made one, to the server in use."""
+    if done.revision == done.revision_before:
+        return
     emit_event(
         REVISED,
         resource={
-            "prefect.resource.id": f"bloomery.data.{name}",
-            "prefect.resource.name": name,
+            "prefect.resource.id": f"bloomery.data.{done.name}",
+            "prefect.resource.name": done.name,
             "bloomery.revision": done.revision,
         },
         payload=done.model_dump(mode="json"),
     )
-    return DataRevision(revision=done.revision)
 
 
 @task(name="data.add", cache_policy=NO_CACHE, persist_result=False)

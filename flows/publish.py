@@ -1,17 +1,20 @@
-"""The scorecard and the data card of a run, where people look: on its Prefect and MLflow runs."""
+"""What a run came to, where people look: scorecard, data card, lineage; in Prefect and MLflow."""
 
 import logging
 from typing import Literal
 
 from prefect.artifacts import create_markdown_artifact
 
-from components.core.artifacts import DataCard
+from components.core.artifacts import DataCard, Release
+from components.core.endpoints import flow_run_url, mlflow_run_url
 from components.core.journal import find_run
 from components.core.record import REPORT, read_record
 from components.core.report import Report, report_of
-from components.core.tracking import client, log_numbers, parent_run
+from components.core.tracking import client, experiment_id, log_numbers, parent_run
+from components.release.registry import note
 from dashboards.card import markdown as markdown_of_card
 from dashboards.card import read_card
+from dashboards.lineage import markdown as markdown_of_lineage
 from dashboards.scorecard import markdown
 from flows.step import current_origin
 
@@ -32,6 +35,21 @@ def publish(status: Status) -> str:
     if not all(stage.cached for stage in report.stages):  # a run that did no work has no MLflow run
         _log(report, status)
     return text
+
+
+def publish_lineage(released: Release) -> None:
+    """Write to a registered version, unless it has a description, what it was made from."""
+    mlflow, version = client(), str(released.registered_version)
+    if mlflow.get_model_version(released.name, version).description:
+        return
+    experiment, origin = experiment_id(mlflow), current_origin()
+    text = markdown_of_lineage(released.path, lambda run: mlflow_run_url(experiment, run))
+    tags = {
+        "data_revision": read_record(released.path).data_revision or "",
+        "flow_run_url": flow_run_url(origin.run_id),
+    }
+    note(released.name, released.registered_version, tags)
+    mlflow.update_model_version(released.name, version, f"Made from:\n\n{text}\n")
 
 
 def publish_card(card: DataCard) -> None:

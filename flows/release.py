@@ -19,7 +19,7 @@ from components.release.gate import GateInputs
 from components.release.register import RegisterInputs
 from components.release.registry import is_champion, note, opponent
 from flows.approval import Decision, decide
-from flows.publish import publish
+from flows.publish import publish, publish_lineage
 from flows.recipes import Recipe
 from flows.step import preemptible, step
 
@@ -98,7 +98,9 @@ def release(
         compressed_report=reports.compressed,
         champion=champion,
     )
-    return step(recipe.release, candidate)
+    released = step(recipe.release, candidate)
+    publish_lineage(released)
+    return released
 
 
 def signed(released: Release, answer: Decision | None) -> Release:

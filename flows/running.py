@@ -8,12 +8,19 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from components.core.artifacts import Artifact
 from components.core.databases import refuse_dead_databases, server_environment
 from components.core.endpoints import running_servers
 
 
-def run_flow(flow: str, recipe: str, changes: list[str]) -> bool:
+def run_flow(flow: str, recipe: str, changes: list[str], **inputs: Artifact) -> bool:
     """Run `flow` with the recipe and return whether it completed: False if the gate said no.
+
+    Args:
+        flow: Name of the flow.
+        recipe: Name of the recipe.
+        changes: Each `path.to.field=value`.
+        inputs: What else the flow is given.
 
     Raises:
         ValueError: the recipe, a change or an input is wrong, or a database does not answer.
@@ -36,7 +43,7 @@ def run_flow(flow: str, recipe: str, changes: list[str]) -> bool:
     module = importlib.import_module("flows.evals" if flow == "baselines" else f"flows.{flow}")
     # a heartbeat thread costs a second at the end of each subflow, and nobody listens to it here
     with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
-        state = getattr(module, flow)(chosen, return_state=True)
+        state = getattr(module, flow)(chosen, return_state=True, **inputs)
     if state.is_completed():
         return True
     if state.name == "Rejected":

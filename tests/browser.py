@@ -1,7 +1,6 @@
 """Debian's Chromium, as people open it, for the tests of pages."""
 
 import importlib.util
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +26,9 @@ MARKS = [
     pytest.mark.slow,
     pytest.mark.skipif(bool(_LACKING), reason=f"There is no {' and no '.join(_LACKING)}."),
 ]
+_SCREENSHOTS = Path(__file__).resolve().parents[1] / ".ci" / "screenshots"
+DASHBOARD = ("overview", "compare", "training", "data", "playground")
+"""The pages of the dashboard, by the last part of their address."""
 _MILLISECONDS = 60_000  # of patience with a page on a busy machine
 
 
@@ -45,8 +47,17 @@ def opened() -> "Iterator[Page]":
         chromium.close()
 
 
+def open_dashboard(page: "Page", url: str, name: str) -> None:
+    """Open a page of the dashboard and wait until it is drawn."""
+    page.goto(url if name == "overview" else f"{url}/{name}")
+    page.get_by_role("heading", level=2).first.wait_for(timeout=2 * _MILLISECONDS)
+    page.wait_for_function(
+        "!document.querySelector('[data-testid=stSpinner]') && "
+        "document.querySelector('.stApp').dataset.testScriptState === 'notRunning'",
+        timeout=2 * _MILLISECONDS,
+    )
+
+
 def keep(page: "Page", name: str) -> None:
-    """Keep a screenshot if `BLOOMERY_SCREENSHOTS` names a folder for them."""
-    if folder := os.environ.get("BLOOMERY_SCREENSHOTS"):
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        page.screenshot(path=Path(folder) / f"{name}.png")
+    """Keep a screenshot for whoever looks at what the tests saw."""
+    page.screenshot(path=_SCREENSHOTS / f"{name}.png")

@@ -58,7 +58,7 @@ class DataRevision(Frozen):
 
 
 class RawData(Artifact):
-    """`data/` at one revision: `<source>/documents.jsonl`, `instructions/`, `preferences/`."""
+    """`data/` at one revision: `<source>/documents*.jsonl`, `instructions/`, `preferences/`."""
 
     revision: str
     """The DVC revision these files are."""

@@ -1,4 +1,4 @@
-"""Documents behind those that are there, each once, in bounded memory."""
+"""Documents that are not there yet, each once, in bounded memory."""
 
 import hashlib
 import sqlite3
@@ -6,13 +6,16 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 
-from components.data.document import Document, read_documents
+from components.data.document import Document
 
 
-def appended(
-    there: Path, more: Iterable[Document], scratch: Path, skip: Callable[[Document], None]
+def unseen(
+    there: Iterable[Document],
+    more: Iterable[Document],
+    scratch: Path,
+    skip: Callable[[Document], None],
 ) -> Iterator[Document]:
-    """Yield the documents in the file `there`, then those of `more` that are not among them.
+    """Yield the documents of `more` that are not among those that are there.
 
     Equal id and text is the same document, which `skip` gets. One with a known id and another text
     becomes `ID~` and 8 hex digits of its text's sha256. Writes a database into `scratch`.
@@ -21,10 +24,9 @@ def appended(
         seen.execute("PRAGMA journal_mode = OFF")
         seen.execute("PRAGMA synchronous = OFF")
         seen.execute("CREATE TABLE seen (key BLOB PRIMARY KEY) WITHOUT ROWID")
-        for document in read_documents(there):
+        for document in there:
             _note(seen, document.id, "")
             _note(seen, document.id.removesuffix(f"~{_short_hash(document.text)}"), document.text)
-            yield document
         for document in more:
             if not _note(seen, document.id, document.text):
                 skip(document)

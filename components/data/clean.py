@@ -14,7 +14,7 @@ from pydantic import Field
 from components.core.artifacts import DocumentShards, RawData
 from components.core.component import Component
 from components.data.boilerplate import Boilerplate, strip_boilerplate
-from components.data.document import Document
+from components.data.document import Document, document_files
 from components.data.encoding import normalise, repair, unreadable_share
 from components.data.html import hostname, looks_like_html, read_page
 from components.data.language import UNKNOWN, check_codes, identify
@@ -68,7 +68,7 @@ class Clean(Component[RawData, DocumentShards]):
         for old in out.iterdir():
             shutil.rmtree(old, ignore_errors=True)
         check_codes(self.languages)
-        files = [inputs.path / source / "documents.jsonl" for source in inputs.sources]
+        files = [file for each in inputs.sources for file in document_files(inputs.path / each)]
         answers = work_through(f"{__name__}:clean", cut(files), out, self.model_dump(mode="json"))
         return gathered(out, answers)
 

@@ -5,22 +5,34 @@ byte: `dvc checkout` and `dvc fetch` exit with 0 when an object is corrupt or mi
 together aside and moved into place, so `data/` is never half written.
 """
 
+import hashlib
 import logging
 import re
 import shutil
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from components.core.files import sha256, write_atomically
+from filelock import FileLock
+
+from components.core.files import link_or_copy, sha256, write_atomically
 from components.data import builtin
-from components.data.append import appended
-from components.data.document import write_documents
+from components.data.append import unseen
+from components.data.document import document_files, read_documents, write_shards
 from components.data.ingested import Ingested, summed_up
 from components.data.objects import copy_objects, digest, files_in, md5_of, object_of
 from components.data.sources.intake import Intake
 from components.data.sources.source import Reading, Source
-from components.data.workspace import dvc, pinned, put, recover, undone_on_error, workspace
+from components.data.workspace import (
+    dvc,
+    pinned,
+    put,
+    recover,
+    spool,
+    undone_on_error,
+    workspace,
+)
 
 EVALUATION = "evaluation"
 """Folder of `data/` with what models are tested on: never trained on, looked for in the rest."""
@@ -109,7 +121,7 @@ def add(
     evaluation: bool = False,
     append: bool = False,
 ) -> Ingested:
-    """Write a user's documents to `data/NAME/documents.jsonl` and pin the result.
+    """Write a user's documents to `data/NAME`, as `document_files`, and pin the result.
 
     What NAME held is replaced, or kept before the new documents with `append`; the revision before
     can be restored. Evaluation sets go to `data/evaluation/NAME`. Bad records are left out, and
@@ -122,22 +134,22 @@ def add(
             f"{name!r} cannot name a dataset: use a-z, 0-9, _ and -, and none of {_RESERVED}"
         )
     target = project.joinpath("data", *((EVALUATION,) if evaluation else ()), name)
-    with workspace(project, state) as aside:
-        if (found := _status(project)) == "missing":
-            _restore(project, state, aside)
-        elif found == "changed":
-            raise ValueError(f"{project / 'data'} was changed by hand: {_REMEDY}")
-        intake = Intake(Reading(source, name, state), _log_file(state, name))
-        with summed_up(intake, revision(project)) as summary:
-            old = target / "documents.jsonl"
-            documents = intake.documents()
-            if append and old.exists():
-                documents = appended(old, documents, aside, intake.withdraw)
-            new = aside / "new" / "documents.jsonl"
-            summary["total_documents"] = write_documents(new, documents)
-            summary["sha256"] = sha256(new)
+    intake = Intake(Reading(source, name, state), _log_file(state, name))
+    with workspace(project, state):
+        _refuse_changed(project)  # now, not after hours of reading
+    with summed_up(intake, revision(project)) as summary, spool(project) as new:
+        with FileLock(_lock_of(state, source)):  # a download goes on where another one stopped
+            write_shards(new / "read", intake.documents())
+        with workspace(project, state) as aside:
+            if _status(project) == "missing":
+                _restore(project, state, aside)
+            _refuse_changed(project)
+            summary["revision_before"] = revision(project)
+            if append and document_files(target):
+                _append(target, new, aside, intake)
+            summary |= _counts(new / "read")
             with undone_on_error(project, target):
-                put(aside / "new", target, project)
+                put(new / "read", target, project)
                 dvc(project, state, "add", "data")
                 dvc(project, state, "push", "data.dvc")
                 assert _status(project) == "clean", "DVC pinned another hash than that of data/"
@@ -145,6 +157,48 @@ def add(
     done = Ingested.model_validate(summary)
     log.info("data/%s: %d documents, revision %s", name, done.total_documents, done.revision)
     return done
+
+
+def _refuse_changed(project: Path) -> None:
+    if _status(project) == "changed":
+        raise ValueError(f"{project / 'data'} was changed by hand: {_REMEDY}")
+
+
+def _append(target: Path, new: Path, aside: Path, intake: Intake) -> None:
+    """Make what was read into `new/read` what is in `target`, and behind it what is not there yet.
+
+    Of what is there, all files but the last stay as they are.
+    """
+    *whole, last = document_files(target)
+    there = (document for file in (*whole, last) for document in read_documents(file))
+    more = (each for file in document_files(new / "read") for each in read_documents(file))
+    documents = unseen(there, more, aside, intake.withdraw)
+    (new / "joined").mkdir()
+    for file in whole:
+        link_or_copy(file, new / "joined" / file.name)
+    write_shards(new / "joined", chain(read_documents(last), documents), first=len(whole))
+    shutil.rmtree(new / "read")
+    (new / "joined").rename(new / "read")
+
+
+def _counts(folder: Path) -> dict[str, Any]:
+    """Return the number of documents in `folder`, and the hash of each file."""
+    files = document_files(folder)
+    return {
+        "total_documents": sum(map(_num_lines, files)),
+        "sha256": {file.name: sha256(file) for file in files},
+    }
+
+
+def _num_lines(file: Path) -> int:
+    with file.open("rb") as lines:
+        return sum(1 for _ in lines)
+
+
+def _lock_of(state: Path, source: Source) -> Path:
+    key = hashlib.sha256(source.location.encode()).hexdigest()[:16]
+    (state / "ingests").mkdir(parents=True, exist_ok=True)
+    return state / "ingests" / f".{key}.lock"
 
 
 def _log_file(state: Path, name: str) -> Path:

@@ -4,9 +4,12 @@ import json
 import os
 import tempfile
 from collections.abc import Iterable, Iterator
+from itertools import chain, count, takewhile
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
+
+SHARD_BYTES = 256 << 20  # a dataset that grows by a shard leaves the others as they are
 
 
 class Document(BaseModel):
@@ -42,17 +45,52 @@ def write_documents(file: Path, documents: Iterable[Document]) -> int:
     return write_lines(file, (document.model_dump() for document in documents))
 
 
+def write_shards(
+    folder: Path, documents: Iterable[Document], shard_bytes: int = SHARD_BYTES, first: int = 0
+) -> None:
+    """Write documents to as few files in `folder` as hold about `shard_bytes` of text each.
+
+    `first` is the number of the first file: see `document_files`.
+    """
+    rest = iter(documents)
+    for number in count(first):
+        begun = next(rest, None)
+        if begun is None and number > first:
+            return
+        rows = chain([] if begun is None else [begun], rest)
+        write_documents(folder / _shard_name(number), _some(rows, shard_bytes))
+
+
+def document_files(folder: Path) -> list[Path]:
+    """Return `documents.jsonl`, `documents-00001.jsonl` and so on, as far as there are any."""
+    files = (folder / _shard_name(number) for number in count())
+    return list(takewhile(Path.exists, files))
+
+
+def _shard_name(number: int) -> str:
+    return f"documents-{number:05d}.jsonl" if number else "documents.jsonl"
+
+
+def _some(documents: Iterable[Document], num_bytes: int) -> Iterator[Document]:
+    """Yield documents until their texts are so large."""
+    for document in documents:
+        yield document
+        num_bytes -= len(document.text.encode())
+        if num_bytes <= 0:
+            return
+
+
 def write_lines(file: Path, rows: Iterable[dict[str, object]]) -> int:
     """Write one JSON line a row (utf-8, sorted keys), atomically, and return their number."""
     file.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
     partial = Path(name)
-    count = 0
+    number = 0
     try:
         with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as lines:
             for row in rows:
                 lines.write(json.dumps(row, ensure_ascii=False, sort_keys=True) + "\n")
-                count += 1
+                number += 1
             lines.flush()
             os.fsync(lines.fileno())
         partial.chmod(0o644)  # mkstemp gives 0600
@@ -60,4 +98,4 @@ def write_lines(file: Path, rows: Iterable[dict[str, object]]) -> int:
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
-    return count
+    return number

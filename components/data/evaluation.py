@@ -1,12 +1,13 @@
 """What a model will be asked: texts that must not be among those it learns from."""
 
 from collections.abc import Iterator
+from itertools import chain
 
 import numpy as np
 from pydantic import Field
 
 from components.core.artifacts import Frozen, RawData
-from components.data.document import read_documents
+from components.data.document import document_files, read_documents
 from components.data.overlap import Item, Overlap
 from components.lib.microtasks import MicroTask
 
@@ -40,9 +41,9 @@ class Search(Frozen):
 
 def evaluation_items(raw: RawData) -> Iterator[Item]:
     """Yield the documents of `evaluation/<name>/`, and the prompts of held-out micro-tasks."""
-    for file in sorted((raw.path / "evaluation").glob("*/documents.jsonl")):
-        for document in read_documents(file):
-            yield Item(file.parent.name, document.id, document.text)
+    for folder in sorted((raw.path / "evaluation").glob("*/")):
+        for document in chain.from_iterable(map(read_documents, document_files(folder))):
+            yield Item(folder.name, document.id, document.text)
     if (file := raw.path / MICROTASKS / "test.jsonl").exists():
         with file.open(encoding="utf-8", newline="\n") as lines:
             for task in map(MicroTask.model_validate_json, lines):

@@ -33,8 +33,8 @@ class Ingested(Frozen):
     """Records that were left out, by reason."""
     rejects: str
     """File of those records, one a line, with the first 1,000 characters."""
-    sha256: str = ""
-    """Hash of `documents.jsonl`."""
+    sha256: dict[str, str] = Field(default_factory=dict)
+    """Hash of each of the dataset's files, by name."""
     revision_before: str
     """What data.dvc pinned."""
     revision: str

@@ -39,6 +39,8 @@ class ScanInputs(Frozen):
     """The tokenizer that decodes them."""
     raw: RawData
     """Where the evaluation items are: `evaluation/<name>/` and the held-out micro-tasks."""
+    search: Search = Search()
+    """What counts as an overlap: what it was when the documents were decontaminated."""
 
 
 class Scan(Component[ScanInputs, ContaminationReport]):
@@ -51,8 +53,6 @@ class Scan(Component[ScanInputs, ContaminationReport]):
 
     version: ClassVar[str] = "1.0.0"
 
-    search: Search = Search()
-    """What counts as an overlap."""
     max_contaminated: int = Field(default=0, ge=0)
     """Documents that may share words with evaluation items; more stop the flow."""
 
@@ -62,16 +62,17 @@ class Scan(Component[ScanInputs, ContaminationReport]):
         Raises:
             ValueError: planted items are not found, or too many documents hold evaluation items.
         """
+        search = inputs.search
         shutil.rmtree(out / _INDEX, ignore_errors=True)
         documents = DecodedDocuments(inputs.shards.path / _SPLIT, inputs.vocabulary.path)
         pieces, payload = list(documents.pieces()), {"vocabulary": str(inputs.vocabulary.path)}
-        index = Overlap.build(_as_read(inputs.raw, documents), self.search.ngram_words)
+        index = Overlap.build(_as_read(inputs.raw, documents), search.ngram_words)
         index.save(out / _INDEX)
-        if self.search.common_in is not None:
+        if search.common_in is not None:
             counts = work_through(f"{__name__}:count", pieces, out, payload)
-            index = self.search.without_common(index, counts)
+            index = search.without_common(index, counts)
             index.save(out / _INDEX)
-        planted = self._planted(inputs.raw, index, documents, out)
+        planted = _planted(inputs, index, documents, out)
         found = work_through(f"{__name__}:search", pieces, out, payload)
         shutil.rmtree(out / _INDEX)
         rows = [row for answer in found for row in answer["found"]]
@@ -89,31 +90,34 @@ class Scan(Component[ScanInputs, ContaminationReport]):
         )
         text = json.dumps(report.model_dump(mode="json") | {"documents": rows}, indent=2)
         (out / "scan.json").write_text(f"{text}\n", encoding="utf-8")
-        self._require_clean(report, rows)
+        self._require_clean(inputs, report, rows)
         return report
 
-    def _planted(
-        self, raw: RawData, index: Overlap, documents: DecodedDocuments, out: Path
-    ) -> tuple[Planted, ...]:
-        around = documents.spread(2 * self.search.num_planted)
-        items = evaluation_items(raw)
-        measured = measure(self.search, index, items, around, documents.decoder.again)
-        measured.write(out)
-        require_recall(self.search, measured.rows)
-        return measured.rows
-
-    def _require_clean(self, report: ContaminationReport, rows: list[dict[str, Any]]) -> None:
+    def _require_clean(
+        self, inputs: ScanInputs, report: ContaminationReport, rows: list[dict[str, Any]]
+    ) -> None:
         if len(rows) <= self.max_contaminated:
             return
         told = "; ".join(f"{row['id']} holds {row['items']}" for row in rows[:_NAMED_DOCUMENTS])
         raise ValueError(
             f"{len(rows)} of {report.num_documents} documents that would be trained on share "
-            f"{self.search.ngram_words} words in a row with evaluation items, where "
+            f"{inputs.search.ngram_words} words in a row with evaluation items, where "
             f"max_contaminated is {self.max_contaminated}: {told}"
             f"{'; ...' if len(rows) > _NAMED_DOCUMENTS else ''}. {report.path / 'scan.json'} shows "
             "the words. Run data.decontaminate with the same search before data.split, take the "
             "documents out of their source, or raise max_contaminated if they may stay."
         )
+
+
+def _planted(
+    inputs: ScanInputs, index: Overlap, documents: DecodedDocuments, out: Path
+) -> tuple[Planted, ...]:
+    search, items = inputs.search, evaluation_items(inputs.raw)
+    around = documents.spread(2 * search.num_planted)
+    measured = measure(search, index, items, around, documents.decoder.again)
+    measured.write(out)
+    require_recall(search, measured.rows)
+    return measured.rows
 
 
 def count(piece: Piece, out: Path, payload: dict[str, Any]) -> dict[str, int]:

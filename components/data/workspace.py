@@ -13,6 +13,7 @@ import os
 import shutil
 import subprocess
 import sys
+import uuid
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -44,6 +45,29 @@ def workspace(project: Path, state: Path) -> Generator[Path, None, None]:
             yield aside
         finally:
             shutil.rmtree(aside, ignore_errors=True)
+
+
+@contextmanager
+def spool(project: Path) -> Generator[Path, None, None]:
+    """Give an empty folder on the project's file system, for what may take hours to write.
+
+    It holds none of the locks. What a killed process left goes with the next one.
+    """
+    place = _aside(project).with_name("bloomery-new")
+    place.mkdir(parents=True, exist_ok=True)
+    for left in place.glob("*.lock"):
+        with suppress(Timeout), FileLock(left, timeout=0):
+            shutil.rmtree(left.with_suffix(""), ignore_errors=True)
+            left.unlink()
+    folder = place / uuid.uuid4().hex
+    lock = FileLock(folder.with_suffix(".lock"))
+    with lock:
+        folder.mkdir()
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.with_suffix(".lock").unlink(missing_ok=True)
 
 
 def recover(project: Path) -> None:

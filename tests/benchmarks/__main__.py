@@ -19,6 +19,7 @@ from components.core.settings import settings
 from tests.benchmarks import (
     chain,
     cleaning,
+    dashboard,
     data_size,
     deduplication,
     gpu,
@@ -40,6 +41,7 @@ PARTS = {
     "throughput": throughput.run,
     "time_to_loss": time_to_loss.run,
     "scaling": scaling.run,
+    "dashboard": dashboard.run,
     "gpu": gpu.run,
 }
 _PACKAGES = (

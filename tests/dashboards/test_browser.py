@@ -21,7 +21,6 @@ pytestmark = browser.MARKS
 
 _CHECKOUT = Path(__file__).resolve().parents[2]
 _SECONDS = 120  # a busy machine imports torch for half a minute
-_PAGES = ("overview", "compare", "training", "data", "playground")
 
 
 def _free_port() -> int:
@@ -71,22 +70,12 @@ def dashboard(mlflow, instruct) -> Iterator[str]:
         process.wait(30)
 
 
-def _open(page, url: str, name: str) -> None:
-    page.goto(url if name == "overview" else f"{url}/{name}")
-    page.get_by_role("heading", level=2).first.wait_for(timeout=1000 * _SECONDS)
-    page.wait_for_function(
-        "!document.querySelector('[data-testid=stSpinner]') && "
-        "document.querySelector('.stApp').dataset.testScriptState === 'notRunning'",
-        timeout=1000 * _SECONDS,
-    )
-
-
 def test_every_page_opens_in_a_browser_and_the_playground_answers(dashboard):
     asked: list[str] = []
     with browser.opened() as page:
         page.on("request", lambda request: asked.append(request.url))
-        for name in _PAGES:
-            _open(page, dashboard, name)
+        for name in browser.DASHBOARD:
+            browser.open_dashboard(page, dashboard, name)
             assert page.get_by_test_id("stException").count() == 0
             assert page.locator("img[onerror], img[src*='x.png']").count() == 0
             if name in ("compare", "training", "data"):

@@ -5,13 +5,16 @@ import json
 import pytest
 from typer.testing import CliRunner
 
+from components.core.execute import execute
 from components.core.journal import Origin, Step, write_step
 from components.core.record import InputRecord, read_record, write_record
 from components.core.settings import settings
+from components.data.clean import Clean
+from components.data.deduplicate import Deduplicate, DeduplicateInputs
 from components.data.document import read_documents
 from components.lib.ledger import read
 from flows.cli import app
-from flows.models import find_pretraining
+from flows.models import find_documents, find_pretraining
 
 
 def _journal(run_name: str, *folders) -> None:
@@ -37,6 +40,15 @@ def _made_from(folder, component: str):
     out.mkdir(parents=True)
     write_record(read_record(folder).model_copy(update=update), out)
     return out
+
+
+def test_the_documents_of_a_run_are_what_its_deduplication_kept(raw):
+    origin = Origin(run_id="id-1", run_name="brave-otter", flow="data")
+    clean = execute(Clean(), raw, origin)
+    with pytest.raises(ValueError, match="'brave-otter' has deduplicated no documents"):
+        find_documents("brave-otter")
+    kept = execute(Deduplicate(), DeduplicateInputs(documents=clean), origin)
+    assert find_documents("brave-otter") == find_documents("id-1") == kept
 
 
 @pytest.fixture

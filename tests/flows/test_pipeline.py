@@ -9,9 +9,12 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 ROOT = Path(__file__).resolve().parents[2]
 LAST_STEPS = ["compress.quantize", "evals.probe", "release.gate"]
@@ -200,6 +203,39 @@ def test_lineage_leads_back_to_the_revision_of_the_data(
     assert link["data_revision"] == report["data_revision"]
 
 
+def _mlflow(environment: dict[str, str]) -> "MlflowClient":
+    from mlflow import MlflowClient
+
+    return MlflowClient(f"sqlite:///{environment['BLOOMERY_HOME']}/mlflow/mlflow.db")
+
+
+def test_mlflow_shows_the_lineage_of_the_registered_model(
+    report: dict[str, Any], environment: dict[str, str]
+) -> None:
+    version = _mlflow(environment).get_model_version("bloomery-smoke", "1")
+    assert version.tags["data_revision"] == report["data_revision"]
+    assert version.tags["flow_run_url"].endswith(report["origin"]["run_id"])
+    lines = version.description.splitlines()
+    assert lines[2].startswith("- [release.register](http"), "the step's page is not linked"
+    for stage in ("compress.quantize", "align.dpo", "finetune.sft", "pretrain.train"):
+        assert any(f"[{stage}](http" in line for line in lines)
+    assert any(line.endswith(f"data revision `{report['data_revision']}`") for line in lines)
+
+
+def test_what_a_run_kept_is_not_read_again_when_data_is_added_to_it(
+    bloomery: Run, report: dict[str, Any], environment: dict[str, str]
+) -> None:
+    name = report["origin"]["run_name"]
+    added = bloomery("run", "data", "--recipe", "smoke", "--known", name)
+    assert added.returncode == 0, added.stdout + added.stderr
+    found = json.loads(bloomery("report", "--json").stdout)
+    [step] = [s for s in found["stages"] if s["component"] == "data.deduplicate"]
+    assert not step["cached"]
+    folder = Path(environment["BLOOMERY_HOME"], "artifacts", step["component"], step["version"])
+    dropped = json.loads((folder / step["fingerprint"] / "artifact.json").read_text("utf-8"))
+    assert set(dropped["artifact"]["dropped"]) == {"duplicate"}, "all of it was there already"
+
+
 def test_a_registered_model_generates_with_probabilities(
     bloomery: Run, report: dict[str, Any]
 ) -> None:
@@ -213,9 +249,7 @@ def test_a_registered_model_generates_with_probabilities(
 def test_mlflow_shows_components_below_their_run(
     report: dict[str, Any], environment: dict[str, str]
 ) -> None:
-    from mlflow import MlflowClient
-
-    client = MlflowClient(f"sqlite:///{environment['BLOOMERY_HOME']}/mlflow/mlflow.db")
+    client = _mlflow(environment)
     experiment = client.get_experiment_by_name("bloomery")
     assert experiment is not None
     runs = client.search_runs([experiment.experiment_id], max_results=200)

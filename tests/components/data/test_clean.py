@@ -11,7 +11,7 @@ from components.core.artifacts import RawData
 from components.data import clean as clean_module
 from components.data import speeches
 from components.data.clean import WEB, Clean
-from components.data.document import Document, write_documents
+from components.data.document import Document, document_files, write_documents, write_shards
 from components.data.pieces import documents_of
 
 LENIENT = Clean(min_characters=20)
@@ -49,6 +49,14 @@ def test_a_document_is_kept_or_among_the_rejects_with_the_reason(out, tmp_path):
     (file,) = [f for f in (out / "rejects").glob("*.jsonl") if f.stat().st_size]
     rows = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
     assert {row["id"]: row["reason"] for row in rows} == {"empty": "empty", "short": "short"}
+
+
+def test_the_documents_of_all_files_of_a_source_are_read_in_order(out, tmp_path):
+    paragraphs = _paragraphs(12)
+    write_shards(tmp_path / "raw" / "one", paragraphs, shard_bytes=1000)
+    assert len(document_files(tmp_path / "raw" / "one")) > 2
+    shards = LENIENT.run(RawData(path=tmp_path / "raw", revision="1.dir", sources=("one",)), out)
+    assert [d.id for d in documents_of(shards)] == [d.id for d in paragraphs]
 
 
 def _one(out, tmp_path, step: Clean, *documents: Document):

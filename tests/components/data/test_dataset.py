@@ -5,14 +5,23 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from components.core.files import sha256
 from components.data import dataset, speeches
-from components.data.document import read_documents, write_documents
+from components.data.document import (
+    Document,
+    document_files,
+    read_documents,
+    write_documents,
+    write_shards,
+)
 from components.data.objects import md5_of, object_of
+from components.data.sources.intake import Intake
 from components.data.sources.source import Source
 
 ROOT = Path(__file__).parents[3]
@@ -275,6 +284,43 @@ def test_appending_adds_each_document_once_and_says_what_was_there(project, tmp_
     assert ids[2].startswith("mine/a.jsonl#2~"), "another text has its id"
 
 
+def test_appending_leaves_full_files_as_they_are(project, tmp_path, monkeypatch):
+    state = project / ".bloomery"
+    monkeypatch.setattr(dataset, "write_shards", partial(write_shards, shard_bytes=25))
+    first, second = ([{"text": f"Number {n}."} for n in numbers] for numbers in (range(5), (5, 6)))
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, first)))
+    (tmp_path / "b.jsonl").write_text("\n".join(map(json.dumps, second)))
+    before = dataset.add(project, state, "mine", Source(location=str(tmp_path / "a.jsonl")))
+    more = Source(location=str(tmp_path / "b.jsonl"))
+    done = dataset.add(project, state, "mine", more, append=True)
+    files = document_files(project / "data" / "mine")
+    assert (len(before.sha256), len(files)) == (2, 3)
+    assert done.sha256["documents.jsonl"] == before.sha256["documents.jsonl"]
+    texts = [document.text for file in files for document in read_documents(file)]
+    assert texts == [f"Number {number}." for number in range(7)]
+    assert (done.documents, done.total_documents) == (2, 7)
+    assert done.sha256 == {file.name: sha256(file) for file in files}
+
+
+def test_a_source_that_takes_its_time_keeps_nobody_waiting(project, tmp_path, monkeypatch):
+    state, read = project / ".bloomery", Intake.documents
+    some_text(tmp_path / "quick", "Quick.")
+
+    def slowly(intake: Intake) -> Iterator[Document]:
+        for document in read(intake):
+            yield document
+            assert add_elsewhere(project, "quick", tmp_path / "quick").wait(100) == 0
+
+    monkeypatch.setattr(Intake, "documents", slowly)
+    source = Source(location=str(some_text(tmp_path / "slow", "Slow.")))
+    done = dataset.add(project, state, "slow", source)
+    assert {"quick", "slow"} <= {folder.name for folder in (project / "data").iterdir()}
+    assert dataset.status(project) == "clean"
+    dataset.bring(project, state, done.revision_before, tmp_path / "before")
+    assert "quick" in {folder.name for folder in (tmp_path / "before").iterdir()}
+    assert not list((project / ".dvc" / "tmp" / "bloomery-new").iterdir())
+
+
 def test_an_ingest_leaves_its_counts_hashes_and_rejects_beside_each_other(project, tmp_path):
     state = project / ".bloomery"
     before = dataset.revision(project)
@@ -284,7 +330,8 @@ def test_an_ingest_leaves_its_counts_hashes_and_rejects_beside_each_other(projec
     [summary] = (state / "ingests" / "mine").glob("*.json")
     assert json.loads(summary.read_text()) == done.model_dump(mode="json")
     assert (done.revision_before, done.revision) == (before, dataset.revision(project))
-    assert done.sha256 == sha256(project / "data" / "mine" / "documents.jsonl")
+    file = project / "data" / "mine" / "documents.jsonl"
+    assert done.sha256 == {"documents.jsonl": sha256(file)}
     assert (done.documents, done.text_bytes, done.license) == (1, 4, "MIT")
     assert done.read_bytes == (tmp_path / "a.jsonl").stat().st_size
     assert done.rejected == {"blank": 1, "not JSON": 1}

@@ -11,7 +11,7 @@ from components.core.artifacts import DocumentShards, RawData
 from components.core.settings import settings
 from components.data import decontaminate, pieces, planting, speeches
 from components.data.decontaminate import Decontaminate, DecontaminateInputs
-from components.data.document import Document, write_documents, write_lines
+from components.data.document import Document, write_documents, write_lines, write_shards
 from components.data.evaluation import Search
 from components.data.planting import FORMS
 from components.lib import microtasks
@@ -35,7 +35,7 @@ def _documents(folder, documents: list[Document]) -> DocumentShards:
 
 def _raw(folder, **sets: list[Document]) -> RawData:
     for name, documents in sets.items():
-        write_documents(folder / "evaluation" / name / "documents.jsonl", documents)
+        write_shards(folder / "evaluation" / name, documents, shard_bytes=100)
     return RawData(path=folder, revision="1.dir", sources=())
 
 

@@ -4,7 +4,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.data.document import Document, read_documents, write_documents
+from components.data.document import (
+    Document,
+    document_files,
+    read_documents,
+    write_documents,
+    write_shards,
+)
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))
 
@@ -19,6 +25,17 @@ def test_any_documents_come_back_from_the_file_they_were_written_to(tmp_path_fac
     ]
     assert write_documents(file, documents) == len(documents)
     assert list(read_documents(file)) == documents
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 5, 6])
+def test_documents_lie_in_as_few_files_as_hold_them(tmp_path, count):
+    documents = [Document(id=f"mine/{number}", text="x" * 10) for number in range(count)]
+    write_shards(tmp_path, documents, shard_bytes=15)
+    files = document_files(tmp_path)
+    names = ["documents.jsonl", "documents-00001.jsonl", "documents-00002.jsonl"]
+    assert [file.name for file in files] == names[: max(1, -(-count // 2))]
+    assert sorted(files) == sorted(tmp_path.iterdir())
+    assert [document for file in files for document in read_documents(file)] == documents
 
 
 def test_an_interrupted_write_leaves_the_file_as_it_was_and_nothing_beside_it(tmp_path):

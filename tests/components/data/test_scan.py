@@ -64,19 +64,21 @@ def test_a_question_in_the_shards_stops_the_line_however_it_is_wrapped(
         Document(id="web/2", text=wrapped),
         Document(id="web/3", text=" ".join(QUESTION.split()[:11])),
     )
-    inputs = ScanInputs(shards=shards, vocabulary=vocabulary, raw=asked)
+    inputs = ScanInputs(shards=shards, vocabulary=vocabulary, raw=asked, search=FEW)
     with pytest.raises(ValueError, match=r"^2 of .* web/1 holds gsm/0; web/2 holds gsm/0\."):
-        Scan(search=FEW).run(inputs, out)
+        Scan().run(inputs, out)
     told = json.loads((out / "scan.json").read_text("utf-8"))
     assert [row["id"] for row in told["documents"]] == ["web/1", "web/2"]
     assert told["documents"][0]["words"] == QUESTION[:-1]
     assert told["documents"][1]["words"] == wrapped[:-1]
     assert told["contaminated"] == {"gsm": 2}
     with pytest.raises(ValueError, match="max_contaminated is 1"):
-        Scan(search=FEW, max_contaminated=1).run(inputs, out)
-    report = Scan(search=FEW, max_contaminated=2).run(inputs, out)
+        Scan(max_contaminated=1).run(inputs, out)
+    report = Scan(max_contaminated=2).run(inputs, out)
     assert (report.num_contaminated, report.contaminated) == (2, {"gsm": 2})
-    assert Scan(search=Search(num_planted=20, common_in=1)).run(inputs, out).num_contaminated == 0
+    common = Search(num_planted=20, common_in=1)
+    forgiving = inputs.model_copy(update={"search": common})
+    assert Scan().run(forgiving, out).num_contaminated == 0
 
 
 def test_clean_shards_pass_with_the_recall_of_what_was_planted(
@@ -85,7 +87,8 @@ def test_clean_shards_pass_with_the_recall_of_what_was_planted(
     (asked.path / "instructions").mkdir()
     tasks = (raw.path / "instructions" / "test.jsonl").read_text("utf-8")
     (asked.path / "instructions" / "test.jsonl").write_text(tasks, "utf-8")
-    report = Scan(search=FEW).run(ScanInputs(shards=shards, vocabulary=vocabulary, raw=asked), out)
+    inputs = ScanInputs(shards=shards, vocabulary=vocabulary, raw=asked, search=FEW)
+    report = Scan().run(inputs, out)
     assert report.num_documents == corpus.num_documents["train"]
     assert report.num_contaminated == 0
     assert report.counts["evaluation_items"] == len(tasks.splitlines()) + 2
@@ -152,15 +155,13 @@ def test_a_vocabulary_that_loses_letters_hides_no_question(corpus, asked, tmp_pa
     vocabulary = _word_pieces(tmp_path / "vocabulary", texts)
     assert not Decoder(vocabulary.path).is_exact
     assert "16" not in Decoder(vocabulary.path).again(QUESTION)
-    search = Search(num_planted=20)
     clean = _encoded(tmp_path / "clean", vocabulary, texts)
-    report = Scan(search=search).run(
-        ScanInputs(shards=clean, vocabulary=vocabulary, raw=asked), out
-    )
+    inputs = ScanInputs(shards=clean, vocabulary=vocabulary, raw=asked, search=FEW)
+    report = Scan().run(inputs, out)
     assert all(row.recall == 1 for row in report.planted if row.form != "paraphrased")
     bad = _encoded(tmp_path / "bad", vocabulary, [*texts, f"So:\n{QUESTION.upper()}"])
     with pytest.raises(ValueError, match=rf"text/{len(texts)} holds gsm/0"):
-        Scan(search=search).run(ScanInputs(shards=bad, vocabulary=vocabulary, raw=asked), out)
+        Scan().run(inputs.model_copy(update={"shards": bad}), out)
 
 
 def test_shards_without_an_index_of_documents_are_refused(shards, vocabulary, asked, tmp_path, out):
