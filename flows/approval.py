@@ -5,11 +5,13 @@ from typing import Literal
 from prefect.exceptions import FlowPauseTimeout
 from prefect.flow_runs import pause_flow_run, suspend_flow_run
 from prefect.input import RunInput
-from prefect.runtime import deployment
+from prefect.runtime import deployment, flow_run
 from prefect.settings import get_current_settings
 from pydantic import Field
 
 from components.core.artifacts import Frozen
+from components.core.endpoints import flow_run_url
+from flows.progress import say_waiting
 
 _LOOK_EVERY_SECONDS = 5
 
@@ -50,6 +52,7 @@ def decide(approval: Approval, scorecard: str) -> Decision | None:
         )
     form = Decision.with_initial_data(description=scorecard)
     seconds = int(approval.timeout_hours * 3600)
+    say_waiting("approval", flow_run_url(flow_run.id or ""))
     try:
         if deployment.id:
             return suspend_flow_run(form, timeout=seconds, key="release")

@@ -55,6 +55,11 @@ def say_cached(name: str) -> None:
     logger.info("%-20s  cached", name)
 
 
+def say_waiting(what: str, url: str) -> None:
+    """Say that a run goes on once a person has acted, and where."""
+    logger.info("%-20s  waits for you: %s", what, url)
+
+
 def _share_done(out: Path) -> float:
     """Return the share of the work that attempts before this one came to."""
     shares = [point["metrics"].get("progress", 0.0) for _, point in metrics.read(out)]

@@ -1,5 +1,7 @@
 """Approval: a run waits with a form, goes on with the answer, and takes silence for a no."""
 
+import logging
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -65,9 +67,11 @@ def test_a_run_waits_with_a_form_and_goes_on_with_the_answer(server, monkeypatch
     assert said == ["approve by Ada"]
 
 
-def test_silence_is_a_no(server, monkeypatch):
+def test_silence_is_a_no(server, monkeypatch, caplog):
     monkeypatch.setattr(approval, "_LOOK_EVERY_SECONDS", 1)
-    assert ask("heron", 2 / 3600) == "nobody answered"
+    with caplog.at_level(logging.INFO, "flows.progress"):
+        assert ask("heron", 2 / 3600) == "nobody answered"
+    assert re.search(r"approval +waits for you: http://.*/runs/flow-run/[0-9a-f-]{36}", caplog.text)
 
 
 def test_the_form_rejects_unless_somebody_says_otherwise():
