@@ -1,6 +1,7 @@
 """A private machine for every test, and one small line of real artifacts that tests share."""
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,6 +30,9 @@ from components.lib.plan import DialledTraining, Training
 from components.lib.windows import Windows
 from components.pretrain.train import Train, TrainInputs
 from tests import small_project
+
+# The recorded losses are a CPU's. `CUDA_VISIBLE_DEVICES=0` has the tests compute on a GPU.
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 
 _MACHINE = {
     "BLOOMERY_RAY_ADDRESS": "off",

@@ -66,7 +66,7 @@ def _memory(stack: Stack) -> int:
 def fill(stack: Stack, num_runs: int) -> None:
     """Leave so many runs in MLflow, of pipelines and their steps, and so many flow runs."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("BLOOMERY_TRACKING_URI", stack.mlflow)
+        patch.setenv("BLOOMERY_TRACKING_URI", f"sqlite:///{stack.home}/mlflow/mlflow.db")
         patch.setenv("BLOOMERY_HOME", str(stack.home))
         settings.cache_clear()
         store.train(store.origin("base"), "base", num_steps=1000)
