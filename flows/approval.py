@@ -36,20 +36,21 @@ class Decision(RunInput):
     """Why."""
 
 
+def require_answerable(approval: Approval) -> None:
+    """Raise ValueError if a person will be asked, and no server runs to answer in."""
+    if approval.ask and get_current_settings().api.url is None:  # a server of this process alone
+        raise ValueError(
+            "The recipe asks for an approval (approval.ask), which is given in the Prefect UI. "
+            "Start it with `bloomery up`, or run with --set approval.ask=false."
+        )
+
+
 def decide(approval: Approval, scorecard: str) -> Decision | None:
     """Wait for a person's decision on the scorecard (Markdown); None if nobody answers in time.
 
     A run of a deployment is suspended: it ends, frees its worker, and is run anew once there is an
     answer, when every step behind it is cached. Any other waits where it is.
-
-    Raises:
-        ValueError: no server runs in which somebody could answer.
     """
-    if get_current_settings().api.url is None:  # a server of this process alone
-        raise ValueError(
-            "The recipe asks for an approval (approval.ask), which is given in the Prefect UI. "
-            "Start it with `bloomery up`, or run with --set approval.ask=false."
-        )
     form = Decision.with_initial_data(description=scorecard)
     seconds = int(approval.timeout_hours * 3600)
     say_waiting("approval", flow_run_url(flow_run.id or ""))

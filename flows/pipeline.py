@@ -16,6 +16,7 @@ from prefect.client.schemas.objects import State
 
 from components.core.artifacts import Release
 from flows.align import align
+from flows.approval import require_answerable
 from flows.compress import compress
 from flows.data import data
 from flows.evals import baselines, evals
@@ -30,7 +31,12 @@ from flows.step import preemptible
 @flow
 @preemptible
 def pipeline(recipe: Recipe = tiny()) -> Release | State[Any]:
-    """Take raw text to a released model, measured at every stage boundary."""
+    """Take raw text to a released model, measured at every stage boundary.
+
+    Raises:
+        ValueError: a person is to approve the release, and no server runs to do so in.
+    """
+    require_answerable(recipe.approval)
     source = data(recipe)
     to_beat = baselines(recipe, source)
 

@@ -14,7 +14,7 @@ from prefect.flow_runs import resume_flow_run
 from prefect.testing.utilities import prefect_test_harness
 
 from flows import approval
-from flows.approval import Approval, Decision, decide
+from flows.approval import Approval, Decision, decide, require_answerable
 
 pytestmark = pytest.mark.slow
 
@@ -45,7 +45,8 @@ def _paused(name: str):
 
 def test_without_a_server_to_answer_in_it_is_an_error_with_the_remedy():
     with pytest.raises(ValueError, match=r"approval\.ask.*bloomery up"):
-        decide(Approval(ask=True), "")
+        require_answerable(Approval(ask=True))
+    require_answerable(Approval(ask=False))
 
 
 def test_a_run_waits_with_a_form_and_goes_on_with_the_answer(server, monkeypatch):
