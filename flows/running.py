@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from components.core.artifacts import Artifact
 from components.core.databases import refuse_dead_databases, server_environment
 from components.core.endpoints import running_servers
+from flows import temporary_server
 
 
 def run_flow(flow: str, recipe: str, changes: list[str], **inputs: Artifact) -> bool:
@@ -33,6 +34,8 @@ def run_flow(flow: str, recipe: str, changes: list[str], **inputs: Artifact) -> 
     else:
         refuse_dead_databases()
         os.environ.update(server_environment())
+        temporary_server.end_forsaken()
+        temporary_server.mark_as_ours()
 
     from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 

@@ -56,6 +56,12 @@ class RunProcess(Frozen):
     started: float
     """Unix seconds: an id alone is given again."""
 
+    @classmethod
+    def of_this_process(cls) -> "RunProcess":
+        """Return what tells this process from all others."""
+        mine = psutil.Process()
+        return cls(host=socket.gethostname(), pid=mine.pid, started=mine.create_time())
+
     def is_alive(self) -> bool:
         """Return whether it runs; one on another machine is taken for alive."""
         return self.host != socket.gethostname() or self.is_here()
@@ -93,9 +99,8 @@ def note_process(run_id: str) -> None:
     """Note that this process does a flow run, so that its death can be told from its silence."""
     folder = settings().runs / run_id
     folder.mkdir(parents=True, exist_ok=True)
-    mine = psutil.Process()
-    process = RunProcess(host=socket.gethostname(), pid=mine.pid, started=mine.create_time())
-    write_atomically(folder / _PROCESS, process.model_dump_json() + "\n")
+    mine = RunProcess.of_this_process()
+    write_atomically(folder / _PROCESS, mine.model_dump_json() + "\n")
 
 
 def take_output(run_id: str) -> None:

@@ -7,10 +7,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import pytest
 
 if TYPE_CHECKING:
@@ -83,6 +85,20 @@ def test_a_killed_run_is_continued_where_it_was(report: dict[str, Any]) -> None:
     assert cached["pretrain.train"]
     assert not cached["align.dpo"]
     assert not cached["release.register"]
+
+
+def test_no_server_outlives_the_run_that_was_killed(
+    killed_then_finished: str, environment: dict[str, str]
+) -> None:
+    home = environment["BLOOMERY_HOME"]
+    assert not [process for process in _processes(home) if "uvicorn" in process.cmdline()]
+
+
+def _processes(home: str) -> Iterator[psutil.Process]:
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.environ().get("BLOOMERY_HOME") == home:
+                yield process
 
 
 def test_the_scorecard_has_every_stage_in_order(report: dict[str, Any]) -> None:
