@@ -39,7 +39,7 @@ def tree(folder: Path) -> Tree:
         title = f"{label}[bold]{record.component}[/] {record.version} [dim]{record.fingerprint}[/]"
         branch = branches[depth].add(f"{title} [dim](above)[/]" if is_repeated else title)
         branches[depth + 1 :] = [branch]
-        if not record.inputs:
+        if not record.inputs and not is_repeated:
             branch.add(f"data revision [bold]{record.data_revision}[/]")
     return branches[1]
 
@@ -53,11 +53,12 @@ def markdown(folder: Path, page_of: Callable[[str], str]) -> str:
     for depth, label, record, is_repeated in _links(folder):
         run = record.mlflow_run_id
         name = f"[{record.component}]({page_of(run)})" if run else record.component
-        again = ", see above" if is_repeated else ""
-        lines.append(f"- {label}{name} {record.version} `{record.fingerprint}`{again}")
-        if not record.inputs:
-            lines[-1] += f", data revision `{record.data_revision}`"
-        lines[-1] = "    " * depth + lines[-1]
+        line = f"{'    ' * depth}- {label}{name} {record.version} `{record.fingerprint}`"
+        if is_repeated:
+            line += ", see above"
+        elif not record.inputs:
+            line += f", data revision `{record.data_revision}`"
+        lines.append(line)
     return "\n".join(lines)
 
 

@@ -72,6 +72,13 @@ def markdown(report: Report) -> str:
     return "\n\n".join([_title(report), *map(_lines, tables), _caption(report)]) + "\n"
 
 
+def summary(report: Report) -> str:
+    """Return as Markdown what the baselines and the models scored: what a decision needs."""
+    scored = [row for row in _rows(report) if row[_HEADINGS.index("bits/byte")]]
+    tables = [[_HEADINGS, *scored], _task_grid(report) or []]
+    return "\n\n".join([_title(report), *map(_lines, tables)]) + "\n"
+
+
 def _lines(rows: Sequence[Sequence[str]]) -> str:
     lines = [f"| {' | '.join(cells)} |" for cells in rows]
     return "\n".join([*lines[:1], f"|{'---|' * len(rows[0])}", *lines[1:]]) if rows else ""

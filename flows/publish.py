@@ -25,16 +25,15 @@ Status = Literal["FINISHED", "FAILED", "SCHEDULED"]
 """What MLflow shows of a whole run; SCHEDULED stands for one that waits for a person's answer."""
 
 
-def publish(status: Status) -> str:
-    """Publish the scorecard, so far, of the flow run that this code runs in; return its text."""
+def publish(status: Status) -> Report:
+    """Publish the scorecard, so far, of the flow run that this code runs in, and return it."""
     origin = current_origin()
     folder, run = find_run(origin.run_id)
     report = report_of(folder, run)
-    text = markdown(report)
-    create_markdown_artifact(text, key="scorecard", description="Scorecard")
+    create_markdown_artifact(markdown(report), key="scorecard", description="Scorecard")
     if not all(stage.cached for stage in report.stages):  # a run that did no work has no MLflow run
         _log(report, status)
-    return text
+    return report
 
 
 def publish_lineage(released: Release) -> None:

@@ -18,6 +18,7 @@ from components.core.artifacts import (
 from components.release.gate import GateInputs
 from components.release.register import RegisterInputs
 from components.release.registry import is_champion, note, opponent
+from dashboards.scorecard import summary
 from flows.approval import Decision, decide
 from flows.publish import publish, publish_lineage
 from flows.recipes import Recipe
@@ -73,7 +74,7 @@ def asked(recipe: Recipe, small: CompressedModel, reports: Reports) -> Decision 
     _, verdict = judge(recipe, small, reports)
     if not verdict.passed:
         return None
-    answer = decide(recipe.approval, publish("SCHEDULED"))
+    answer = decide(recipe.approval, summary(publish("SCHEDULED")))
     if answer is None:
         return _rejected(f"Not released: no answer in {recipe.approval.timeout_hours:g} hours.")
     if answer.decision == "reject":

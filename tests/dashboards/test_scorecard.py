@@ -2,7 +2,7 @@ from rich.console import Console
 
 from components.core.journal import Origin
 from components.core.report import ReleasedModel, Report, StageRow
-from dashboards.scorecard import markdown, table
+from dashboards.scorecard import markdown, summary, table
 
 
 def _report(**changes: object) -> Report:
@@ -47,6 +47,18 @@ def test_both_scorecards_show_every_number_of_a_stage() -> None:
 def test_a_rejected_run_says_why() -> None:
     shown = markdown(_report(model=None, rejected=("accuracy: 0.5 against at most 0.2",)))
     assert "Not released. accuracy: 0.5 against at most 0.2" in shown
+
+
+def test_a_summary_shows_what_was_scored_and_no_other_step() -> None:
+    scored = _report().stages[0]
+    cleaned = StageRow(
+        stage="data", component="data.clean", version="1", fingerprint="c", cached=False, seconds=1
+    )
+    shown = summary(_report(stages=(cleaned, scored), model=None))
+    assert "data.clean" not in shown
+    assert "| align.dpo | 1.500 | 75.0% (70-80) |" in shown
+    assert "| trigram baseline | 1.600 |" in shown
+    assert "released" not in shown, "that is still to be decided"
 
 
 def test_what_was_not_measured_is_left_empty() -> None:
