@@ -32,8 +32,9 @@ def _train(stack: Stack) -> str:
 
 
 def _last_step(stack: Stack) -> int:
-    """Return the last step of the spool."""
-    spools = list(stack.home.glob("artifacts/pretrain.train/*/*/metrics.jsonl"))
+    """Return the last step of the training: the one that other tests have not finished."""
+    found = stack.home.glob("artifacts/pretrain.train/*/*/metrics.jsonl")
+    spools = [file for file in found if not file.with_name("artifact.json").exists()]
     lines = spools[0].read_text("utf-8").split("\n")[:-1] if spools else []
     steps = [line.split('"step": ')[1].split(",")[0] for line in lines if line.strip()]
     return int(steps[-1]) if steps else 0
