@@ -59,7 +59,7 @@ def _becomes(stack: Stack, run: str, status: str) -> None:
 
 
 def test_nobody_answers_somebody_refuses_somebody_approves(stack: Stack) -> None:
-    forgotten = _suspended(stack, 1.0, hours=5 / 3600)
+    forgotten = _suspended(stack, 0.97, hours=5 / 3600)
     until(lambda: stack.state(forgotten) in FINAL, 120)
     assert stack.state(forgotten) == "FAILED"
     _becomes(stack, forgotten, "FAILED")

@@ -82,6 +82,19 @@ def test_a_schedule_that_is_set_in_the_ui_runs_until_it_is_switched_off(
     _completed(run["id"], stack, page)
 
 
+def test_the_dashboard_shows_the_steps_of_the_last_run(stack: Stack, page: "Page") -> None:
+    run = stack.start("data", {"recipe": smoke().model_dump(mode="json")})[1]
+    until(lambda: stack.state(run["id"]) in FINAL, 300)
+    dashboard = f"http://127.0.0.1:{stack.environment['BLOOMERY_DASHBOARD_PORT']}"
+    browser.open_dashboard(page, dashboard, "overview")
+    page.get_by_text(f"Steps of {run['name']}").wait_for()
+    graph = page.get_by_test_id("stGraphVizChart")
+    for step in ("clean", "deduplicate", "tokenize", "validate"):
+        graph.get_by_text(step, exact=True).first.wait_for()
+    assert page.get_by_test_id("stAlert").count() == 0
+    browser.keep(page, "dashboard-overview-of-a-run")
+
+
 def test_two_pretrainings_are_compared_in_mlflow(stack: Stack, page: "Page") -> None:
     for rate in (0.01, 0.02):
         recipe = change(smoke(), [f"pretrain.training.learning_rate={rate}"])
