@@ -4,7 +4,7 @@ import streamlit as st
 
 from components.core.settings import apply_environment
 from dashboards.login import let_in
-from dashboards.pages_ import compare, data, overview, playground, training
+from dashboards.views import compare, data, overview, playground, training
 
 
 def main() -> None:

@@ -5,7 +5,7 @@ import time
 
 import streamlit as st
 
-from components.core.access import credentials, is_loopback
+from components.core.servers.access import credentials, is_loopback
 
 _WRONG_SECONDS = 1.0  # a guess costs as long
 

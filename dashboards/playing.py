@@ -5,15 +5,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 
-from components.core.artifacts import Artifact
+from components.core.artifacts.base import Artifact
 from components.core.record import RECORD, verify
 from components.core.settings import settings
-from dashboards.scores import registered
+from dashboards.reading.scores import registered
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-    from components.lib.conversation import Chosen, Conversation
+    from components.lib.inference.conversation import Chosen, Conversation
 
 
 class Playable(NamedTuple):
@@ -57,7 +57,7 @@ def load(model: Playable) -> "Conversation":
     Raises:
         ValueError: they are not, or there is no model in them.
     """
-    from components.lib.conversation import Conversation
+    from components.lib.inference.conversation import Conversation
 
     if (model.folder / RECORD).exists():
         verify(Artifact(path=model.folder))

@@ -6,7 +6,7 @@ from typing import ParamSpec, TypeVar
 
 import streamlit as st
 
-from dashboards.sources import Unreachable
+from dashboards.reading.sources import Unreachable
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")

@@ -3,7 +3,7 @@
 import os
 from contextlib import suppress
 
-from components.core.access import client_environment
+from components.core.servers.access import client_environment
 from components.core.settings import apply_environment
 
 apply_environment()

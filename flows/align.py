@@ -4,7 +4,7 @@ from prefect import flow
 
 from components.align.dpo import DPOInputs
 from components.align.sample import SampleInputs
-from components.core.artifacts import Checkpoint
+from components.core.artifacts.models import Checkpoint
 from flows.data import Source, data
 from flows.finetune import finetune
 from flows.recipes import Recipe, tiny

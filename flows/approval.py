@@ -9,8 +9,8 @@ from prefect.runtime import deployment, flow_run
 from prefect.settings import get_current_settings
 from pydantic import Field
 
-from components.core.artifacts import Frozen
-from components.core.endpoints import flow_run_url
+from components.core.artifacts.base import Frozen
+from components.core.servers.endpoints import flow_run_url
 from flows.progress import say_waiting
 
 _LOOK_EVERY_SECONDS = 5

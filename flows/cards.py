@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from components.core.artifacts import DataCard
+from components.core.artifacts.data import DataCard
 from components.core.journal import read_runs, read_steps
 from components.core.record import read_record
-from dashboards.card import read_card
+from dashboards.text.card import read_card
 
 
 def find_card(name: str | None) -> tuple[Path, str | None]:

@@ -2,7 +2,7 @@
 
 from prefect import flow
 
-from components.core.artifacts import Checkpoint, CompressedModel
+from components.core.artifacts.models import Checkpoint, CompressedModel
 from flows.align import align
 from flows.recipes import Recipe, tiny
 from flows.step import preemptible, step

@@ -2,15 +2,15 @@
 
 from prefect import flow
 
-from components.core.artifacts import (
+from components.core.artifacts.base import Frozen
+from components.core.artifacts.data import (
     DataRevision,
     DocumentShards,
-    Frozen,
     RawData,
     TokenShards,
     Vocabulary,
 )
-from components.core.ray_driver import kept_ray
+from components.core.processes.ray_driver import kept_ray
 from components.data.card import CardInputs
 from components.data.decontaminate import DecontaminateInputs
 from components.data.deduplicate import DeduplicateInputs

@@ -6,7 +6,8 @@ from typing import Any
 from prefect import flow
 from prefect.runtime import flow_run
 
-from components.core.artifacts import BaselineReport, Checkpoint, CompressedModel, ProbeReport
+from components.core.artifacts.models import Checkpoint, CompressedModel
+from components.core.artifacts.reports import BaselineReport, ProbeReport
 from components.evals.probe import ProbeInputs
 from flows.compress import compress
 from flows.data import Source, data

@@ -2,7 +2,7 @@
 
 from prefect import flow
 
-from components.core.artifacts import Checkpoint
+from components.core.artifacts.models import Checkpoint
 from components.finetune.sft import SFTInputs
 from flows.data import Source, data
 from flows.pretrain import pretrain

@@ -6,10 +6,10 @@ from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from prefect.events import emit_event
 
-from components.core.artifacts import DataRevision
+from components.core.artifacts.data import DataRevision
 from components.core.settings import settings
-from components.data import dataset
-from components.data.ingested import Ingested
+from components.data.repository import dataset
+from components.data.repository.ingested import Ingested
 from components.data.sources.source import Source, holds_credentials
 from flows.step import preemptible
 

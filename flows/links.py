@@ -9,8 +9,9 @@ from uuid import UUID
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import ArtifactCreate
 
-from components.core import shipping, tracking
-from components.core.endpoints import mlflow_run_url
+from components.core.servers.endpoints import mlflow_run_url
+from components.core.tracking import shipping
+from components.core.tracking.client import client
 
 logger = logging.getLogger(__name__)
 
@@ -50,8 +51,8 @@ def link_to_mlflow(
 
 
 def _link(key: str, name: str, run_id: str, owner: dict[str, Any]) -> None:
-    experiment = tracking.client().get_run(run_id).info.experiment_id
+    experiment = client().get_run(run_id).info.experiment_id
     text = f"[{name} in MLflow]({mlflow_run_url(experiment, run_id)})"
     link = ArtifactCreate(key=key, type="markdown", description=name, data=text, **owner)
-    with get_client(sync_client=True) as client:
-        client.create_artifact(link)
+    with get_client(sync_client=True) as prefect:
+        prefect.create_artifact(link)

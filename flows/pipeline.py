@@ -14,7 +14,7 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from components.core.artifacts import Release
+from components.core.artifacts.models import Release
 from flows.align import align
 from flows.approval import require_answerable
 from flows.compress import compress

@@ -2,7 +2,7 @@
 
 from prefect import flow
 
-from components.core.artifacts import Checkpoint
+from components.core.artifacts.models import Checkpoint
 from components.pretrain.train import TrainInputs
 from flows.data import Source, data
 from flows.recipes import Recipe, tiny

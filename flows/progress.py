@@ -14,7 +14,7 @@ from prefect.runtime import flow_run, task_run
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from components.core import metrics
+from components.core.tracking import spool
 from flows.links import artifact_key, link_to_mlflow
 
 logger = logging.getLogger(__name__)
@@ -62,7 +62,7 @@ def say_waiting(what: str, url: str) -> None:
 
 def _share_done(out: Path) -> float:
     """Return the share of the work that attempts before this one came to."""
-    shares = [point["metrics"].get("progress", 0.0) for _, point in metrics.read(out)]
+    shares = [point["metrics"].get("progress", 0.0) for _, point in spool.read(out)]
     return max(shares, default=0.0)
 
 
@@ -70,7 +70,7 @@ def _points(out: Path, done: threading.Event) -> Iterator[tuple[float, str]]:
     """Yield (share of the work, description) each time the spool has grown, until `done`."""
     offset, share, latest = 0, 0.0, dict[str, float]()
     while not done.wait(_LOOK_EVERY_SECONDS):
-        points = list(metrics.read(out, offset))
+        points = list(spool.read(out, offset))
         for _, point in points:
             share = point["metrics"].get("progress", share)
             latest |= {k: v for k, v in point["metrics"].items() if k in _SHOWN}

@@ -5,17 +5,18 @@ from typing import Literal
 
 from prefect.artifacts import create_markdown_artifact
 
-from components.core.artifacts import DataCard, Release
-from components.core.endpoints import flow_run_url, mlflow_run_url
+from components.core.artifacts.data import DataCard
+from components.core.artifacts.models import Release
 from components.core.journal import find_run
 from components.core.record import REPORT, read_record
-from components.core.report import Report, report_of
-from components.core.tracking import client, experiment_id, log_numbers, parent_run
+from components.core.servers.endpoints import flow_run_url, mlflow_run_url
+from components.core.tracking.client import client, experiment_id, log_numbers, parent_run
 from components.release.registry import note
-from dashboards.card import markdown as markdown_of_card
-from dashboards.card import read_card
-from dashboards.lineage import markdown as markdown_of_lineage
-from dashboards.scorecard import markdown
+from dashboards.text.card import markdown as markdown_of_card
+from dashboards.text.card import read_card
+from dashboards.text.lineage import markdown as markdown_of_lineage
+from dashboards.text.report import Report, report_of
+from dashboards.text.scorecard import markdown
 from flows.step import current_origin
 
 logger = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from components.align.dpo import DPO
 from components.align.sample import SamplePreferences
 from components.compress.quantize import Quantize
-from components.core.artifacts import Frozen
+from components.core.artifacts.base import Frozen
 from components.data.card import Card
 from components.data.clean import Clean
 from components.data.decontaminate import Decontaminate
@@ -26,7 +26,7 @@ from components.data.vocabulary_report import ReportVocabulary
 from components.evals.baselines import Baselines
 from components.evals.probe import Probe
 from components.finetune.sft import SFT
-from components.lib.plan import DialledTraining, Training
+from components.lib.training.hyperparameters import DialledTraining, Training
 from components.pretrain.train import Train
 from components.release.gate import Gate
 from components.release.register import Register

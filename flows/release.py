@@ -6,19 +6,13 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Failed
 
-from components.core.artifacts import (
-    BaselineReport,
-    Checkpoint,
-    CompressedModel,
-    Frozen,
-    ProbeReport,
-    Release,
-    Verdict,
-)
+from components.core.artifacts.base import Frozen
+from components.core.artifacts.models import Checkpoint, CompressedModel, Release
+from components.core.artifacts.reports import BaselineReport, ProbeReport, Verdict
 from components.release.gate import GateInputs
 from components.release.register import RegisterInputs
 from components.release.registry import is_champion, note, opponent
-from dashboards.scorecard import summary
+from dashboards.text.scorecard import summary
 from flows.approval import Decision, decide
 from flows.publish import publish, publish_lineage
 from flows.recipes import Recipe

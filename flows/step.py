@@ -16,7 +16,7 @@ from prefect.states import Cancelled, Completed
 from components.core.component import Component, In, Out
 from components.core.execute import address, execute, find
 from components.core.journal import Origin, note_process, take_output
-from components.core.preemption import Preempted
+from components.core.processes.preemption import Preempted
 from flows.progress import say_cached, shown
 
 _P = ParamSpec("_P")

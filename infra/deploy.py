@@ -26,7 +26,7 @@ from prefect.settings import PREFECT_API_URL
 from prefect.utilities.callables import parameter_schema
 from prefect.workers.process import ProcessWorker
 
-from infra.api import answer
+from components.core.servers.calls import answer
 from infra.services import POOL
 
 logger = logging.getLogger(__name__)

@@ -15,10 +15,10 @@ from typing import Any
 
 import psutil
 
-from components.core.endpoints import Servers
 from components.core.journal import process_of
+from components.core.servers.calls import Refused, call
+from components.core.servers.endpoints import Servers
 from components.core.settings import settings
-from infra.api import Refused, call
 from infra.services import POOL
 
 logger = logging.getLogger(__name__)

@@ -1,12 +1,13 @@
 """Writes `infra/scaling.md`: what a step costs on many GPUs, and what that assumes.
 
-`python -m infra.scaling` after a change of the numbers here or of `components/lib/scaling.py`.
+`python -m infra.scaling` after a change of the numbers here or of the arithmetic in
+`components/lib/scaling/step_time.py`.
 """
 
 from collections.abc import Iterable
 from pathlib import Path
 
-from components.lib.scaling import Cluster, Method, Workload, step_time
+from components.lib.scaling.step_time import Cluster, Method, Workload, step_time
 
 PAGE = Path(__file__).with_suffix(".md")
 
@@ -54,8 +55,9 @@ _COLUMNS = (
 _HEAD = """\
 # What a step costs on many GPUs
 
-Written by `python -m infra.scaling` from the arithmetic in `components/lib/scaling.py`: a model of
-step time, not a measurement. What one machine measures is printed by `make bench`.
+Written by `python -m infra.scaling` from the arithmetic in
+`components/lib/scaling/step_time.py`: a model of step time, not a
+measurement. What one machine measures is printed by `make bench`.
 
 """
 

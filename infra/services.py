@@ -8,13 +8,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from components.core.access import browser_hosts, client_environment, credentials, proxied_hosts
-from components.core.databases import server_environment
-from components.core.endpoints import Servers
-from components.core.ray_session import warm_head_arguments
+from components.core.processes.ray_session import warm_head_arguments
+from components.core.servers.access import (
+    browser_hosts,
+    client_environment,
+    credentials,
+    proxied_hosts,
+)
+from components.core.servers.calls import answer
+from components.core.servers.databases import server_environment
+from components.core.servers.endpoints import Servers
 from components.core.settings import quiet_environment, settings
-from components.core.tracking import artifact_location
-from infra.api import answer
+from components.core.tracking.client import artifact_location
 from infra.janitor import MARK
 
 POOL = "bloomery"  # the work pool of all deployments

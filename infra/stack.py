@@ -20,10 +20,10 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from components.core.access import refuse_open_doors
-from components.core.databases import refuse_dead_databases
-from components.core.endpoints import Servers, servers_file
 from components.core.files import write_atomically
+from components.core.servers.access import refuse_open_doors
+from components.core.servers.databases import refuse_dead_databases
+from components.core.servers.endpoints import Servers, servers_file
 from components.core.settings import settings
 from infra import janitor, services, status
 from infra.ports import port_holder

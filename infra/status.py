@@ -7,9 +7,9 @@ import psutil
 from pydantic import ValidationError
 from rich.table import Table
 
-from components.core.artifacts import Frozen
-from components.core.endpoints import Servers
+from components.core.artifacts.base import Frozen
 from components.core.files import write_atomically
+from components.core.servers.endpoints import Servers
 from components.core.settings import settings
 from infra.supervisor import Process
 

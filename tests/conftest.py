@@ -8,14 +8,8 @@ from pathlib import Path
 import pytest
 
 from components.align.sample import SampleInputs, SamplePreferences
-from components.core.artifacts import (
-    Checkpoint,
-    Corpus,
-    PreferencePairs,
-    RawData,
-    TokenShards,
-    Vocabulary,
-)
+from components.core.artifacts.data import Corpus, PreferencePairs, RawData, TokenShards, Vocabulary
+from components.core.artifacts.models import Checkpoint
 from components.core.record import InputRecord, Record, hash_files, write_record
 from components.core.settings import settings
 from components.data.clean import Clean
@@ -24,10 +18,10 @@ from components.data.split import Split
 from components.data.tokenize import Tokenize, TokenizeInputs
 from components.data.vocabulary import TrainVocabulary
 from components.finetune.sft import SFT, SFTInputs
-from components.lib.ledger import Ledger, batch_hash
-from components.lib.permutation import draw
-from components.lib.plan import DialledTraining, Training
-from components.lib.windows import Windows
+from components.lib.examples.permutation import draw
+from components.lib.examples.windows import Windows
+from components.lib.ledger.chain import Ledger, batch_hash
+from components.lib.training.hyperparameters import DialledTraining, Training
 from components.pretrain.train import Train, TrainInputs
 from tests import small_project
 

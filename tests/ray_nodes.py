@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 
-from components.core.ray_cluster import LOOPBACK_ALONE
+from components.core.processes.ray_cluster import LOOPBACK_ALONE
 
 _START = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--disable-usage-stats"]
 _SIZES = ["--num-cpus=1", f"--object-store-memory={100 << 20}"]

@@ -38,12 +38,13 @@ def component_classes() -> Iterator[type]:
     """Yield every concrete component of `components/<stage>/`."""
     from components.core.component import Component
 
-    for file in sorted((ROOT / "components").glob("*/*.py")):
-        is_stage = file.parent.name not in ("core", "lib")
+    for file in sorted((ROOT / "components").glob("*/**/*.py")):
+        parts = file.relative_to(ROOT).with_suffix("").parts
+        is_stage = parts[1] not in ("core", "lib")
         is_named = re.search(r"^class .*\bComponent\[", file.read_text("utf-8"), re.MULTILINE)
         if not is_stage or not is_named:  # the rest may be heavy
             continue
-        name = f"components.{file.parent.name}.{file.stem}"
+        name = ".".join(parts)
         for _, found in inspect.getmembers(importlib.import_module(name), inspect.isclass):
             is_own = found.__module__ == name
             if is_own and issubclass(found, Component) and not inspect.isabstract(found):

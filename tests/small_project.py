@@ -4,11 +4,11 @@ import shutil
 from itertools import islice
 from pathlib import Path
 
-from components.core.artifacts import RawData
-from components.data import library, speeches
+from components.core.artifacts.data import RawData
 from components.data.document import write_documents, write_lines
-from components.data.objects import digest, files_in
-from components.lib import microtasks
+from components.data.repository import library, speeches
+from components.data.repository.objects import digest, files_in
+from components.lib.tasks import microtasks
 
 _CHECKOUT = Path(__file__).resolve().parents[1]
 _DOCUMENTS = 12  # of each source

@@ -59,7 +59,7 @@ SFT = "components.finetune.sft"
     [
         ("components/finetune/sft.py", "model.path)", "model.path )  # a comment"),
         ("components/finetune/sft.py", "The model to start from.", "Another docstring."),
-        ("components/core/metrics.py", "SPOOL =", "import os\nSPOOL ="),
+        ("components/core/tracking/spool.py", "SPOOL =", "import os\nSPOOL ="),
         ("components/evals/ngrams.py", "+ 1) /", "+ 2) /"),
     ],
     ids=["comment", "docstring", "core", "module that is not imported"],
@@ -74,9 +74,9 @@ def test_what_cannot_change_the_result_does_not_change_the_hash(copy, file, old,
     ("file", "old", "new"),
     [
         ("components/finetune/sft.py", "256", "255"),
-        ("components/lib/batches.py", "-100", "-101"),
-        ("components/lib/optim.py", "0.95", "0.96"),
-        ("components/lib/plan.py", "default=0.1", "default=0.2"),
+        ("components/lib/examples/batches.py", "-100", "-101"),
+        ("components/lib/training/optim.py", "0.95", "0.96"),
+        ("components/lib/training/hyperparameters.py", "default=0.1", "default=0.2"),
     ],
     ids=["own", "imported inside a function", "imported by what is imported", "at the top"],
 )

@@ -9,10 +9,12 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from components.core import metrics
-from components.core.artifacts import Checkpoint, Frozen, PreferencePairs
+from components.core.artifacts.base import Frozen
+from components.core.artifacts.data import PreferencePairs
+from components.core.artifacts.models import Checkpoint
 from components.core.component import Component
 from components.core.settings import settings
+from components.core.tracking import spool
 
 
 class DPOInputs(Frozen):
@@ -53,7 +55,7 @@ class DPO(Component[DPOInputs, Checkpoint]):
         from trl.trainer.dpo_config import DPOConfig
         from trl.trainer.dpo_trainer import DPOTrainer
 
-        from components.lib.models import describe, load_model, load_tokenizer, save_model
+        from components.lib.models.folders import describe, load_model, load_tokenizer, save_model
 
         torch.set_num_threads(settings().num_threads)
         tokenizer = load_tokenizer(inputs.model.path)
@@ -86,9 +88,9 @@ class DPO(Component[DPOInputs, Checkpoint]):
         )
         trainer.remove_callback(PrinterCallback)
         trainer.train()
-        metrics.rewind(out, 0)
+        spool.rewind(out, 0)
         for entry in trainer.state.log_history:
             numbers = {name: float(value) for name, value in entry.items()}
-            metrics.append(out, int(numbers.pop("step")), numbers)
+            spool.append(out, int(numbers.pop("step")), numbers)
         save_model(model, tokenizer, out)
         return describe(out, model.config.max_position_embeddings)

@@ -8,7 +8,9 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from components.core.artifacts import Checkpoint, Frozen, PreferencePairs, RawData
+from components.core.artifacts.base import Frozen
+from components.core.artifacts.data import PreferencePairs, RawData
+from components.core.artifacts.models import Checkpoint
 from components.core.component import Component
 from components.core.settings import settings
 
@@ -51,11 +53,11 @@ class SamplePreferences(Component[SampleInputs, PreferencePairs]):
         """
         import torch
 
-        from components.lib.chat import decode, encode_prompt, render_prompt
-        from components.lib.instructions import MAX_ANSWER_TOKENS, read_microtasks, take_evenly
-        from components.lib.microtasks import is_correct
-        from components.lib.models import load_model, load_tokenizer
-        from components.lib.torch_model import TorchModel
+        from components.lib.inference.answers import MAX_ANSWER_TOKENS
+        from components.lib.inference.torch_model import TorchModel
+        from components.lib.models.folders import load_model, load_tokenizer
+        from components.lib.tasks.microtasks import is_correct, read_microtasks, take_evenly
+        from components.lib.text.chat import decode, encode_prompt, render_prompt
 
         torch.set_num_threads(settings().num_threads)
         tokenizer = load_tokenizer(inputs.model.path)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from components.lib.onnx_model import OnnxModel
+from components.lib.inference.onnx_model import OnnxModel
 
 if TYPE_CHECKING:
     import onnx_ir

@@ -3,14 +3,14 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from components.core.artifacts import Checkpoint, CompressedModel
+from components.core.artifacts.models import Checkpoint, CompressedModel
 from components.core.component import Component
 from components.core.files import size_of
 from components.core.settings import settings
 
 if TYPE_CHECKING:
-    from components.lib.held_out import Scorer
-    from components.lib.onnx_model import OnnxModel
+    from components.lib.inference.held_out import Scorer
+    from components.lib.inference.onnx_model import OnnxModel
 
 _MAX_DISAGREEMENT = 0.05  # of the nats a token; 8-bit weights give a hundredth
 _PROMPT = "The state of the Union"  # decoded to measure speed; any beginning of running text does
@@ -33,10 +33,10 @@ class Quantize(Component[Checkpoint, CompressedModel]):
         import torch
 
         from components.compress.export import export_int8
-        from components.lib.decode_speed import decode_tokens_per_second
-        from components.lib.models import load_model, load_tokenizer
-        from components.lib.onnx_model import OnnxModel
-        from components.lib.torch_model import TorchModel
+        from components.lib.inference.decode_speed import decode_tokens_per_second
+        from components.lib.inference.onnx_model import OnnxModel
+        from components.lib.inference.torch_model import TorchModel
+        from components.lib.models.folders import load_model, load_tokenizer
 
         torch.set_num_threads(settings().num_threads)
         export_int8(inputs.path, out, self.block_size)

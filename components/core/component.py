@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Generic, TypeVar, get_type_hints
 
 from pydantic import BaseModel
 
-from components.core.artifacts import Artifact, Frozen
+from components.core.artifacts.base import Artifact, Frozen
 
 In = TypeVar("In", bound=BaseModel)
 Out = TypeVar("Out", bound=Artifact)

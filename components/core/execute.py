@@ -7,7 +7,8 @@ from filelock import FileLock
 from pydantic import BaseModel, ValidationError
 
 from components.core import store
-from components.core.artifacts import Artifact, DataRevision, RawData
+from components.core.artifacts.base import Artifact
+from components.core.artifacts.data import DataRevision, RawData
 from components.core.component import Component, In, Out
 from components.core.journal import Origin, Step, write_step
 from components.core.record import (
@@ -24,7 +25,7 @@ from components.core.record import (
     write_record,
 )
 from components.core.settings import settings
-from components.core.tracker import Tracker
+from components.core.tracking.tracker import Tracker
 
 
 def address(component: Component[In, Out], inputs: In) -> Path:

@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 from pydantic import ValidationError
 
-from components.core.artifacts import ArtifactPath, Frozen
+from components.core.artifacts.base import ArtifactPath, Frozen
 from components.core.files import write_atomically
 from components.core.settings import settings
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from components.core.artifacts import Frozen
+from components.core.artifacts.base import Frozen
 
 logger = logging.getLogger(__name__)
 

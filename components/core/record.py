@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from components.core.artifacts import Artifact, ArtifactPath, Frozen
+from components.core.artifacts.base import Artifact, ArtifactPath, Frozen
 from components.core.files import manifest, sha256, write_atomically
 from components.core.settings import settings
 

@@ -15,9 +15,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from components.core.databases import hidden
 from components.core.files import sha256
 from components.core.record import RECORD, Record, read_record
+from components.core.servers.databases import hidden
 from components.core.settings import settings
 
 logger = logging.getLogger(__name__)

@@ -8,23 +8,23 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from components.core.artifacts import (
+from components.core.artifacts.base import Frozen
+from components.core.artifacts.data import (
     ContaminationReport,
     Corpus,
     DataCard,
     DocumentShards,
-    Frozen,
     Planted,
     RawData,
     TokenShards,
 )
 from components.core.component import Component
 from components.core.files import manifest, write_atomically
-from components.data.card_page import render
-from components.data.funnel import FunnelRow, funnel
 from components.data.pieces import REJECTS, cut
+from components.data.reports.card_page import render
+from components.data.reports.funnel import FunnelRow, funnel
+from components.data.reports.statistics import Statistics, measure
 from components.data.split import SPLITS
-from components.data.statistics import Statistics, measure
 
 _EXCERPT = 600
 

@@ -11,15 +11,15 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from components.core.artifacts import DocumentShards, RawData
+from components.core.artifacts.data import DocumentShards, RawData
 from components.core.component import Component
-from components.data.boilerplate import Boilerplate, strip_boilerplate
+from components.data.cleaning.boilerplate import Boilerplate, strip_boilerplate
+from components.data.cleaning.encoding import normalise, repair, unreadable_share
+from components.data.cleaning.html import hostname, looks_like_html, read_page
+from components.data.cleaning.language import UNKNOWN, check_codes, identify
+from components.data.cleaning.quality import Quality, Rules, Thresholds
 from components.data.document import Document, document_files
-from components.data.encoding import normalise, repair, unreadable_share
-from components.data.html import hostname, looks_like_html, read_page
-from components.data.language import UNKNOWN, check_codes, identify
 from components.data.pieces import Piece, Sieve, cut, gathered, work_through
-from components.data.quality import Quality, Rules, Thresholds
 
 _MANY_ERRORS = 5  # so many documents may all be bad in a small piece
 

@@ -8,13 +8,15 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from components.core.artifacts import DocumentShards, Frozen, RawData
+from components.core.artifacts.base import Frozen
+from components.core.artifacts.data import DocumentShards, RawData
 from components.core.component import Component
 from components.core.files import link_or_copy
 from components.data.document import Document
-from components.data.evaluation import Search, evaluation_items
-from components.data.overlap import Overlap
-from components.data.passages import Shared, search
+from components.data.overlap.index import Overlap
+from components.data.overlap.items import Search, evaluation_items
+from components.data.overlap.passages import Shared, search
+from components.data.overlap.planted import measure, require_recall
 from components.data.pieces import (
     KEPT,
     REJECTS,
@@ -25,7 +27,6 @@ from components.data.pieces import (
     kept_files,
     work_through,
 )
-from components.data.planting import measure, require_recall
 
 _INDEX = ".index"
 _MAX_FRAGMENTS = 10  # Brown et al. 2020: a document that falls into more is dropped

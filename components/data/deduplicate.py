@@ -10,12 +10,14 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from pydantic import Field
 
-from components.core.artifacts import DocumentShards, Frozen, Planted
+from components.core.artifacts.base import Frozen
+from components.core.artifacts.data import DocumentShards, Planted
 from components.core.component import Component
 from components.core.files import link_or_copy, write_json
 from components.data.document import write_lines
-from components.data.duplicates import Duplicates, Verdict, find_duplicates
-from components.data.minhash import Matching
+from components.data.duplicates.find import Duplicates, Verdict, find_duplicates
+from components.data.duplicates.minhash import Matching
+from components.data.duplicates.planted import NUM_POOLS, measure, write_report
 from components.data.pieces import (
     KEPT,
     PIECE_BYTES,
@@ -26,7 +28,6 @@ from components.data.pieces import (
     kept_files,
     work_through,
 )
-from components.data.planted_duplicates import NUM_POOLS, measure, write_report
 
 _INDEX, _SCRATCH = "index", "scratch"
 _SAMPLED_CHARACTERS = 20_000

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field, model_validator
 
-from components.core.artifacts import Corpus, Vocabulary
+from components.core.artifacts.data import Corpus, Vocabulary
 from components.core.component import Component
 from components.core.files import sha256
 from components.data.document import read_documents
@@ -61,7 +61,7 @@ class ExistingVocabulary(Component[Corpus, Vocabulary]):
         """
         from tokenizers import Tokenizer, processors
 
-        from components.lib.chat import SPECIAL_TOKENS
+        from components.lib.text.chat import SPECIAL_TOKENS
 
         file = _file(self.source, self.revision)
         if (found := sha256(file)) != self.sha256:
@@ -83,7 +83,7 @@ class ExistingVocabulary(Component[Corpus, Vocabulary]):
         """Refuse a tokenizer that loses text, unless it may."""
         from tokenizers import Tokenizer
 
-        from components.lib.tokens import byte_lengths
+        from components.lib.text.tokens import byte_lengths
 
         tokenizer = Tokenizer.from_file(str(out / _TOKENIZER))
         tokenizer.encode_special_tokens = True

@@ -4,10 +4,10 @@ import shutil
 from pathlib import Path
 from typing import ClassVar
 
-from components.core.artifacts import DataRevision, RawData
+from components.core.artifacts.data import DataRevision, RawData
 from components.core.component import Component
 from components.core.settings import settings
-from components.data import dataset
+from components.data.repository import dataset
 
 _COPY = ".copy"
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from components.core.artifacts import DocumentShards, Planted
+from components.core.artifacts.data import DocumentShards, Planted
 from components.core.component import Component
 from components.data.personal.detect import Kind, mask
 from components.data.personal.national import Region

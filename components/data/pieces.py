@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-from components.core.artifacts import DocumentShards, Frozen, SourceCount
-from components.core.ray_driver import run_on_ray
+from components.core.artifacts.base import Frozen
+from components.core.artifacts.data import DocumentShards, SourceCount
+from components.core.processes.ray_driver import run_on_ray
 from components.core.settings import settings
 from components.data.document import Document
 

@@ -9,21 +9,21 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from components.core.artifacts import (
+from components.core.artifacts.base import Frozen
+from components.core.artifacts.data import (
     ContaminationReport,
-    Frozen,
     Planted,
     RawData,
     TokenShards,
     Vocabulary,
 )
 from components.core.component import Component
-from components.data import passages
-from components.data.decoding import DecodedDocuments
-from components.data.evaluation import Search, evaluation_items
-from components.data.overlap import Item, Overlap
+from components.data.overlap import passages
+from components.data.overlap.index import Item, Overlap
+from components.data.overlap.items import Search, evaluation_items
+from components.data.overlap.planted import measure, require_recall
 from components.data.pieces import Piece, work_through
-from components.data.planting import measure, require_recall
+from components.data.tokens.decoding import DecodedDocuments
 
 _SPLIT = "train"
 _INDEX = ".index"

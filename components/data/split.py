@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from components.core.artifacts import Corpus, DocumentShards
+from components.core.artifacts.data import Corpus, DocumentShards
 from components.core.component import Component
 from components.data.pieces import documents_of
 

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
-from components.core import metrics
-from components.core.artifacts import Corpus, Frozen, TokenShards, Vocabulary
+from components.core.artifacts.base import Frozen
+from components.core.artifacts.data import Corpus, TokenShards, Vocabulary
 from components.core.component import Component
-from components.data.encoders import Encoded, encode_proved, saved_encoder
+from components.core.tracking import spool
 from components.data.pieces import PIECE_BYTES, Piece, cut, work_through
 from components.data.split import SPLITS
+from components.data.tokens.encoders import Encoded, encode_proved, saved_encoder
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,8 +59,8 @@ class Tokenize(Component[TokenizeInputs, TokenShards]):
         """Write the shards under `out`."""
         import numpy as np
 
-        from components.lib.shards import BYTE_LENGTHS, token_dtype
-        from components.lib.tokens import byte_lengths
+        from components.lib.examples.shards import BYTE_LENGTHS, token_dtype
+        from components.lib.text.tokens import byte_lengths
 
         vocabulary = inputs.vocabulary
         dtype = token_dtype(vocabulary.vocab_size)
@@ -103,7 +104,7 @@ def _encode_all(pieces: Sequence[Piece], out: Path, payload: dict[str, Any]) -> 
             answers[piece.number] = answer
     sizes = [answer["tokens"] for answer in answers]
     counts = {"tokens": sum(sizes), "pieces": len(pieces), "pieces_refused": len(refused)}
-    metrics.append(out, 0, {name: float(count) for name, count in counts.items()})
+    spool.append(out, 0, {name: float(count) for name, count in counts.items()})
     return sizes
 
 
@@ -112,7 +113,7 @@ def encode(piece: Piece, out: Path, payload: dict[str, Any]) -> dict[str, Any]:
     import numpy as np
     from tokenizers import Tokenizer
 
-    from components.lib.chat import END_OF_TEXT
+    from components.lib.text.chat import END_OF_TEXT
 
     content = Path(payload["tokenizer"]).read_text("utf-8")
     documents = list(piece.documents())
@@ -181,7 +182,7 @@ def _write_index(folder: Path, files: Sequence[Path]) -> None:
     """Write where each document begins in the stream of tokens, and what it is called."""
     import numpy as np
 
-    from components.lib.documents import DOCUMENT_IDS, DOCUMENT_STARTS
+    from components.lib.examples.documents import DOCUMENT_IDS, DOCUMENT_STARTS
 
     lengths = [np.load(_lengths(file)) for file in files]
     np.save(folder / DOCUMENT_STARTS, np.cumsum(np.concatenate([[0], *lengths]), dtype=np.int64))

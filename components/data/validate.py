@@ -7,7 +7,9 @@ from typing import Any, ClassVar
 
 from pydantic import Field, model_validator
 
-from components.core.artifacts import DataCard, Frozen, Verdict
+from components.core.artifacts.base import Frozen
+from components.core.artifacts.data import DataCard
+from components.core.artifacts.reports import Verdict
 from components.core.component import Component
 from components.core.files import write_json
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from components.core.artifacts import Corpus, Vocabulary
+from components.core.artifacts.data import Corpus, Vocabulary
 from components.core.component import Component
 from components.data.document import Document, read_documents
 from components.data.split import SplitName
-from components.data.subwords import Kind, train
+from components.data.tokens.subwords import Kind, train
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -31,7 +31,7 @@ class TrainVocabulary(Component[Corpus, Vocabulary]):
     version: ClassVar[str] = "1.1.0"
 
     kind: Kind = "bpe"
-    """How text is cut; `components/data/subwords.py` says how each is trained."""
+    """How text is cut; `components/data/tokens/subwords.py` says how each is trained."""
     vocab_size: int = Field(default=4096, gt=_NUM_BYTES)
     """Number of ids, special tokens included. There may be fewer if the kind is `character` (those
     that the corpus has, and 256 bytes) or `byte` (256, whatever is asked)."""
@@ -45,7 +45,7 @@ class TrainVocabulary(Component[Corpus, Vocabulary]):
         Raises:
             ValueError: the corpus has fewer distinct pieces than `vocab_size` asks for.
         """
-        from components.lib.chat import SPECIAL_TOKENS
+        from components.lib.text.chat import SPECIAL_TOKENS
 
         texts = (document.text for document in sample(inputs, "train", self.sample_bytes))
         tokenizer = train(self.kind, texts, self.vocab_size, list(SPECIAL_TOKENS))
@@ -69,7 +69,7 @@ def save(tokenizer: "Tokenizer", out: Path) -> None:
     """
     from transformers import PreTrainedTokenizerFast
 
-    from components.lib.chat import ASSISTANT, CLS, END_OF_TEXT, MASK, PADDING, TEMPLATE, USER
+    from components.lib.text.chat import ASSISTANT, CLS, END_OF_TEXT, MASK, PADDING, TEMPLATE, USER
 
     fast = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from components.core.artifacts import Corpus, Frozen, Vocabulary, VocabularyReport
+from components.core.artifacts.base import Frozen
+from components.core.artifacts.data import Corpus, Vocabulary, VocabularyReport
 from components.core.component import Component
 from components.data.document import Document
+from components.data.reports.vocabulary_page import Shown, Token, page
 from components.data.vocabulary import sample, source_of
-from components.data.vocabulary_page import Shown, Token, page
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -137,7 +138,7 @@ class ReportVocabulary(Component[VocabularyReportInputs, VocabularyReport]):
 
 def measure(tokenizer: "Tokenizer", documents: Sequence[Document]) -> Measured:
     """Encode and decode documents, and count."""
-    from components.lib.tokens import unknown_id
+    from components.lib.text.tokens import unknown_id
 
     unknown = unknown_id(tokenizer)
     by_domain: dict[str, Tally] = {}

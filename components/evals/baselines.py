@@ -5,7 +5,8 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from components.core.artifacts import BaselineReport, TokenShards
+from components.core.artifacts.data import TokenShards
+from components.core.artifacts.reports import BaselineReport
 from components.core.component import Component
 
 
@@ -29,8 +30,8 @@ class Baselines(Component[TokenShards, BaselineReport]):
 
         from components.core.files import write_json
         from components.evals.ngrams import KneserNeyTrigram, unigram_nats
-        from components.lib.held_out import HeldOut
-        from components.lib.tokens import bits_per_byte
+        from components.lib.inference.held_out import HeldOut
+        from components.lib.text.tokens import bits_per_byte
 
         size = inputs.vocab_size
         shards = [np.load(file) for file in sorted((inputs.path / "train").glob("shard_*.npy"))]

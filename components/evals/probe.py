@@ -9,15 +9,10 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from components.core.artifacts import (
-    Checkpoint,
-    CompressedModel,
-    Frozen,
-    Interval,
-    ProbeReport,
-    RawData,
-    TokenShards,
-)
+from components.core.artifacts.base import Frozen
+from components.core.artifacts.data import RawData, TokenShards
+from components.core.artifacts.models import Checkpoint, CompressedModel
+from components.core.artifacts.reports import Interval, ProbeReport
 from components.core.component import Component
 from components.core.files import write_json
 from components.core.settings import settings
@@ -25,8 +20,8 @@ from components.core.settings import settings
 if TYPE_CHECKING:
     import numpy as np
 
-    from components.lib.onnx_model import OnnxModel
-    from components.lib.torch_model import TorchModel
+    from components.lib.inference.onnx_model import OnnxModel
+    from components.lib.inference.torch_model import TorchModel
 
 _PROMPTS = (
     "The state of the Union is",
@@ -71,11 +66,11 @@ class Probe(Component[ProbeInputs, ProbeReport]):
         """Measure the model and write `report.json`."""
         import numpy as np
 
-        from components.lib.chat import decode
-        from components.lib.held_out import HeldOut
-        from components.lib.instructions import answers, read_microtasks, take_evenly
-        from components.lib.microtasks import is_correct
-        from components.lib.models import load_tokenizer
+        from components.lib.inference.answers import answers
+        from components.lib.inference.held_out import HeldOut
+        from components.lib.models.folders import load_tokenizer
+        from components.lib.tasks.microtasks import is_correct, read_microtasks, take_evenly
+        from components.lib.text.chat import decode
 
         model = open_model(inputs.model)
         tokenizer = load_tokenizer(inputs.model.path)
@@ -118,13 +113,13 @@ class Probe(Component[ProbeInputs, ProbeReport]):
 def open_model(model: Checkpoint | CompressedModel) -> "TorchModel | OnnxModel":
     """Load a model behind the interface that measurements use."""
     if isinstance(model, CompressedModel):
-        from components.lib.onnx_model import OnnxModel
+        from components.lib.inference.onnx_model import OnnxModel
 
         return OnnxModel(model.path, num_threads=settings().num_threads)
     import torch
 
-    from components.lib.models import load_model
-    from components.lib.torch_model import TorchModel
+    from components.lib.inference.torch_model import TorchModel
+    from components.lib.models.folders import load_model
 
     torch.set_num_threads(settings().num_threads)
     return TorchModel(load_model(model.path))

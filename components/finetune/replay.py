@@ -5,10 +5,10 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from components.lib.batches import IGNORED, Batch
-from components.lib.instructions import Instructions
-from components.lib.permutation import permute
-from components.lib.shards import Sequences
+from components.lib.examples.batches import IGNORED, Batch
+from components.lib.examples.instructions import Instructions
+from components.lib.examples.permutation import permute
+from components.lib.examples.shards import Sequences
 
 
 class WithReplay:

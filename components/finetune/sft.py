@@ -5,15 +5,17 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
-from components.core.artifacts import Checkpoint, Frozen, RawData, TokenShards
+from components.core.artifacts.base import Frozen
+from components.core.artifacts.data import RawData, TokenShards
+from components.core.artifacts.models import Checkpoint
 from components.core.component import Component
-from components.core.workers import train_on_workers
-from components.lib.plan import Training
+from components.core.processes.workers import train_on_workers
+from components.lib.training.hyperparameters import Training
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from components.lib.instructions import Instructions
+    from components.lib.examples.instructions import Instructions
 
 
 class SFTInputs(Frozen):
@@ -45,7 +47,7 @@ class SFT(Component[SFTInputs, Checkpoint]):
 
     def run(self, inputs: SFTInputs, out: Path) -> Checkpoint:
         """Fine-tune all weights, under Ray or in this process, and leave the model in `out`."""
-        from components.lib.models import describe
+        from components.lib.models.folders import describe
 
         train_on_workers(sft_worker, self, inputs, out)
         return describe(out, self.replay_length)  # instructions are about as long
@@ -54,12 +56,13 @@ class SFT(Component[SFTInputs, Checkpoint]):
 def sft_worker(payload: dict[str, Any]) -> None:
     """Fine-tune in this process, one of a data-parallel group or alone; rank 0 saves the model."""
     from components.finetune.replay import WithReplay
-    from components.lib.instructions import Instructions, read_microtasks
-    from components.lib.models import flops_per_token, load_model, load_tokenizer
-    from components.lib.objectives import NextToken
-    from components.lib.session import train_and_save
-    from components.lib.shards import Sequences
-    from components.lib.training import Task
+    from components.lib.examples.instructions import Instructions
+    from components.lib.examples.shards import Sequences
+    from components.lib.models.folders import flops_per_token, load_model, load_tokenizer
+    from components.lib.objectives.next_token import NextToken
+    from components.lib.tasks.microtasks import read_microtasks
+    from components.lib.training.fit import Task
+    from components.lib.training.session import train_and_save
 
     component = SFT.model_validate(payload["component"])
     inputs = SFTInputs.model_validate(payload["inputs"])
@@ -84,7 +87,7 @@ def _validation_loss(model: "PreTrainedModel", held_out: "Instructions") -> floa
     import numpy as np
     import torch
 
-    from components.lib.objectives import NextToken
+    from components.lib.objectives.next_token import NextToken
 
     batch = held_out.batch(np.arange(min(len(held_out), 256)))
     with torch.no_grad():

@@ -11,8 +11,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from components.lib.blocked_attention import BLOCKED
-
 Module = TypeVar("Module", bound=nn.Module)
 
 # mallopt parameters of glibc's <malloc.h>
@@ -53,24 +51,6 @@ def has_bfloat16() -> bool:
 def autocast() -> AbstractContextManager[object]:
     """Return a context that computes in bfloat16 where the hardware has it, else in float32."""
     return torch.autocast(device().type, torch.bfloat16) if has_bfloat16() else nullcontext()
-
-
-def attention() -> str:
-    """Return transformers' attention for this device.
-
-    CPU seconds of a training step against "eager", one thread, bfloat16, 10 M parameters with a
-    vocabulary of 8,192: "blocked" 1.08 times fewer at 256 tokens, 1.01 to 1.04 at 128; "sdpa" 1.1
-    times more. The attention alone: 1.4 to 1.7 times fewer at 256, 1.2 to 1.7 at 128.
-    """
-    return "sdpa" if torch.cuda.is_available() else BLOCKED
-
-
-def experts() -> str:
-    """Return transformers' way through a mixture: on a CPU one expert after the other is faster.
-
-    A training step took 1.3 times as long with grouped products as with the loop.
-    """
-    return "grouped_mm" if torch.cuda.is_available() else "eager"
 
 
 def keep_memory() -> None:

@@ -5,23 +5,25 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from pydantic import Field, model_validator
 
-from components.core.artifacts import Checkpoint, Frozen, TokenShards, Vocabulary
+from components.core.artifacts.base import Frozen
+from components.core.artifacts.data import TokenShards, Vocabulary
+from components.core.artifacts.models import Checkpoint
 from components.core.component import Component
+from components.core.processes.workers import train_on_workers
 from components.core.settings import settings
-from components.core.workers import train_on_workers
-from components.lib.dial import shape_at, size_for
-from components.lib.packing import Packing
-from components.lib.plan import DialledTraining, Training
-from components.lib.shape import Kind, Shape
+from components.lib.examples.packing import Packing
+from components.lib.models.dial import shape_at, size_for
+from components.lib.models.shape import Kind, Shape
+from components.lib.training.hyperparameters import DialledTraining, Training
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from transformers import PreTrainedModel
 
-    from components.lib.batches import Examples
-    from components.lib.objectives import Objective
-    from components.lib.training import Task
+    from components.lib.examples.batches import Examples
+    from components.lib.objectives.next_token import Objective
+    from components.lib.training.fit import Task
 
 
 class TrainInputs(Frozen):
@@ -53,7 +55,7 @@ class Train(Component[TrainInputs, Checkpoint], Kind):
     version: ClassVar[str] = "2.0.0"
 
     depth: int = Field(default=4, ge=1)
-    """Number of blocks, from which all other sizes follow: see components/lib/dial.py."""
+    """Number of blocks, from which all other sizes follow: see components/lib/models/dial.py."""
     width: int | None = Field(default=None, ge=16)
     """Size of the residual stream; else 64 x depth."""
     num_heads: int | None = Field(default=None, ge=1)
@@ -118,7 +120,7 @@ class Train(Component[TrainInputs, Checkpoint], Kind):
         Raises:
             ValueError: the shapes do not fit, or the data is smaller than one batch.
         """
-        from components.lib.models import describe
+        from components.lib.models.folders import describe
 
         self._check(inputs)
         if self._packs_documents():
@@ -144,16 +146,16 @@ class Train(Component[TrainInputs, Checkpoint], Kind):
             )
 
     def _report_packing(self, inputs: TrainInputs, out: Path) -> None:
-        from components.lib.packing import PACKING_REPORT, packing_report
+        from components.lib.examples.packing import PACKING_REPORT, packing_report
 
         report = packing_report(inputs.shards.path / "train", self.sequence_length)
         (out / PACKING_REPORT).write_text(report.model_dump_json(indent=2) + "\n", "utf-8")
 
     def examples(self, inputs: TrainInputs, split: str) -> "Examples":
         """Return what the objective of this architecture draws from a split."""
-        from components.lib.masked import MaskedSentencePairs, PairTokens
-        from components.lib.models import load_tokenizer
-        from components.lib.packed import sequences_of
+        from components.lib.examples.masked import MaskedSentencePairs, PairTokens
+        from components.lib.examples.packed import sequences_of
+        from components.lib.models.folders import load_tokenizer
 
         folder = inputs.shards.path / split
         if self.architecture == "bert":
@@ -163,8 +165,8 @@ class Train(Component[TrainInputs, Checkpoint], Kind):
 
     def task(self, inputs: TrainInputs, model: "PreTrainedModel") -> "Task":
         """Return what `model` is trained on, what for, and how it is judged."""
-        from components.lib.models import flops_per_token
-        from components.lib.training import Task
+        from components.lib.models.folders import flops_per_token
+        from components.lib.training.fit import Task
 
         return Task(
             examples=self.examples(inputs, "train"),
@@ -174,9 +176,9 @@ class Train(Component[TrainInputs, Checkpoint], Kind):
         )
 
     def _objective(self) -> "Objective":
-        from components.lib.masked import MaskedPairObjective
-        from components.lib.mixture import MixtureNextToken
-        from components.lib.objectives import NextToken
+        from components.lib.objectives.masked import MaskedPairObjective
+        from components.lib.objectives.mixture import MixtureNextToken
+        from components.lib.objectives.next_token import NextToken
 
         if self.architecture == "bert":
             return MaskedPairObjective()
@@ -187,9 +189,10 @@ class Train(Component[TrainInputs, Checkpoint], Kind):
     def _evaluation(
         self, inputs: TrainInputs, model: "PreTrainedModel"
     ) -> "Callable[[], dict[str, float]]":
-        from components.lib.held_out import HeldOut
-        from components.lib.masked import MaskedSentencePairs, evaluate_masked
-        from components.lib.torch_model import TorchModel
+        from components.lib.examples.masked import MaskedSentencePairs
+        from components.lib.inference.held_out import HeldOut
+        from components.lib.inference.torch_model import TorchModel
+        from components.lib.objectives.masked import evaluate_masked
 
         number = self.validation_sequences
         if self.architecture == "bert":
@@ -202,16 +205,16 @@ class Train(Component[TrainInputs, Checkpoint], Kind):
 
     def _predicted(self) -> float:
         """Return the share of positions that the output head computes."""
-        from components.lib.masked import MASKED_SHARE
+        from components.lib.examples.masked import MASKED_SHARE
 
         return MASKED_SHARE if self.architecture == "bert" else 1.0
 
 
 def train_worker(payload: dict[str, Any]) -> None:
     """Train in this process, one of a data-parallel group or alone; rank 0 saves the model."""
-    from components.lib.architectures import SpecialIds, build_model
-    from components.lib.models import load_tokenizer
-    from components.lib.session import train_and_save
+    from components.lib.models.architectures import SpecialIds, build_model
+    from components.lib.models.folders import load_tokenizer
+    from components.lib.training.session import train_and_save
 
     component = Train.model_validate(payload["component"])
     inputs = TrainInputs.model_validate(payload["inputs"])

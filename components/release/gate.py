@@ -5,7 +5,8 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from components.core.artifacts import BaselineReport, Frozen, ProbeReport, Verdict
+from components.core.artifacts.base import Frozen
+from components.core.artifacts.reports import BaselineReport, ProbeReport, Verdict
 from components.core.component import Component
 from components.core.files import write_json
 

@@ -6,14 +6,9 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from components.core.artifacts import (
-    Checkpoint,
-    CompressedModel,
-    Frozen,
-    ProbeReport,
-    Release,
-    Verdict,
-)
+from components.core.artifacts.base import Frozen
+from components.core.artifacts.models import Checkpoint, CompressedModel, Release
+from components.core.artifacts.reports import ProbeReport, Verdict
 from components.core.component import Component
 from components.core.settings import settings
 from components.release.registry import ALIAS, register

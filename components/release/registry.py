@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlparse
 from urllib.request import url2pathname
 
-from components.core.artifacts import Artifact, Frozen, ProbeReport
+from components.core.artifacts.base import Artifact, Frozen
+from components.core.artifacts.reports import ProbeReport
 from components.core.files import link_or_copy
 from components.core.record import RECORD, read_record
 from components.core.settings import settings
-from components.core.tracking import client, experiment_id
+from components.core.tracking.client import client, experiment_id
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -14,13 +14,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 
-from components.core.artifacts import Corpus, DocumentShards, RawData, Vocabulary
-from components.core.ray_driver import kept_ray
+from components.core.artifacts.data import Corpus, DocumentShards, RawData, Vocabulary
+from components.core.processes.ray_driver import kept_ray
 from components.core.settings import apply_environment
-from components.data import library, speeches
 from components.data.clean import WEB
 from components.data.deduplicate import Deduplicate, DeduplicateInputs
 from components.data.document import Document, write_documents
+from components.data.repository import library, speeches
 from components.data.split import Split
 from components.data.tokenize import Tokenize, TokenizeInputs
 from components.data.vocabulary import TrainVocabulary

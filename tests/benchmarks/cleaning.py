@@ -9,9 +9,9 @@ import shutil
 import time
 from pathlib import Path
 
-from components.core.artifacts import RawData
-from components.data import library, speeches
+from components.core.artifacts.data import RawData
 from components.data.document import Document, write_documents
+from components.data.repository import library, speeches
 from tests.benchmarks import datatrove_chain
 from tests.benchmarks.chain import CLEAN
 from tests.benchmarks.table import Row, say, show

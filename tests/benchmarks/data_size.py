@@ -14,9 +14,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from components.core.artifacts import RawData
+from components.core.artifacts.data import RawData
 from components.core.component import Component
-from components.core.ray_driver import kept_ray
+from components.core.processes.ray_driver import kept_ray
 from components.core.settings import apply_environment, settings
 from components.data.clean import Clean
 from components.data.decontaminate import Decontaminate, DecontaminateInputs

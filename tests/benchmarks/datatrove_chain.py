@@ -4,8 +4,8 @@ import importlib
 from pathlib import Path
 from typing import Any
 
-from components.core.artifacts import RawData, Vocabulary
-from components.data.minhash import Matching
+from components.core.artifacts.data import RawData, Vocabulary
+from components.data.duplicates.minhash import Matching
 
 
 def run(

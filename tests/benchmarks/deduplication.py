@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 
-from components.core.artifacts import DocumentShards
+from components.core.artifacts.data import DocumentShards
 from components.core.settings import apply_environment
 from components.data.deduplicate import Deduplicate, DeduplicateInputs
 from tests.benchmarks import datatrove_chain, generated_text

@@ -10,9 +10,9 @@ import random
 from collections.abc import Iterator
 from pathlib import Path
 
-from components.core.artifacts import RawData
-from components.data import library, speeches
-from components.data.planted_duplicates import change_words
+from components.core.artifacts.data import RawData
+from components.data.duplicates.planted import change_words
+from components.data.repository import library, speeches
 
 _RUNS = 8, 300  # of about 5 words: documents of 200 bytes to 9 kB, most of them short
 _COPIES = 0.1

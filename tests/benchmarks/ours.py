@@ -7,14 +7,14 @@ from numpy.typing import NDArray
 from torch import nn
 from transformers import PreTrainedModel
 
-from components.lib.architectures import SpecialIds, build_model
-from components.lib.batches import Batch
 from components.lib.device import keep_memory
-from components.lib.models import flops_per_token
-from components.lib.objectives import NextToken
-from components.lib.plan import Training
-from components.lib.shape import Shape
-from components.lib.training import Task, fit
+from components.lib.examples.batches import Batch
+from components.lib.models.architectures import SpecialIds, build_model
+from components.lib.models.folders import flops_per_token
+from components.lib.models.shape import Shape
+from components.lib.objectives.next_token import NextToken
+from components.lib.training.fit import Task, fit
+from components.lib.training.hyperparameters import Training
 from tests.benchmarks.turns import Turns
 from tests.benchmarks.work import Work, num_threads, train_windows
 

@@ -83,7 +83,7 @@ def _bare(vocabulary: Path, texts: list[str]) -> Callable[[int], None]:
 
 
 def _ours(vocabulary: Path, vocab_size: int, texts: list[str], out: Path) -> Callable[[int], None]:
-    from components.core.artifacts import Corpus, Vocabulary
+    from components.core.artifacts.data import Corpus, Vocabulary
     from components.data.document import Document, write_documents
     from components.data.tokenize import Tokenize, TokenizeInputs
 

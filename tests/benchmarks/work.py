@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from components.lib.scaling import training_flops_per_token
-from components.lib.shards import Sequences
+from components.lib.examples.shards import Sequences
+from components.lib.scaling.step_time import training_flops_per_token
 
 
 class Work(BaseModel):

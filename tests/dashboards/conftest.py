@@ -6,7 +6,7 @@ import pytest
 import streamlit as st
 
 from components.core.settings import settings
-from components.core.tracking import client
+from components.core.tracking.client import client
 
 
 @pytest.fixture

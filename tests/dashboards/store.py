@@ -7,18 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from components.align.dpo import DPO
-from components.core import metrics, shipping
 from components.core.component import Component
 from components.core.journal import Origin
 from components.core.record import REPORT, Record, write_record
-from components.core.report import ReleasedModel, Report, StageRow
 from components.core.settings import settings
-from components.core.tracking import client, parent_run
+from components.core.tracking import shipping, spool
+from components.core.tracking.client import client, parent_run
 from components.data.card import Card
-from components.lib.plan import DialledTraining
+from components.lib.training.hyperparameters import DialledTraining
 from components.pretrain.train import Train
 from components.release.register import Register
 from components.release.registry import register
+from dashboards.text.report import ReleasedModel, Report, StageRow
 from flows.publish import _log
 
 REVISION = "d6aeb58f4a7f87909af121606855beaa.dir"
@@ -42,7 +42,7 @@ def ship(
     out = settings().artifacts / component.name / component.version / fingerprint
     out.mkdir(parents=True, exist_ok=True)
     for step, point in enumerate(points or [], start=1):
-        metrics.append(out, step, point)
+        spool.append(out, step, point)
     if card is not None:
         (out / REPORT).mkdir()
         (out / REPORT / "card.json").write_text(json.dumps(card), encoding="utf-8")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from components.core.endpoints import tracking_uri
+from components.core.servers.endpoints import tracking_uri
 from components.core.settings import settings
 from tests import browser
 from tests.dashboards import store

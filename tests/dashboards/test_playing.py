@@ -46,7 +46,7 @@ def test_a_model_whose_files_are_not_those_of_its_record_is_not_loaded(mlflow, r
 
 
 def test_the_probabilities_of_an_answer_name_spaces_and_the_tokens_that_were_near(mlflow, released):
-    from components.lib.conversation import Sampling
+    from components.lib.inference.conversation import Sampling
 
     (model,) = playing.playable(mlflow)
     talk = playing.load(model)

@@ -13,10 +13,10 @@ from prefect.utilities.callables import parameter_schema
 from typer.testing import CliRunner
 
 from components.core.settings import settings
-from components.data import dataset
+from components.data.repository import dataset
 from components.data.sources.source import Source
-from flows import data_cli
-from flows.cli import app
+from flows.command import data
+from flows.command.app import app
 from flows.ingest import REVISED, ingest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -60,7 +60,7 @@ def test_a_new_revision_is_an_event_whoever_made_it_and_a_password_is_refused(
             ingest("mine", Source(location="postgresql://me:pw@host/db", query="select 1"))
         api = str(get_current_settings().api.url).removesuffix("/api")
         servers = SimpleNamespace(prefect=api)
-        monkeypatch.setattr(data_cli, "running_servers", lambda: servers)
+        monkeypatch.setattr(data, "running_servers", lambda: servers)
         monkeypatch.setenv("PREFECT_API_URL", f"{api}/api")
         words = ["data", "add", "yours", str(tmp_path / "b.txt")]
         assert CliRunner().invoke(app, words, catch_exceptions=False).exit_code == 0

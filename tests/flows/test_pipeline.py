@@ -47,7 +47,7 @@ def environment(place: Path) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def bloomery(place: Path, environment: dict[str, str]) -> Run:
     def call(*words: str) -> "subprocess.CompletedProcess[str]":
-        command = [sys.executable, "-m", "flows.cli", *words]
+        command = [sys.executable, "-m", "flows.command.app", *words]
         return subprocess.run(
             command, cwd=place, env=environment, capture_output=True, text=True, timeout=600
         )
@@ -58,7 +58,7 @@ def bloomery(place: Path, environment: dict[str, str]) -> Run:
 @pytest.fixture(scope="module")
 def killed_then_finished(place: Path, environment: dict[str, str], bloomery: Run) -> str:
     """Kill the first run once the base model is there; return what the second one prints."""
-    command = [sys.executable, "-m", "flows.cli", "run", "--recipe", "smoke"]
+    command = [sys.executable, "-m", "flows.command.app", "run", "--recipe", "smoke"]
     first = subprocess.Popen(
         command, cwd=place, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )

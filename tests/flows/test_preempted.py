@@ -33,7 +33,7 @@ def test_a_run_that_gets_sigterm_saves_and_ends_as_preempted(tmp_path: Path) -> 
         "BLOOMERY_RAY_ADDRESS": "off",
         "PYTHONPATH": str(ROOT),
     }
-    command = [sys.executable, "-m", "flows.cli", "run", "pretrain", "--recipe", "smoke"]
+    command = [sys.executable, "-m", "flows.command.app", "run", "pretrain", "--recipe", "smoke"]
     command += ["--set", "pretrain.training.num_steps=100000"]
     process = subprocess.Popen(
         command, cwd=place, env={**outside, **ours}, stderr=subprocess.PIPE, text=True

@@ -55,7 +55,7 @@ class Stack(NamedTuple):
     def command(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """Run `bloomery` with these arguments."""
         return subprocess.run(
-            [sys.executable, "-m", "flows.cli", *arguments],
+            [sys.executable, "-m", "flows.command.app", *arguments],
             env=self.environment,
             capture_output=True,
             text=True,
@@ -131,7 +131,7 @@ def environment(home: Path, **more: str) -> dict[str, str]:
 def up(environment: dict[str, str], *arguments: str) -> "subprocess.Popen[str]":
     """Start `bloomery up`."""
     return subprocess.Popen(
-        [sys.executable, "-m", "flows.cli", "up", *arguments],
+        [sys.executable, "-m", "flows.command.app", "up", *arguments],
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

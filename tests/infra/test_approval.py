@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from components.core.journal import read_steps
+from flows.command.running import change
 from flows.recipes import smoke
-from flows.running import change
 from tests.infra.stacks import FINAL, Stack, fetch, until
 
 pytestmark = pytest.mark.slow

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from flows.command.running import change
 from flows.recipes import smoke
-from flows.running import change
 from tests import browser
 from tests.infra.stacks import FINAL, Stack, until
 

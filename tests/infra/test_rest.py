@@ -55,7 +55,9 @@ def test_the_lines_of_the_readme_start_runs_as_they_are_written(
         pytest.skip("curl is not installed")
     port = planning.environment["BLOOMERY_PREFECT_PORT"]
     ours = tmp_path / "bloomery"
-    ours.write_text(f'#!/bin/sh\nexec {sys.executable} -m flows.cli "$@"\n', encoding="utf-8")
+    ours.write_text(
+        f'#!/bin/sh\nexec {sys.executable} -m flows.command.app "$@"\n', encoding="utf-8"
+    )
     ours.chmod(0o755)
     path = [tmp_path, Path(sys.executable).parent, Path("/usr/bin"), Path("/bin")]
     done = subprocess.run(

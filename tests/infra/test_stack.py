@@ -60,7 +60,7 @@ def test_one_training_and_one_work_on_data_at_a_time(stack: Stack) -> None:
 
 
 def test_the_file_names_every_flow_of_the_command_line_and_no_schedules() -> None:
-    from flows.cli import _FLOWS  # pyright: ignore[reportPrivateUsage]
+    from flows.command.app import _FLOWS  # pyright: ignore[reportPrivateUsage]
 
     assert {entry["name"] for entry in _ENTRIES} == {*_FLOWS, "ingest"}
     assert not any("schedules" in entry or "schedule" in entry for entry in _ENTRIES)

@@ -12,8 +12,8 @@ from typing import Any
 import psutil
 import pytest
 
+from flows.command.running import change
 from flows.recipes import smoke
-from flows.running import change
 from tests.infra.stacks import FINAL, Stack, end, ready, until
 
 pytestmark = pytest.mark.slow

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from random import Random
 from typing import NamedTuple
 
-from components.core.artifacts import Planted
+from components.core.artifacts.data import Planted
 from components.data.personal import invented
 from components.data.personal.decoys import decoys
 from components.data.personal.detect import PLACEHOLDERS, Kind, mask

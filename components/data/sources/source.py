@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from pydantic import Field, field_validator
 
-from components.core.artifacts import Frozen
+from components.core.artifacts.base import Frozen
 
 SAMPLE_CHARACTERS = 1000
 _RATIO_FLOOR = 64 << 20  # short texts repeat themselves; a bomb does not stop here

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from components.align.dpo import DPO, DPOInputs
-from components.lib.models import load_model, load_tokenizer
+from components.lib.models.folders import load_model, load_tokenizer
 
 TRAINING = {"learning_rate": 2e-3, "batch_size": 8, "num_epochs": 12}
 

@@ -6,10 +6,9 @@ from collections import Counter
 import pytest
 
 from components.align.sample import SampleInputs, SamplePreferences
-from components.lib.chat import render_prompt
-from components.lib.instructions import read_microtasks
-from components.lib.microtasks import is_correct
-from components.lib.models import load_tokenizer
+from components.lib.models.folders import load_tokenizer
+from components.lib.tasks.microtasks import is_correct, read_microtasks
+from components.lib.text.chat import render_prompt
 
 
 @pytest.fixture(scope="module")

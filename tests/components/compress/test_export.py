@@ -15,7 +15,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausa
 from transformers import PreTrainedTokenizerFast as FastTokenizer
 
 from components.compress.export import export_int8
-from components.lib.onnx_model import OnnxModel
+from components.lib.inference.onnx_model import OnnxModel
 
 pytest.importorskip("onnxruntime_genai")
 
@@ -183,7 +183,7 @@ def test_likelihood_is_the_same_in_one_run_and_in_many(
 ) -> None:
     ids = np.array([document[:12] for document in documents], np.int64)
     whole = onnx_model.negative_log_likelihood(ids)
-    monkeypatch.setattr("components.lib.onnx_model.LOGITS_PER_RUN", 1)
+    monkeypatch.setattr("components.lib.inference.onnx_model.LOGITS_PER_RUN", 1)
     np.testing.assert_allclose(onnx_model.negative_log_likelihood(ids), whole, atol=1e-4)
 
 

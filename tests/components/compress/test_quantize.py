@@ -4,8 +4,8 @@ import pytest
 
 from components.compress.quantize import Quantize
 from components.evals.probe import open_model
-from components.lib.held_out import HeldOut
-from components.lib.onnx_model import OnnxModel
+from components.lib.inference.held_out import HeldOut
+from components.lib.inference.onnx_model import OnnxModel
 
 pytest.importorskip("onnxruntime_genai")
 

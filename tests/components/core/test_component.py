@@ -6,7 +6,8 @@ from typing import ClassVar
 import pytest
 from pydantic import ValidationError
 
-from components.core.artifacts import Artifact, DataRevision, Frozen
+from components.core.artifacts.base import Artifact, Frozen
+from components.core.artifacts.data import DataRevision
 from components.core.component import Component, identity
 from components.core.execute import address
 from components.core.settings import settings

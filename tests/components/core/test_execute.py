@@ -13,7 +13,8 @@ from typing import ClassVar
 import pytest
 from pydantic import Field
 
-from components.core.artifacts import Artifact, Frozen, RawData
+from components.core.artifacts.base import Artifact, Frozen
+from components.core.artifacts.data import RawData
 from components.core.component import Component
 from components.core.execute import address, execute, find
 from components.core.record import RECORD, adopt, read_record, verify
@@ -122,7 +123,7 @@ def test_nothing_is_found_before_it_is_made_and_finding_does_no_work(data, ledge
 def test_two_processes_at_the_same_time_do_the_work_once(data, ledger, tmp_path):
     code = (
         "from pathlib import Path; import time;"
-        "from components.core.artifacts import RawData;"
+        "from components.core.artifacts.base import RawData;"
         "from components.core.execute import execute;"
         "from tests.components.core.test_execute import Write;"
         f"data = RawData(path=Path({str(data.path)!r}), fingerprint={data.fingerprint!r},"

@@ -8,7 +8,8 @@ import fsspec
 import pytest
 
 from components.core import store
-from components.core.artifacts import Artifact, DataRevision
+from components.core.artifacts.base import Artifact
+from components.core.artifacts.data import DataRevision
 from components.core.component import Component
 from components.core.execute import address, execute
 from components.core.record import RECORD

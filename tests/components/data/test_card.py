@@ -6,13 +6,19 @@ from itertools import islice
 
 import pytest
 
-from components.core.artifacts import ContaminationReport, Corpus, DocumentShards, Planted, RawData
+from components.core.artifacts.data import (
+    ContaminationReport,
+    Corpus,
+    DocumentShards,
+    Planted,
+    RawData,
+)
 from components.core.files import sha256
-from components.data import speeches
 from components.data.card import Card, CardInputs
 from components.data.clean import Clean
 from components.data.deduplicate import Deduplicate, DeduplicateInputs
 from components.data.document import Document, write_documents
+from components.data.repository import speeches
 from components.data.split import SPLITS, Split
 
 EVIL = '<script>alert("x")</script><img src=x onerror=alert(1)>'

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.core.artifacts import RawData
+from components.core.artifacts.data import RawData
 from components.data import clean as clean_module
-from components.data import speeches
 from components.data.clean import WEB, Clean
 from components.data.document import Document, document_files, write_documents, write_shards
 from components.data.pieces import documents_of
+from components.data.repository import speeches
 
 LENIENT = Clean(min_characters=20)
 

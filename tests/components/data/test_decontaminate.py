@@ -7,14 +7,16 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from components.core.artifacts import DocumentShards, RawData
+from components.core.artifacts.data import DocumentShards, RawData
 from components.core.settings import settings
-from components.data import decontaminate, pieces, planting, speeches
+from components.data import decontaminate, pieces
 from components.data.decontaminate import Decontaminate, DecontaminateInputs
 from components.data.document import Document, write_documents, write_lines, write_shards
-from components.data.evaluation import Search
-from components.data.planting import FORMS
-from components.lib import microtasks
+from components.data.overlap import planted
+from components.data.overlap.items import Search
+from components.data.overlap.planted import FORMS
+from components.data.repository import speeches
+from components.lib.tasks import microtasks
 
 QUESTION = (
     "A robe takes 2 bolts of blue fiber and half that much white fiber. How many bolts in total "
@@ -195,7 +197,7 @@ def test_a_search_that_loses_rewrapped_text_stops_the_line(inputs, out, monkeypa
 
     given = inputs(gsm=QUESTIONS)
     Decontaminate().run(given, out)
-    monkeypatch.setattr(planting, "letters", by_line)
+    monkeypatch.setattr(planted, "letters", by_line)
     with pytest.raises(ValueError, match=r"re-wrapped 0\.\d+ \(\d+ of \d+\).*min_recall is 0.99"):
         Decontaminate().run(given, out)
     assert json.loads((out / "planted.json").read_text("utf-8"))["forms"][1]["missed"]
@@ -203,7 +205,7 @@ def test_a_search_that_loses_rewrapped_text_stops_the_line(inputs, out, monkeypa
 
 def test_a_search_that_finds_what_is_not_there_shows_in_the_precision(inputs, out, monkeypatch):
     same = np.frombuffer(b"abcdefghijklmnopqrstuvwxyz0123456789" * 2, np.uint8)
-    monkeypatch.setattr(planting, "letters", lambda text: same)
+    monkeypatch.setattr(planted, "letters", lambda text: same)
     item = Document(id="1", text=bytes(same).decode())
     found = Decontaminate().run(inputs(quiz=[item, *QUESTIONS]), out)
     assert all(row.false_alarms > 0 for row in found.planted)

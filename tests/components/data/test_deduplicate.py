@@ -6,13 +6,14 @@ import random
 import numpy as np
 import pytest
 
-from components.core.artifacts import DocumentShards
+from components.core.artifacts.data import DocumentShards
 from components.core.settings import settings
-from components.data import deduplicate, speeches
+from components.data import deduplicate
 from components.data.deduplicate import Deduplicate, DeduplicateInputs
 from components.data.document import Document, write_documents
+from components.data.duplicates.planted import change_words
 from components.data.pieces import documents_of
-from components.data.planted_duplicates import change_words
+from components.data.repository import speeches
 
 
 def shards_of(folder, *files):

@@ -12,10 +12,10 @@ from components.data.document import read_documents
 from components.data.existing_vocabulary import ExistingVocabulary
 from components.data.tokenize import Tokenize, TokenizeInputs
 from components.data.vocabulary import TrainVocabulary
-from components.lib.chat import SPECIAL_TOKENS, TEMPLATE, encode_prompt
-from components.lib.models import load_tokenizer
-from components.lib.shards import BYTE_LENGTHS
-from components.lib.tokens import byte_lengths
+from components.lib.examples.shards import BYTE_LENGTHS
+from components.lib.models.folders import load_tokenizer
+from components.lib.text.chat import SPECIAL_TOKENS, TEMPLATE, encode_prompt
+from components.lib.text.tokens import byte_lengths
 
 
 def _texts(corpus):

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from components.core.artifacts import DataRevision
+from components.core.artifacts.data import DataRevision
 from components.core.settings import settings
-from components.data import dataset, library, speeches
 from components.data.document import read_documents, write_documents
 from components.data.ingest import Ingest, current_revision
+from components.data.repository import dataset, library, speeches
 
 ROOT = Path(__file__).parents[3]
 

@@ -5,12 +5,12 @@ from itertools import islice
 
 import pytest
 
-from components.core.artifacts import DocumentShards
+from components.core.artifacts.data import DocumentShards
 from components.core.settings import settings
-from components.data import speeches
 from components.data.document import Document, write_documents
 from components.data.mask import Mask
 from components.data.pieces import documents_of
+from components.data.repository import speeches
 
 SECRETS = ("ann.lee@example.org", "415-555-2671", "4111 1111 1111 1111", "123-45-6789")
 LETTER = "Write to {} or call {}.\nPaid by {}; SSN {}."

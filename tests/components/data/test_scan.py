@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
-from components.core.artifacts import Corpus, RawData, TokenShards, Vocabulary
-from components.data.decoding import DecodedDocuments, Decoder
+from components.core.artifacts.data import Corpus, RawData, TokenShards, Vocabulary
 from components.data.document import Document, read_documents, write_documents, write_lines
-from components.data.evaluation import Search
+from components.data.overlap.items import Search
 from components.data.scan import Scan, ScanInputs
 from components.data.split import SPLITS
 from components.data.tokenize import Tokenize, TokenizeInputs
-from components.lib import documents as document_index
+from components.data.tokens.decoding import DecodedDocuments, Decoder
+from components.lib.examples import documents as document_index
 
 QUESTION = (
     "Janet\u2019s ducks lay 16 eggs per day. She eats three for breakfast every morning and bakes "

@@ -5,9 +5,9 @@ from itertools import islice
 
 import pytest
 
-from components.core.artifacts import DocumentShards
-from components.data import speeches
+from components.core.artifacts.data import DocumentShards
 from components.data.document import Document, read_documents, write_documents
+from components.data.repository import speeches
 from components.data.split import SPLITS, Split
 
 WIDE = Split(validation_percent=40, test_percent=30)

@@ -8,15 +8,16 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer
 
-from components.core.artifacts import Corpus
+from components.core.artifacts.data import Corpus
 from components.core.settings import settings
-from components.data import encoders, tokenize
+from components.data import tokenize
 from components.data.document import Document, read_documents, write_documents
-from components.data.encoders import PROBES, encode_proved
 from components.data.split import SPLITS
 from components.data.tokenize import Tokenize, TokenizeInputs
-from components.lib.documents import DOCUMENT_IDS, DOCUMENT_STARTS, Documents
-from components.lib.shards import BYTE_LENGTHS, Sequences
+from components.data.tokens import encoders
+from components.data.tokens.encoders import PROBES, encode_proved
+from components.lib.examples.documents import DOCUMENT_IDS, DOCUMENT_STARTS, Documents
+from components.lib.examples.shards import BYTE_LENGTHS, Sequences
 
 
 def _stream(folder) -> np.ndarray:

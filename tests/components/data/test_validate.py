@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.distance import jensenshannon
 
-from components.core.artifacts import DataCard
+from components.core.artifacts.data import DataCard
 from components.data.validate import Bound, Validate, ValidateInputs, divergence
 
 MEASURES = {"documents": 100.0, "tokens": 5000.0, "duplicate_rate": 0.02, "language.en": 0.9}

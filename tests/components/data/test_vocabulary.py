@@ -12,15 +12,15 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from components.core.artifacts import Corpus, Vocabulary
+from components.core.artifacts.data import Corpus, Vocabulary
 from components.data.document import Document, write_documents
-from components.data.subwords import Kind
 from components.data.tokenize import Tokenize, TokenizeInputs
+from components.data.tokens.subwords import Kind
 from components.data.vocabulary import TrainVocabulary, sample
-from components.lib.chat import SPECIAL_TOKENS, TEMPLATE, decode, encode_prompt
-from components.lib.held_out import HeldOut
-from components.lib.models import load_tokenizer
-from components.lib.tokens import byte_lengths
+from components.lib.inference.held_out import HeldOut
+from components.lib.models.folders import load_tokenizer
+from components.lib.text.chat import SPECIAL_TOKENS, TEMPLATE, decode, encode_prompt
+from components.lib.text.tokens import byte_lengths
 from tests.record_versions import ROOT, source_hash
 
 KINDS = get_args(Kind)
@@ -270,9 +270,9 @@ def _assert_all_differ(components, corpus):
 @pytest.mark.parametrize(
     ("file", "old"),
     [
-        ("components/lib/chat.py", "add_generation_prompt %}{{"),
-        ("components/lib/chat.py", '"<|mask|>"'),
-        ("components/data/subwords.py", "individual_digits=True"),
+        ("components/lib/text/chat.py", "add_generation_prompt %}{{"),
+        ("components/lib/text/chat.py", '"<|mask|>"'),
+        ("components/data/tokens/subwords.py", "individual_digits=True"),
     ],
     ids=["chat template", "special token", "digits"],
 )

@@ -7,10 +7,10 @@ from html import unescape
 import pytest
 from tokenizers import Tokenizer
 
-from components.core.artifacts import Corpus
+from components.core.artifacts.data import Corpus
 from components.data.document import Document, read_documents, write_documents
+from components.data.reports.vocabulary_page import Shown, Token, coloured
 from components.data.vocabulary import TrainVocabulary
-from components.data.vocabulary_page import Shown, Token, coloured
 from components.data.vocabulary_report import ReportVocabulary, VocabularyReportInputs
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from components.evals.baselines import Baselines
-from components.lib.held_out import HeldOut
+from components.lib.inference.held_out import HeldOut
 from tests.components.evals.test_ngrams import slow_kneser_ney
 
 

@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.evals.probe import Probe, ProbeInputs, open_model
-from components.lib.held_out import HeldOut
-from components.lib.instructions import Instructions, read_microtasks, take_evenly
-from components.lib.microtasks import is_correct
-from components.lib.models import load_model, load_tokenizer, save_model
-from components.lib.objectives import NextToken
-from components.lib.plan import Training
-from components.lib.training import Task, fit
+from components.lib.examples.instructions import Instructions
+from components.lib.inference.held_out import HeldOut
+from components.lib.models.folders import load_model, load_tokenizer, save_model
+from components.lib.objectives.next_token import NextToken
+from components.lib.tasks.microtasks import is_correct, read_microtasks, take_evenly
+from components.lib.training.fit import Task, fit
+from components.lib.training.hyperparameters import Training
 
 PROBE = Probe(sequence_length=32, num_sequences=20, num_instructions=48, num_resamples=500)
 

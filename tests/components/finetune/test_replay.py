@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from components.finetune.replay import WithReplay
-from components.lib.batches import IGNORED
-from components.lib.instructions import Instructions
-from components.lib.microtasks import generate
-from components.lib.models import load_tokenizer
-from components.lib.shards import Sequences
+from components.lib.examples.batches import IGNORED
+from components.lib.examples.instructions import Instructions
+from components.lib.examples.shards import Sequences
+from components.lib.models.folders import load_tokenizer
+from components.lib.tasks.microtasks import generate
 
 LENGTH = 48
 

@@ -5,12 +5,13 @@ import pytest
 import torch
 
 from components.finetune.sft import SFT, SFTInputs
-from components.lib.batches import IGNORED
-from components.lib.held_out import HeldOut
-from components.lib.instructions import Instructions, read_microtasks
-from components.lib.models import load_model, load_tokenizer
-from components.lib.plan import Training
-from components.lib.torch_model import TorchModel
+from components.lib.examples.batches import IGNORED
+from components.lib.examples.instructions import Instructions
+from components.lib.inference.held_out import HeldOut
+from components.lib.inference.torch_model import TorchModel
+from components.lib.models.folders import load_model, load_tokenizer
+from components.lib.tasks.microtasks import read_microtasks
+from components.lib.training.hyperparameters import Training
 
 
 @torch.no_grad()

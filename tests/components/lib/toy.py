@@ -17,14 +17,14 @@ import numpy as np
 import torch
 
 from components.core.settings import settings
-from components.lib.architectures import SpecialIds, build_model
-from components.lib.batches import IGNORED, Batch
 from components.lib.device import has_bfloat16
-from components.lib.objectives import NextToken
-from components.lib.permutation import draw
-from components.lib.plan import Training
-from components.lib.shape import Shape
-from components.lib.training import Task, fit
+from components.lib.examples.batches import IGNORED, Batch
+from components.lib.examples.permutation import draw
+from components.lib.models.architectures import SpecialIds, build_model
+from components.lib.models.shape import Shape
+from components.lib.objectives.next_token import NextToken
+from components.lib.training.fit import Task, fit
+from components.lib.training.hyperparameters import Training
 
 VOCABULARY = 48
 BATCH_SIZE = 16

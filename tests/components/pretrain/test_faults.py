@@ -12,9 +12,9 @@ import torch
 
 from components.core.settings import settings
 from components.lib.device import has_bfloat16
-from components.lib.ledger import read
-from components.lib.models import load_model
-from components.lib.plan import DialledTraining
+from components.lib.ledger.chain import read
+from components.lib.models.folders import load_model
+from components.lib.training.hyperparameters import DialledTraining
 from components.pretrain.train import Train, TrainInputs
 from tests.ray_nodes import Cluster, cluster
 
@@ -88,7 +88,7 @@ def ranks() -> list[psutil.Process]:
     found: dict[int, psutil.Process] = {}
     for process in psutil.Process().children(recursive=True):
         try:
-            if "components.lib.rank" in process.cmdline() and "RANK" in process.environ():
+            if "components.lib.training.rank" in process.cmdline() and "RANK" in process.environ():
                 found[int(process.environ()["RANK"])] = process
             elif process.name().startswith("ray::RayTrainW"):
                 found[len(found)] = process
@@ -99,7 +99,7 @@ def ranks() -> list[psutil.Process]:
 
 def driver() -> list[psutil.Process]:
     children = psutil.Process().children()
-    return [child for child in children if "components.core.driver" in child.cmdline()]
+    return [child for child in children if "components.core.processes.driver" in child.cmdline()]
 
 
 class Killer(threading.Thread):

@@ -11,14 +11,14 @@ import pytest
 import torch
 
 from components.core.settings import settings
-from components.lib import ledger
-from components.lib.held_out import HeldOut
-from components.lib.models import load_model, load_tokenizer, num_parameters
-from components.lib.packed import sequences_of
-from components.lib.packing import PackingReport, packing_report
-from components.lib.permutation import draw
-from components.lib.plan import DialledTraining, Training
-from components.lib.torch_model import TorchModel
+from components.lib.examples.packed import sequences_of
+from components.lib.examples.packing import PackingReport, packing_report
+from components.lib.examples.permutation import draw
+from components.lib.inference.held_out import HeldOut
+from components.lib.inference.torch_model import TorchModel
+from components.lib.ledger import chain
+from components.lib.models.folders import load_model, load_tokenizer, num_parameters
+from components.lib.training.hyperparameters import DialledTraining, Training
 from components.pretrain.train import Train, TrainInputs
 
 ROOT = Path(__file__).parents[3]
@@ -116,7 +116,7 @@ def test_what_is_left_open_is_trained_as_depth_says(inputs, tmp_path, read_spool
     made = dialled.run(inputs, tmp_path)
     config = json.loads((made.path / "config.json").read_text())
     assert (config["hidden_size"], config["num_hidden_layers"]) == (shape.width, 1) == (64, 1)
-    steps = ledger.read(made.path)
+    steps = chain.read(made.path)
     assert [step.examples for step in steps] == [training.batch_size] * training.num_steps
     rates = [point["learning_rate"] for _, point in read_spool(made.path) if "loss" in point]
     assert rates == pytest.approx([training.learning_rate] * training.num_steps)
@@ -131,7 +131,7 @@ def test_every_architecture_is_trained_by_the_same_component(
     assert made.num_parameters == num_parameters(load_model(made.path))
     assert made.num_active_parameters < made.num_parameters or architecture != "moe"
     assert [step for step, point in read_spool(made.path) if "loss" in point] == [1, 2]
-    assert len(ledger.read(made.path)) == 2
+    assert len(chain.read(made.path)) == 2
     assert any("validation" in name for _, point in read_spool(made.path) for name in point)
 
 
@@ -142,10 +142,10 @@ def test_packed_and_masked_documents_are_trained_on_and_what_that_saves_is_told(
     asked = component(4, packing=packing, document_mask=packing == "stream")
     made = asked.run(inputs, tmp_path)
     examples = sequences_of(inputs.shards.path / "train", 32, packing, packing == "stream")
-    steps = ledger.read(made.path)
+    steps = chain.read(made.path)
     batches = [examples.batch(draw(step.draw, 4, len(examples), 0)) for step in steps]
     assert [step.batch for step in steps] == [
-        f"{ledger.batch_hash(batch) % (1 << 64):016x}" for batch in batches
+        f"{chain.batch_hash(batch) % (1 << 64):016x}" for batch in batches
     ]
     points = [point for _, point in read_spool(made.path) if "loss" in point]
     seen = np.cumsum([batch.num_tokens() for batch in batches]).tolist()

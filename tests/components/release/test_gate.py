@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from components.core.artifacts import BaselineReport, Interval, ProbeReport
+from components.core.artifacts.reports import BaselineReport, Interval, ProbeReport
 from components.release.gate import Gate, GateInputs
 
 

@@ -5,13 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from components.core.artifacts import (
-    Checkpoint,
-    CompressedModel,
-    Interval,
-    ProbeReport,
-    Verdict,
-)
+from components.core.artifacts.models import Checkpoint, CompressedModel
+from components.core.artifacts.reports import Interval, ProbeReport, Verdict
 from components.core.record import Record, write_record
 from components.core.settings import settings
 from components.release.register import Register, RegisterInputs

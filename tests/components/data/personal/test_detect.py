@@ -6,8 +6,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from components.data import speeches
 from components.data.personal.detect import PLACEHOLDERS, find, mask
+from components.data.repository import speeches
 
 KINDS = ("email", "iban", "card", "ip", "national_id", "phone")
 REGIONS = ("CA", "DE", "ES", "FR", "GB", "IT", "US")

@@ -1,0 +1,1 @@
+"""The nouns of the platform: what components take and return."""

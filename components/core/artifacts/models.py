@@ -1,0 +1,42 @@
+"""Artifacts that are models: trained, compressed, released."""
+
+from components.core.artifacts.base import Artifact
+
+
+class Checkpoint(Artifact):
+    """A model and its tokenizer in Hugging Face layout, weights in safetensors."""
+
+    num_parameters: int
+    """Trainable parameters; a tied embedding counts once."""
+    num_active_parameters: int
+    """Those that compute a token: of a mixture of experts, its experts alone."""
+    flops_per_token: float
+    """Forward and backward, at the sequence length it was trained with."""
+    bytes_on_disk: int
+    """Size of the weights."""
+
+
+class CompressedModel(Artifact):
+    """An exported model that ONNX Runtime runs, beside its tokenizer."""
+
+    num_parameters: int
+    """Parameters of the model that was exported."""
+    bytes_on_disk: int
+    """Size of the exported weights and graph."""
+    decode_tokens_per_second: float
+    """Greedy decoding at batch 1, measured on the exported model."""
+    original_bytes_on_disk: int
+    """Size of the weights before."""
+    original_decode_tokens_per_second: float
+    """The same decoding by transformers in float32, measured in turns with the exported model."""
+
+
+class Release(Artifact):
+    """A released model: Hugging Face layout, with the int8 export under `onnx/`."""
+
+    name: str
+    """Registered model."""
+    registered_version: int
+    """Its version in the MLflow registry."""
+    alias: str
+    """The alias that was moved to this version."""

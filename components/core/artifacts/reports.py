@@ -1,0 +1,45 @@
+"""Artifacts that say what was measured of a model, and what follows from it."""
+
+from components.core.artifacts.base import Artifact, Frozen
+
+
+class Interval(Frozen):
+    """A percentile interval of a statistic."""
+
+    low: float
+    """Lower end."""
+    high: float
+    """Upper end."""
+
+
+class ProbeReport(Artifact):
+    """What the frozen probe found of one model; `report.json` has each item's outcome."""
+
+    model: str
+    """Fingerprint of the model that was measured."""
+    bits_per_byte: float
+    """On held-out documents: nats of all targets / (ln 2 x bytes of their text)."""
+    accuracy: float
+    """Share of held-out micro-tasks answered correctly, 0 to 1."""
+    accuracy_interval: Interval
+    """95 % bootstrap interval of the accuracy."""
+    accuracy_by_task: dict[str, float]
+    """Accuracy of each micro-task."""
+
+
+class BaselineReport(Artifact):
+    """Bits per byte of n-gram models on the split that the probe uses."""
+
+    unigram: float
+    """Unigram with add-one counts."""
+    trigram: float
+    """Interpolated Kneser-Ney trigram."""
+
+
+class Verdict(Artifact):
+    """What the release gate decided; `verdict.json` has every threshold and its margin."""
+
+    passed: bool
+    """Whether every threshold holds."""
+    failures: tuple[str, ...]
+    """A sentence for each threshold that does not hold, with the numbers."""

@@ -1,0 +1,115 @@
+"""Data-parallel training: one function on every process of a group, or in this one.
+
+Ray Train starts the group, on this machine or on a cluster; without Ray, torchrun does, here.
+"""
+
+import logging
+import os
+import shutil
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from components.core.component import Component
+from components.core.lease import OWNER
+from components.core.processes import preemption
+from components.core.processes.driver import run_in_driver
+from components.core.processes.preemption import Preempted
+from components.core.processes.torchrun import COLLECTIVE_SECONDS, NOTICE, NUM_RESTARTS, call
+from components.core.settings import settings
+
+logger = logging.getLogger(__name__)
+
+Worker = Callable[[dict[str, Any]], None]
+
+
+def train_on_workers(
+    worker: Worker, component: Component[Any, Any], inputs: BaseModel, out: Path
+) -> None:
+    """Call `worker` in every process of a group of `BLOOMERY_NUM_WORKERS`, under Ray Train.
+
+    It gets a JSON payload with `component`, `inputs` and `out`. With `BLOOMERY_RAY_ADDRESS=off`
+    torchrun starts the group, and a single worker runs in this process. `worker` must be
+    importable: a function of a module. A group that loses a process starts again; SIGTERM to this
+    process is passed on to every worker.
+
+    Raises:
+        ValueError: a worker raised it; that would only happen again.
+        Preempted: the workers were told to leave and saved what they had.
+    """
+    payload = {
+        "component": component.model_dump(mode="json"),
+        "inputs": inputs.model_dump(mode="json"),
+        "out": str(out),
+    }
+    without_ray = settings().ray_address == "off"
+    if without_ray and settings().num_workers == 1:
+        worker(payload)
+        return
+    target, notice = f"{worker.__module__}:{worker.__qualname__}", out / NOTICE
+    notice.unlink(missing_ok=True)
+    with preemption.listen(notice.touch):
+        start = (
+            "components.core.processes.torchrun:torchrun"
+            if without_ray
+            else f"{__name__}:ray_train"
+        )
+        run_in_driver(start, {"target": target, "payload": payload})
+
+
+def ray_train(request: dict[str, Any]) -> None:
+    """Run the target on a Ray Train group; runs in the driver process."""
+    from components.core.processes.ray_session import ray_session
+
+    os.environ[OWNER] = uuid.uuid4().hex
+    with ray_session():
+        from ray.exceptions import RayActorError
+        from ray.train import TrainingFailedError
+
+        for num_left in reversed(range(NUM_RESTARTS + 1)):
+            try:
+                return _fit(request)
+            except (TrainingFailedError, RayActorError) as error:
+                _raise_final(error)
+                if num_left == 0:
+                    raise
+                logger.warning("the workers start again, %d times more: %s", num_left, error)
+
+
+def _fit(request: dict[str, Any]) -> None:
+    """Run one group of workers until all are done or one has failed.
+
+    Every group is a run of its own: Ray resumes one of the same name from its own snapshot, and
+    restarts a group no matter what it failed of. Our checkpoints and `_raise_final` decide that.
+    """
+    import ray
+    import ray.train
+    from ray.train.torch import TorchConfig, TorchTrainer
+
+    name, storage = f"train-{uuid.uuid4().hex}", settings().home.resolve() / "ray"
+    num_workers = settings().num_workers
+    trainer = TorchTrainer(
+        call,
+        train_loop_config=request,
+        torch_config=TorchConfig(timeout_s=COLLECTIVE_SECONDS),
+        scaling_config=ray.train.ScalingConfig(
+            num_workers=num_workers,
+            use_gpu=ray.cluster_resources().get("GPU", 0) >= num_workers,
+        ),
+        run_config=ray.train.RunConfig(name=name, storage_path=str(storage)),
+    )
+    try:
+        trainer.fit()
+    finally:
+        shutil.rmtree(storage / name, ignore_errors=True)
+
+
+def _raise_final(error: Exception) -> None:
+    """Raise what a worker raised if starting again is no remedy for it."""
+    failures: dict[int, Exception] = getattr(error, "worker_failures", {})
+    for failure in failures.values():
+        if isinstance(failure, ValueError | Preempted):
+            raise failure from None

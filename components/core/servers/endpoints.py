@@ -1,0 +1,99 @@
+"""Where the servers of this machine answer, if they are up.
+
+`bloomery up` writes `<home>/servers.json` when its servers answer and removes it when it stops.
+"""
+
+import json
+import os
+import urllib.error
+import urllib.request
+from functools import cache
+from pathlib import Path
+
+from components.core.artifacts.base import Frozen
+from components.core.servers.databases import mlflow_database
+from components.core.settings import settings
+
+
+class Servers(Frozen):
+    """The servers that were started over this machine's state."""
+
+    pid: int
+    """Process that supervises them."""
+    prefect: str
+    """URL of the Prefect server, without `/api`."""
+    mlflow: str
+    """URL of the MLflow server."""
+    dashboard: str | None = None
+    """URL of the dashboard, if it is up."""
+    ray: str | None = None
+    """Address of the warm Ray head, if there is one."""
+
+
+def servers_file() -> Path:
+    """Return the file that says which servers are up."""
+    return settings().home.resolve() / "servers.json"
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=3) as reply:
+            return reply.status == 200
+    except (urllib.error.URLError, TimeoutError, ConnectionError):
+        return False
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@cache
+def running_servers() -> Servers | None:
+    """Return the servers over this machine's state if they are up and answer."""
+    file = servers_file()
+    if not file.exists():
+        return None
+    servers = Servers.model_validate(json.loads(file.read_text("utf-8")))
+    up = _alive(servers.pid) and _answers(f"{servers.prefect}/api/health")
+    return servers if up and _answers(f"{servers.mlflow}/health") else None
+
+
+def tracking_uri() -> str:
+    """Return where MLflow's runs are kept: as set, else the running server, else the database."""
+    if settings().tracking_uri:
+        return settings().tracking_uri
+    if (servers := running_servers()) is not None:
+        return servers.mlflow
+    return mlflow_database()
+
+
+def flow_run_url(run_id: str) -> str:
+    """Return where people see a flow run, whether or not the server is up just now."""
+    servers = running_servers()
+    prefect = servers.prefect if servers else f"http://127.0.0.1:{settings().prefect_port}"
+    return f"{prefect}/runs/flow-run/{run_id}"
+
+
+def mlflow_run_url(experiment: str, run_id: str) -> str:
+    """Return where people see an MLflow run, whether or not the server is up just now."""
+    uri = tracking_uri()
+    mlflow = uri if uri.startswith("http") else f"http://127.0.0.1:{settings().mlflow_port}"
+    return f"{mlflow}/#/experiments/{experiment}/runs/{run_id}"
+
+
+def ray_address() -> str:
+    """Return the address of the Ray to use: as set, else the warm head of the running servers."""
+    if settings().ray_address != "local":
+        return settings().ray_address
+    servers = running_servers()
+    return servers.ray if servers is not None and servers.ray is not None else "local"
+
+
+def is_warm_head(address: str) -> bool:
+    """Return whether it is the Ray head that `bloomery up --ray` keeps on this machine."""
+    servers = running_servers()
+    return servers is not None and servers.ray == address

@@ -1,0 +1,1 @@
+"""The spool of metrics beside the files, and MLflow as its view."""

@@ -1,0 +1,125 @@
+"""MLflow as the view: where it is, and the runs and numbers in it."""
+
+import json
+import logging
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from components.core.journal import Origin
+from components.core.servers.endpoints import flow_run_url, tracking_uri
+from components.core.settings import settings
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+logger = logging.getLogger(__name__)
+
+logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
+logging.getLogger("mlflow.system_metrics").setLevel(logging.ERROR)  # no GPU is no news
+logging.getLogger("alembic").setLevel(logging.WARNING)
+
+
+def client() -> "MlflowClient":
+    """Return a client of the tracking server or database in use."""
+    import mlflow
+    from mlflow import MlflowClient
+
+    uri = tracking_uri()
+    mlflow.set_tracking_uri(uri)  # the registry looks a model up through the global address
+    return MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+def artifact_location() -> str:
+    """Return the URL of the folder that the files of new experiments lie under."""
+    if settings().mlflow_artifacts:
+        return settings().mlflow_artifacts
+    folder = (settings().home / "mlflow" / "artifacts").resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder.as_uri()
+
+
+def experiment_id(mlflow: "MlflowClient") -> str:
+    """Return the id of the experiment, made at the first call."""
+    name = settings().experiment
+    if (found := mlflow.get_experiment_by_name(name)) is None:
+        return mlflow.create_experiment(name, artifact_location=artifact_location())
+    if settings().mlflow_artifacts:
+        _warn_of_another_place(name, found.artifact_location)
+    return found.experiment_id
+
+
+@cache
+def _warn_of_another_place(experiment: str, location: str) -> None:
+    if not location.startswith(settings().mlflow_artifacts):
+        logger.warning(
+            "Experiment %r was made with its files under %s, and keeps them there. "
+            "BLOOMERY_MLFLOW_ARTIFACTS=%s holds for new ones: name one by BLOOMERY_EXPERIMENT.",
+            experiment,
+            location,
+            settings().mlflow_artifacts,
+        )
+
+
+def parent_run(mlflow: "MlflowClient", origin: Origin) -> str:
+    """Return the id of the MLflow run of a whole flow run, made at the first call."""
+    experiment = experiment_id(mlflow)
+    query = f"tags.flow_run_id = '{origin.run_id}' and tags.level = 'flow'"
+    if found := mlflow.search_runs([experiment], query, max_results=1):
+        mlflow.update_run(found[0].info.run_id, status="RUNNING")
+        return found[0].info.run_id
+    tags = {
+        "flow_run_id": origin.run_id,
+        "flow": origin.flow,
+        "level": "flow",
+        **back_to(origin),
+    }
+    return mlflow.create_run(experiment, run_name=origin.run_name, tags=tags).info.run_id
+
+
+def back_to(origin: Origin) -> dict[str, str]:
+    """Return the tags of an MLflow run that lead back to its flow run."""
+    if origin == Origin():  # no flow asked for it
+        return {}
+    url = flow_run_url(origin.run_id)
+    note = f"Made by [{origin.run_name}]({url}), a run of the flow `{origin.flow}`."
+    return {"flow_run_id": origin.run_id, "flow_run_url": url, "mlflow.note.content": note}
+
+
+def is_active(mlflow: "MlflowClient", run_id: str) -> bool:
+    """Return whether a run is there, and not deleted."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return mlflow.get_run(run_id).info.lifecycle_stage == "active"
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return False
+        raise
+
+
+def flatten(value: Any, prefix: str = "") -> dict[str, Any]:
+    """Return the leaves of nested dicts by dotted path; lists are leaves."""
+    if not isinstance(value, dict):
+        return {prefix: value}
+    leaves: dict[str, Any] = {}
+    for key, item in value.items():
+        leaves |= flatten(item, f"{prefix}.{key}" if prefix else str(key))
+    return leaves
+
+
+def log_dataset(mlflow: "MlflowClient", run_id: str, revision: str, context: str) -> None:
+    """Note on a run which revision of `data/` is at the root of what it works on."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    source = json.dumps({"path": "data.dvc", "revision": revision})
+    data = Dataset(name="data", digest=revision[:36], source_type="dvc", source=source)
+    tags = [InputTag("mlflow.data.context", context)]
+    mlflow.log_inputs(run_id, [DatasetInput(data, tags)])
+
+
+def log_numbers(mlflow: "MlflowClient", run_id: str, values: dict[str, Any]) -> None:
+    """Log every number in `values` as a metric of a run; the rest is left out."""
+    from mlflow.entities import Metric
+
+    leaves = {k: v for k, v in flatten(values).items() if type(v) in (int, float)}
+    mlflow.log_batch(run_id, metrics=[Metric(k, float(v), 0, 0) for k, v in leaves.items()])

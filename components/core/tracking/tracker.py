@@ -1,0 +1,146 @@
+"""A thread that shows a step in MLflow while it works."""
+
+import logging
+import threading
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from components.core.component import Component
+from components.core.journal import Origin
+from components.core.processes.preemption import Preempted
+from components.core.tracking import shipping
+from components.core.tracking.client import client
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
+logger = logging.getLogger(__name__)
+
+_SHIP_EVERY_SECONDS = 2.0
+_SAMPLE_SECONDS, _SAMPLES = 10, 1000  # of the machine's use: a long run has them less often
+_PATIENCE_SECONDS = 60.0  # at the end of a step; a first database takes 10 s to make
+_unanswered = threading.Event()  # MLflow did not answer last time: no step waits for it
+
+
+class Tracker:
+    """Show the work of one component as an MLflow run, from beginning to end.
+
+    Use as a context: leaving it ships what is left and closes the run as finished, failed or
+    killed. A server that is slow or down costs the step a warning; what it missed is shipped later.
+    """
+
+    def __init__(
+        self, component: Component[Any, Any], out: Path, origin: Origin, data_revision: str | None
+    ) -> None:
+        """Prepare to show `component`, which writes its metrics to the spool of `out`."""
+        self._out = out
+        self._lock = threading.Lock()  # two threads change the shipment
+        self._shipment = shipping.prepare(component, out, origin, data_revision)
+        self._opened, self._done = threading.Event(), threading.Event()
+        self._closed, self._given_up = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._ship, name="mlflow", daemon=True)
+
+    def __enter__(self) -> Self:
+        """Start shipping."""
+        self._change()
+        self._thread.start()
+        return self
+
+    def run_id(self) -> str | None:
+        """Return the MLflow run, waiting for it to open; None if tracking is down."""
+        _wait(self._opened)
+        return self._shipment.run_id
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Ship what is left; a dead tracking server is a warning, never a failed step."""
+        was_killed = isinstance(error, KeyboardInterrupt | Preempted)
+        status = "KILLED" if was_killed else "FAILED" if error is not None else "FINISHED"
+        self._change(status=status, ended=int(time.time() * 1000))
+        self._done.set()
+        if not _wait(self._closed):
+            self._given_up.set()
+            _unanswered.set()
+            logger.warning(
+                "MLflow does not answer. `bloomery sync` or the next step sends it the metrics of "
+                "%s, which are kept there.",
+                self._out,
+            )
+
+    def _change(self, **changes: Any) -> None:
+        with self._lock:
+            self._shipment = self._shipment.with_(**changes)
+            shipping.save(self._out, self._shipment)
+
+    def _ship(self) -> None:
+        """Try until all is there: each attempt goes on where the last one came to."""
+        pause = threading.Event()
+        while not self._given_up.is_set():
+            try:
+                self._follow(client())
+                return self._closed.set()
+            except Exception as error:
+                _unanswered.set()
+                logger.debug("MLflow failed, %s waits: %s", self._out, error)
+                pause.wait(_SHIP_EVERY_SECONDS)
+
+    def _follow(self, mlflow: "MlflowClient") -> None:
+        """Send the points as they come, and close the run once the step is done."""
+        if not self._opened.is_set():
+            opened = shipping.open_run(mlflow, self._shipment)
+            self._change(run_id=opened.run_id, parent=opened.parent, sent=opened.sent)
+            self._opened.set()
+            _ship_the_rest_of_others()
+        is_done, start = False, time.monotonic()
+        with _machine_watched(self._shipment.run_id) as watch:
+            while not is_done:
+                is_done = self._done.wait(_SHIP_EVERY_SECONDS)
+                watch.sampling_interval = max(
+                    _SAMPLE_SECONDS, (time.monotonic() - start) / _SAMPLES
+                )
+                for shipped in shipping.send_points(mlflow, self._out, self._shipment):
+                    self._change(sent=shipped.sent)
+                _unanswered.clear()
+        shipping.close_run(mlflow, self._out, self._shipment)
+        self._change(is_closed=True)
+
+
+@contextmanager
+def _machine_watched(run_id: str | None) -> "Generator[SystemMetricsMonitor]":
+    """Have MLflow's own thread log the use of CPU, memory, disk, network and GPUs."""
+    from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
+    watch = SystemMetricsMonitor(run_id, _SAMPLE_SECONDS, resume_logging=True)
+    watch.start()
+    try:
+        yield watch
+    finally:
+        watch.finish()
+
+
+def _ship_the_rest_of_others() -> None:
+    """Use the chance: MLflow answers."""
+    try:
+        for out in shipping.sync():
+            logger.info("MLflow now has all of %s", out)
+    except Exception as error:  # not of this step, and tried again by the next
+        logger.warning("MLflow did not take all that earlier steps left: %s", error)
+
+
+def _wait(event: threading.Event) -> bool:
+    """Wait for what MLflow must answer, briefly if it did not last time; return whether it did."""
+    start = time.monotonic()
+    while not event.wait(0.05):
+        patience = 1.0 if _unanswered.is_set() else _PATIENCE_SECONDS
+        if time.monotonic() > start + patience:
+            return False
+    return True

@@ -1,0 +1,1 @@
+"""Documents that are worth reading: encoding, boilerplate, language, quality."""

@@ -1,0 +1,1 @@
+"""`data/` and its revisions: all that calls DVC."""

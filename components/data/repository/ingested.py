@@ -1,0 +1,69 @@
+"""What came of an ingest: counts and hashes, in a JSON file beside its rejects."""
+
+import time
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from pydantic import Field
+
+from components.core.artifacts.base import Frozen
+from components.core.files import write_atomically
+from components.data.sources.intake import Intake
+
+
+class Ingested(Frozen):
+    """What came of one ingest."""
+
+    name: str
+    """The dataset, below `data/`."""
+    location: str
+    """Where the documents came from, without credentials."""
+    license: str
+    """The licence that was given for them."""
+    documents: int = 0
+    """Documents that were added."""
+    total_documents: int = 0
+    """Documents that the dataset has now."""
+    text_bytes: int = 0
+    """UTF-8 bytes of the texts that were added."""
+    read_bytes: int = 0
+    """Bytes that were read, compressed or not."""
+    rejected: dict[str, int] = Field(default_factory=dict)
+    """Records that were left out, by reason."""
+    rejects: str
+    """File of those records, one a line, with the first 1,000 characters."""
+    sha256: dict[str, str] = Field(default_factory=dict)
+    """Hash of each of the dataset's files, by name."""
+    revision_before: str
+    """What data.dvc pinned."""
+    revision: str
+    """What it pins now."""
+    seconds: float = 0
+    """Wall time."""
+    error: str = ""
+    """Why nothing was added; empty if all went well."""
+
+
+@contextmanager
+def summed_up(intake: Intake, revision: str) -> Generator[dict[str, Any], None, None]:
+    """Give a dict of the fields of `Ingested` to fill, and write it when the block ends.
+
+    Begins at `revision`. An error is written too, where there is room, and goes on.
+    """
+    start = time.monotonic()
+    summary: dict[str, Any] = {"revision_before": revision, "revision": revision}
+    try:
+        yield summary
+    except BaseException as error:
+        summary["error"] = f"{type(error).__name__}: {error}"
+        with suppress(OSError):
+            _write(summary, intake, start)
+        raise
+    _write(summary, intake, start)
+
+
+def _write(summary: dict[str, Any], intake: Intake, start: float) -> None:
+    summary |= intake.summary() | {"seconds": round(time.monotonic() - start, 3)}
+    text = Ingested.model_validate(summary).model_dump_json(indent=2)
+    write_atomically(intake.rejects.with_suffix(".json"), text + "\n")

@@ -1,0 +1,43 @@
+"""Held-out text that models of any kind are measured on in the same way."""
+
+# B = sequences, T = tokens of a sequence
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from components.core.artifacts.data import TokenShards
+from components.lib.examples.shards import BYTE_LENGTHS, Sequences
+from components.lib.text.tokens import bits_per_byte
+
+_BATCH = 16
+
+
+class Scorer(Protocol):
+    """A model that says how surprised it is."""
+
+    def negative_log_likelihood(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return the nats of each target of `ids` (B, T + 1), shape (B, T)."""
+        ...
+
+
+class HeldOut:
+    """Sequences taken evenly from a split, and the bytes of text that their targets stand for."""
+
+    def __init__(self, shards: TokenShards, split: str, length: int, number: int) -> None:
+        """Take at most `number` sequences of `length` targets."""
+        self.windows = Sequences(shards.path / split, length).spread(number)  # (B, T + 1)
+        lengths = np.load(shards.path / BYTE_LENGTHS)
+        self.num_bytes = int(lengths[self.windows[:, 1:]].sum())
+
+    def bits_per_byte(self, model: Scorer) -> float:
+        """Return what `model` needs for a byte: nats of all targets / (ln 2 x their bytes).
+
+        The end of a document is a target like any other, though it stands for no text.
+        """
+        nats = 0.0
+        for start in range(0, len(self.windows), _BATCH):
+            rows = self.windows[start : start + _BATCH]
+            nats += float(model.negative_log_likelihood(rows).sum(dtype=np.float64))
+        return bits_per_byte(nats, self.num_bytes)

@@ -1,0 +1,1 @@
+"""What each training step saw, as a chain of hashes, and whose documents that were."""

@@ -1,0 +1,1 @@
+"""transformers' architectures in our sizes, and models in folders."""

@@ -1,0 +1,132 @@
+"""Models as folders in Hugging Face layout: loaded with proof, saved without surprises, counted."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForPreTraining,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+)
+
+from components.core.artifacts.models import Checkpoint
+from components.core.files import size_of
+from components.lib.models.blocked_attention import attention, experts
+
+
+def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
+    """Load a fast tokenizer.
+
+    Raises:
+        ValueError: the folder has none.
+    """
+    if not (folder / "tokenizer.json").is_file():
+        raise ValueError(
+            f"{folder} has no tokenizer.json, so its model cannot read text. "
+            "Save the tokenizer it was trained with into the same folder."
+        )
+    return AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+
+
+def load_model(folder: Path) -> PreTrainedModel:
+    """Load a model in float32, from safetensors alone and without foreign code.
+
+    BERT comes with both heads that it is pretrained with, all others as causal language models.
+
+    Raises:
+        ValueError: there is no model, or its weights do not fit its config.
+    """
+    if not (folder / "config.json").is_file():
+        raise ValueError(f"{folder} has no config.json: it is not a model in Hugging Face layout.")
+    config: Any = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+    is_bert = config.model_type == "bert"
+    auto: Any = AutoModelForPreTraining if is_bert else AutoModelForCausalLM
+    loaded = auto.from_pretrained(
+        folder,
+        dtype=torch.float32,
+        attn_implementation=attention(),
+        experts_implementation=experts(),  # of a mixture; others have none
+        use_safetensors=True,
+        trust_remote_code=False,
+        local_files_only=True,
+        ignore_mismatched_sizes=True,  # they are refused below, by name
+        output_loading_info=True,
+    )
+    model, loading = loaded  # with `output_loading_info` it is a pair, whatever the types say
+    wrong = {kind: sorted(keys) for kind, keys in loading.items() if keys}
+    if wrong:
+        raise ValueError(f"The weights in {folder} do not fit its config.json: {wrong}.")
+    return model.eval()
+
+
+def save_model(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerFast,
+    folder: Path,
+    weights: dict[str, torch.Tensor] | None = None,
+) -> None:
+    """Save weights as safetensors, config and tokenizer, so that `folder` stands on its own.
+
+    `weights` are those to save if `model` itself holds only a part of them.
+    """
+    model.save_pretrained(folder, state_dict=weights)
+    tokenizer.save_pretrained(folder)
+
+
+def describe(folder: Path, length: int, predicted: float = 1.0) -> Checkpoint:
+    """Return the artifact of the model in `folder`, trained on sequences of `length` tokens.
+
+    `predicted` is the share of positions that its output head computed.
+    """
+    model = load_model(folder)
+    return Checkpoint(
+        path=folder,
+        num_parameters=num_parameters(model),
+        num_active_parameters=num_active_parameters(model),
+        flops_per_token=flops_per_token(model, length, predicted),
+        bytes_on_disk=size_of(folder, "*.safetensors"),
+    )
+
+
+def num_parameters(model: PreTrainedModel) -> int:
+    """Return the number of weights; a tied embedding counts once."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def num_active_parameters(model: PreTrainedModel) -> int:
+    """Return the number of weights that one token meets: of a mixture, its chosen experts alone."""
+    idle = 0
+    for name, parameter in model.named_parameters():
+        if ".experts." in name:  # (num_experts, ...)
+            num_experts = parameter.shape[0]
+            idle += parameter.numel() // num_experts * (num_experts - _experts_per_token(model))
+    return num_parameters(model) - idle
+
+
+def _experts_per_token(model: PreTrainedModel) -> int:
+    return model.config.num_experts_per_tok
+
+
+def flops_per_token(model: PreTrainedModel, length: int, predicted: float = 1.0) -> float:
+    """Return the FLOPs that training on one token of a sequence of `length` takes.
+
+    6 for each weight that multiplies (the tied embedding counts as the output head) and
+    12 x layers x width x length for attention (Chowdhery et al. 2022, PaLM, appendix B), where
+    length is at most the window of sliding attention. `predicted` is the share of positions that
+    the output head computes: BERT's objective asks it for the masked ones alone.
+    """
+    config = model.config
+    head = config.vocab_size * config.hidden_size
+    multiplied = num_active_parameters(model) - _num_looked_up(model) - (1 - predicted) * head
+    seen = min(length, getattr(config, "sliding_window", None) or length)
+    return 6 * multiplied + 12 * config.num_hidden_layers * config.hidden_size * seen
+
+
+def _num_looked_up(model: PreTrainedModel) -> int:
+    """Return the number of weights of tables that nothing multiplies with."""
+    tables = ("wpe.weight", "position_embeddings.weight", "token_type_embeddings.weight")
+    return sum(p.numel() for name, p in model.named_parameters() if name.endswith(tables))

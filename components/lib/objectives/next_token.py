@@ -1,0 +1,98 @@
+"""What a model is trained for: losses, each of which is a mean over its own items."""
+
+# B = examples of a batch, T = tokens of an example, V = vocabulary
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from transformers import PreTrainedModel
+
+from components.core.settings import settings
+from components.lib.device import autocast, put
+from components.lib.examples.batches import IGNORED, POSITIONS, Batch
+from components.lib.group import Group
+
+
+class Objective(Protocol):
+    """One or several losses over a batch that is computed in parts.
+
+    The loss of a batch is the sum, over its terms, of a term's sum over the items of the whole
+    batch, divided by their number. So it does not matter how the batch is cut into processes and
+    micro-batches (transformers#35203).
+    """
+
+    def count(self, batch: Batch) -> dict[str, int]:
+        """Return the number of items that each term is the mean of; every batch has all terms."""
+        ...
+
+    def __call__(self, model: PreTrainedModel, batch: Batch) -> dict[str, Tensor]:
+        """Return each term, weighed, summed over the items of `batch`: scalars with gradient."""
+        ...
+
+    def observed(self, group: Group) -> dict[str, float]:
+        """Return what else was seen since the last call; called by all processes together."""
+        ...
+
+
+class NextToken:
+    """Predict each next token: cross-entropy, and a penalty on large logits where asked for."""
+
+    def __init__(self, z_loss: float = 0.0, label_smoothing: float = 0.0) -> None:
+        """Weigh log^2 of the softmax's normaliser by `z_loss` (Chowdhery et al. 2022, PaLM)."""
+        self._z_loss = z_loss
+        self._label_smoothing = label_smoothing
+        self._terms = torch.compile(_terms) if settings().compiles else _terms
+
+    def count(self, batch: Batch) -> dict[str, int]:
+        """Return the number of targets, for each term."""
+        terms = ["cross_entropy", "z_loss"] if self._z_loss else ["cross_entropy"]
+        return dict.fromkeys(terms, batch.num_targets())
+
+    def __call__(self, model: PreTrainedModel, batch: Batch) -> dict[str, Tensor]:
+        """Return the terms in nats, summed over the targets."""
+        batch = batch.trimmed()
+        targets = put(batch.targets)
+        with autocast():
+            logits = model(**model_inputs(batch), use_cache=False).logits  # (B, T, V)
+        return self.terms(logits, targets)
+
+    def terms(self, logits: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        """Return the terms for logits (B, T, V), in any precision, and targets (B, T)."""
+        return self._terms(logits, targets, self._z_loss, self._label_smoothing)
+
+    def observed(self, group: Group) -> dict[str, float]:
+        """Return nothing: the terms say it all."""
+        return {}
+
+
+def model_inputs(batch: Batch) -> dict[str, Tensor]:
+    """Return what a decoder takes: `input_ids`, and `position_ids` if the batch has some.
+
+    Where positions begin again at 0, transformers' decoders hide what is before: without a cache
+    and without an `attention_mask` it builds the block-diagonal mask of packed documents.
+    """
+    inputs = {"input_ids": batch.inputs}
+    if POSITIONS in batch.extras:
+        inputs[POSITIONS] = batch.extras[POSITIONS]
+    return {name: put(ids) for name, ids in inputs.items()}
+
+
+def _terms(
+    logits: Tensor, targets: Tensor, z_loss: float, label_smoothing: float
+) -> dict[str, Tensor]:
+    logits = logits.float()
+    terms = {
+        "cross_entropy": F.cross_entropy(
+            logits.flatten(0, 1),
+            targets.flatten(),
+            ignore_index=IGNORED,
+            reduction="sum",
+            label_smoothing=label_smoothing,
+        )
+    }
+    if z_loss:
+        squares = logits.logsumexp(-1).square()
+        terms["z_loss"] = z_loss * torch.where(targets != IGNORED, squares, 0.0).sum()
+    return terms

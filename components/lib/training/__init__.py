@@ -1,0 +1,1 @@
+"""The training loop of every component that trains by gradient descent."""

@@ -1,0 +1,128 @@
+"""A model spread over the data-parallel processes, and what of that its checkpoints must undo."""
+
+from datetime import timedelta
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.distributed.checkpoint.state_dict import (
+    StateDictOptions,
+    get_model_state_dict,
+    get_optimizer_state_dict,
+    set_model_state_dict,
+    set_optimizer_state_dict,
+)
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
+from torch.distributed.tensor import DTensor
+from torch.nn.parallel import DistributedDataParallel
+from transformers import PreTrainedModel
+
+from components.core.settings import settings
+from components.lib.device import device, has_bfloat16, move
+from components.lib.examples.batches import Batch
+from components.lib.group import Group, gloo_group
+from components.lib.objectives.next_token import Objective
+from components.lib.training.optim import Optimizers
+
+
+def is_sharded(group: Group) -> bool:
+    """Return whether each process holds only its part of the weights."""
+    return group.size > 1 and settings().data_parallel == "shard"
+
+
+def prepare(model: PreTrainedModel, group: Group) -> None:
+    """Move `model` to the device and shard, compile and checkpoint it as this machine asks."""
+    move(model).train()
+    if settings().activation_checkpointing:
+        model.gradient_checkpointing_enable({"use_reentrant": False})
+    if settings().compiles:
+        for block in _blocks(model):  # alike, so that the first one's code serves them all
+            block.compile()
+    if is_sharded(group):
+        _shard(model, group)
+
+
+class Losses(nn.Module):
+    """An objective and its model, as one module that a batch goes through."""
+
+    def __init__(self, model: PreTrainedModel, objective: Objective) -> None:
+        """Let `objective` ask `model`."""
+        super().__init__()
+        self.model = model
+        self._objective = objective
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """Return the terms of the loss."""
+        return self._objective(self.model, batch)
+
+
+def losses(model: PreTrainedModel, objective: Objective, group: Group) -> nn.Module:
+    """Return what a batch goes through; behind it, gradients are averaged over replicas."""
+    alone = Losses(model, objective)
+    if group.size == 1 or is_sharded(group):
+        return alone
+    return DistributedDataParallel(alone, gradient_as_bucket_view=True)
+
+
+def _blocks(model: PreTrainedModel) -> list[nn.Module]:
+    """Return the transformer blocks: the longest list of modules that there is."""
+    return list(max((m for m in model.modules() if isinstance(m, nn.ModuleList)), key=len))
+
+
+def _shard(model: PreTrainedModel, group: Group) -> None:
+    """Shard weights, gradients and optimizer states (Zhao et al. 2023, PyTorch FSDP)."""
+    on_gpu = device().type == "cuda" and has_bfloat16()
+    policy = (
+        MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32)
+        if on_gpu
+        else MixedPrecisionPolicy()
+    )
+    mesh = init_device_mesh(device().type, (group.size,))
+    for module in [*_blocks(model), model]:
+        fully_shard(module, mesh=mesh, mp_policy=policy)
+
+
+class Patience:
+    """Lets the processes of a group wait for one that is long at work, such as at a validation.
+
+    In the exchange of gradients they give up after a minute or two: there, long means dead.
+    """
+
+    def __init__(self, group: Group) -> None:
+        """Called by all processes together."""
+        self._gloo = gloo_group(timedelta(hours=1)) if group.size > 1 else None
+
+    def wait(self) -> None:
+        """Wait until all processes have called."""
+        if self._gloo is not None:
+            dist.barrier(group=self._gloo)
+
+
+def training_state(model: PreTrainedModel, optimizers: Optimizers) -> dict[str, Any]:
+    """Return the tensors a checkpoint holds, by names that no number of processes changes."""
+    return {
+        "model": get_model_state_dict(model),
+        "optimizers": get_optimizer_state_dict(model, optimizers.all),
+    }
+
+
+def load_training_state(
+    model: PreTrainedModel, optimizers: Optimizers, state: dict[str, Any]
+) -> None:
+    """Take back what `training_state` returned."""
+    set_model_state_dict(model, state["model"])
+    set_optimizer_state_dict(model, optimizers.all, state["optimizers"])
+
+
+def number(value: Tensor) -> float:
+    """Return a scalar as a number; sharded, it may be spread over the processes."""
+    return (value.full_tensor() if isinstance(value, DTensor) else value).item()
+
+
+def whole_weights(model: PreTrainedModel) -> dict[str, Any]:
+    """Return every weight in full, on the CPU of rank 0; all processes call together."""
+    return get_model_state_dict(
+        model, options=StateDictOptions(full_state_dict=True, cpu_offload=True)
+    )

@@ -1,0 +1,36 @@
+"""What every training component does around the loop: set the process up, fit, save the model."""
+
+from pathlib import Path
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+from components.core.settings import settings
+from components.lib.device import device, keep_memory
+from components.lib.models.folders import save_model
+from components.lib.training.fit import Task, fit
+from components.lib.training.hyperparameters import Training
+
+
+def train_and_save(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerFast,
+    task: Task,
+    training: Training,
+    out: Path,
+) -> None:
+    """Train `model`, one process of a data-parallel group or alone, and save it in `out`.
+
+    Raises what `fit` raises.
+    """
+    if torch.cuda.is_available():
+        torch.cuda.set_device(device())
+    torch.set_num_threads(settings().threads_per_worker)
+    keep_memory()
+    fit(
+        model,
+        task,
+        training,
+        out,
+        finish=lambda weights: save_model(model, tokenizer, out, weights),
+    )

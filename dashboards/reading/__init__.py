@@ -1,0 +1,1 @@
+"""Queries: what the pages show, read from MLflow, Prefect and the records."""

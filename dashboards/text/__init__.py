@@ -1,0 +1,1 @@
+"""Scorecard, cards, lineage and ledger as tables and Markdown."""

@@ -1,0 +1,138 @@
+"""The scorecard of a pipeline run: a table for the terminal and one in Markdown."""
+
+from collections.abc import Iterator, Sequence
+
+from rich.table import Table
+
+from dashboards.text.report import Report, StageRow
+
+_HEADINGS = ("step", "bits/byte", "accuracy (95 %)", "size", "decode tokens/s", "seconds", "")
+_TRAINED = ("step", "weights", "active", "FLOPs/token", "tokens", "of peak", "validation")
+
+
+def table(report: Report) -> Table:
+    """Return the scorecard for a terminal."""
+    shown = Table(title=_title(report), title_justify="left", caption=_caption(report))
+    shown.caption_justify = "left"
+    for heading in _HEADINGS:
+        justify = "left" if heading in ("step", "") else "right"
+        shown.add_column(heading, justify=justify, no_wrap=True)
+    for cells in _rows(report):
+        shown.add_row(*cells)
+    return shown
+
+
+def task_table(report: Report) -> Table | None:
+    """Return the accuracy of each micro-task after each stage, or None if none was measured."""
+    grid = _task_grid(report)
+    if grid is None:
+        return None
+    shown = Table(title="Accuracy on held-out micro-tasks, by stage", title_justify="left")
+    for index, heading in enumerate(grid[0]):
+        shown.add_column(heading, justify="right" if index else "left", no_wrap=True)
+    for cells in grid[1:]:
+        shown.add_row(*cells)
+    return shown
+
+
+def training_table(report: Report) -> Table | None:
+    """Return a card of every model that was trained, or None if there is none."""
+    rows = [row for row in report.stages if row.training]
+    if not rows:
+        return None
+    shown = Table(title="Trained", title_justify="left")
+    for index, heading in enumerate(_TRAINED):
+        shown.add_column(heading, justify="right" if index else "left", no_wrap=True)
+    for row in rows:
+        shown.add_row(*_trained(row))
+    return shown
+
+
+def _trained(row: StageRow) -> tuple[str, ...]:
+    found = row.training or {}
+    validated = [
+        f"{name.removeprefix('validation_')} {value:.3f}"
+        for name, value in found.items()
+        if name.startswith("validation_")
+    ]
+    return (
+        row.component,
+        f"{row.num_parameters or 0:,}",
+        f"{row.num_active_parameters or 0:,}",
+        f"{row.flops_per_token or 0:.3g}",
+        f"{found.get('tokens', 0):,.0f}",
+        f"{found.get('flop_use', 0):.0%}",
+        ", ".join(validated),
+    )
+
+
+def markdown(report: Report) -> str:
+    """Return the scorecard as Markdown."""
+    tables = [[_HEADINGS, *_rows(report)], _task_grid(report) or []]
+    return "\n\n".join([_title(report), *map(_lines, tables), _caption(report)]) + "\n"
+
+
+def summary(report: Report) -> str:
+    """Return as Markdown what the baselines and the models scored: what a decision needs."""
+    scored = [row for row in _rows(report) if row[_HEADINGS.index("bits/byte")]]
+    tables = [[_HEADINGS, *scored], _task_grid(report) or []]
+    return "\n\n".join([_title(report), *map(_lines, tables)]) + "\n"
+
+
+def _lines(rows: Sequence[Sequence[str]]) -> str:
+    lines = [f"| {' | '.join(cells)} |" for cells in rows]
+    return "\n".join([*lines[:1], f"|{'---|' * len(rows[0])}", *lines[1:]]) if rows else ""
+
+
+def _task_grid(report: Report) -> list[list[str]] | None:
+    """Return rows of cells: a heading, then a micro-task a row and a model a column."""
+    models = [row for row in report.stages if row.accuracy_by_task and row.model is None]
+    if not models:
+        return None
+    tasks = [row.accuracy_by_task or {} for row in models]
+    body = [[name, *(f"{found[name]:.0%}" for found in tasks)] for name in tasks[0]]
+    return [["micro-task", *(row.component for row in models)], *body]
+
+
+def _rows(report: Report) -> Iterator[tuple[str, ...]]:
+    for name, value in report.baselines.items():
+        yield f"{name} baseline", f"{value:.3f}", "", "", "", "", ""
+    for row in report.stages:
+        if row.component not in ("evals.probe", "evals.baselines"):
+            yield _cells(row)
+
+
+def _cells(row: StageRow) -> tuple[str, ...]:
+    accuracy = f"{row.accuracy:.1%}" if row.accuracy is not None else ""
+    if row.accuracy_interval:
+        low, high = row.accuracy_interval
+        accuracy += f" ({100 * low:.0f}-{100 * high:.0f})"
+    return (
+        row.component,
+        f"{row.bits_per_byte:.3f}" if row.bits_per_byte is not None else "",
+        accuracy,
+        f"{row.bytes_on_disk / 1e6:.1f} MB" if row.bytes_on_disk is not None else "",
+        _speed(row),
+        f"{row.seconds:.1f}",
+        "cached" if row.cached else "",
+    )
+
+
+def _speed(row: StageRow) -> str:
+    if row.decode_tokens_per_second is None:
+        return ""
+    ratio = f" ({row.decode_speedup:.1f} x)" if row.decode_speedup else ""
+    return f"{row.decode_tokens_per_second:,.0f}{ratio}"
+
+
+def _title(report: Report) -> str:
+    return f"{report.origin.flow} {report.origin.run_name}, data {report.data_revision[:12]}"
+
+
+def _caption(report: Report) -> str:
+    if report.model is not None:
+        model = report.model
+        return f"Released: {model.name} version {model.version}, alias {model.alias}"
+    if report.rejected:
+        return "Not released. " + ". ".join(report.rejected)
+    return "Nothing was released in this run."

@@ -1,0 +1,156 @@
+"""The `bloomery data` commands: take documents in, bring a revision back."""
+
+import json
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from components.core.servers.endpoints import running_servers
+from components.core.settings import settings
+
+app = typer.Typer(no_args_is_help=True, help="The raw data and its revisions.")
+
+
+@app.callback()
+def main() -> None:
+    """The raw data and its revisions."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    handler.addFilter(lambda record: record.levelno < logging.WARNING)  # those are shown anyway
+    logging.getLogger("components.data").addHandler(handler)
+    logging.getLogger("components.data").setLevel(logging.INFO)
+
+
+@app.command()
+def add(
+    name: Annotated[str, typer.Argument(help="Name of the folder it becomes in data/.")],
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="A file or folder (.txt .md .html .jsonl .json .csv .tsv .parquet .warc, each "
+            "also .gz .zst .bz2, and .zip .tar), https://..., s3://... (gs://, az://, any fsspec "
+            "URL), hf://NAME or hf:///folder, or a SQLAlchemy URL with --query."
+        ),
+    ],
+    text_column: Annotated[
+        str, typer.Option(help="Column that holds the text; several, by commas, are joined.")
+    ] = "text",
+    split: Annotated[str, typer.Option(help="Split of a Hugging Face dataset.")] = "train",
+    query: Annotated[str, typer.Option(help="SQL that gives one row a document.")] = "",
+    unit: Annotated[
+        str, typer.Option(help="What a document is in .txt and .md: file, paragraph or line.")
+    ] = "file",
+    encoding: Annotated[str, typer.Option(help="Of text without a byte order mark.")] = "utf-8",
+    license_: Annotated[
+        str, typer.Option("--license", help="Licence of the documents, such as CC-BY-4.0.")
+    ] = "",
+    max_bad: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of bad records that is left out.")
+    ] = 0.05,
+    max_record_mib: Annotated[
+        int, typer.Option(min=1, help="Longer records are left out, in MiB.")
+    ] = 16,
+    max_ratio: Annotated[
+        float, typer.Option(min=1, help="How much larger compressed files may become.")
+    ] = 100,
+    evaluation: Annotated[
+        bool, typer.Option("--evaluation", help="Never train on it: look for it in the rest.")
+    ] = False,
+    append: Annotated[
+        bool, typer.Option("--append", help="Keep what NAME holds and add what is new.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON document and nothing else.")
+    ] = False,
+) -> None:
+    """Take documents into `data/NAME` and make a new revision of `data.dvc`.
+
+    Bad records are left out, counted, and written to a file that is named at the end. If the
+    servers are up, the new revision is an event there, as that of the flow `ingest` is.
+    """
+    from components.data.repository import dataset
+    from components.data.sources.source import Source
+
+    wanted = Source.model_validate(
+        {
+            "location": source,
+            "text_column": text_column,
+            "split": split,
+            "query": query,
+            "unit": unit,
+            "encoding": encoding,
+            "license": license_,
+            "max_bad": max_bad,
+            "max_record_bytes": max_record_mib << 20,
+            "max_ratio": max_ratio,
+        }
+    )
+    project, state = settings().project.resolve(), settings().home.resolve()
+    done = dataset.add(project, state, name, wanted, evaluation=evaluation, append=append)
+    if (servers := running_servers()) is not None:
+        os.environ["PREFECT_API_URL"] = f"{servers.prefect}/api"  # before Prefect is imported
+        from flows.ingest import announce
+
+        announce(done)
+    if as_json:
+        typer.echo(done.model_dump_json(indent=2))
+        return
+    for reason, number in done.rejected.items():
+        typer.echo(f"{number:8} left out: {reason}")
+    where = f"data/{'evaluation/' if evaluation else ''}{name}"
+    typer.echo(f"{done.documents:8} documents added to {where}, {done.total_documents} there now.")
+    typer.echo(f"data.dvc now pins revision {done.revision}.")
+    if done.rejected:
+        typer.echo(f"What was left out: {done.rejects}")
+    typer.echo("Next: `bloomery run`. Keep the revision with `git commit data.dvc`.")
+
+
+@app.command()
+def restore(
+    run: Annotated[
+        str, typer.Argument(help="Flow run, MLflow run, registered model, or a revision.")
+    ],
+    to: Annotated[Path | None, typer.Option(help="Empty or new folder to write it to.")] = None,
+    checkout: Annotated[
+        bool, typer.Option("--checkout", help="Change data/ and data.dvc to it.")
+    ] = False,
+) -> None:
+    """Bring back exactly the data that a run was made of."""
+    from components.data.repository import dataset
+    from components.data.repository.versions import revision_of
+
+    if checkout == (to is not None):
+        raise ValueError("Say where: --to FOLDER, or --checkout to change data/ and data.dvc.")
+    project, state = settings().project.resolve(), settings().home.resolve()
+    revision = revision_of(run)
+    if to is None:
+        dataset.checkout(project, state, revision)
+        typer.echo(f"data/ and data.dvc are revision {revision} now. Next: `bloomery run`.")
+    else:
+        dataset.bring(project, state, revision, to.resolve())
+        typer.echo(f"{to} holds data/ as it was at revision {revision}.")
+
+
+@app.command()
+def card(
+    name: Annotated[
+        str | None, typer.Argument(help="Dataset in data/, or flow run; else the last card.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print all it says as JSON.")] = False,
+) -> None:
+    """Show what a dataset is: its funnel, and how well each step finds what it looks for."""
+    from dashboards.text.card import read_card, tables
+    from flows.cards import find_card
+
+    folder, source = find_card(name)
+    content = read_card(folder, source)
+    if as_json:
+        typer.echo(json.dumps(content, indent=2, ensure_ascii=False))
+        return
+    Console(width=None if sys.stdout.isatty() else 110).print(tables(content))
+    typer.echo(f"The whole card: {folder / 'report' / 'card.html'}")

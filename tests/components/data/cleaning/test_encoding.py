@@ -1,0 +1,87 @@
+"""Characters come out as they were meant, and what was meant stays as it is."""
+# ruff: noqa: RUF001 - the text has such characters
+
+import unicodedata
+from itertools import islice
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from components.data.cleaning.encoding import normalise, repair, unreadable_share
+from components.data.repository import speeches
+
+MEANT = (
+    "The café’s menu – “déjà vu” – costs 5 €",
+    "Schöne Grüße aus Köln, naïve Leser",
+    "Кто там? Это я, почтальон",
+    "数据是模型的基础。",
+)
+
+
+@pytest.mark.parametrize("wrong", ["latin-1", "cp1252"])
+@pytest.mark.parametrize("text", MEANT)
+def test_utf8_that_was_read_as_a_western_code_page_is_read_again(text, wrong):
+    garbled = text.encode().decode("latin-1")
+    if wrong == "cp1252":
+        garbled = "".join(
+            bytes([ord(c)]).decode("cp1252") if ord(c) not in _HOLES else c for c in garbled
+        )
+    assert garbled != text
+    assert normalise(repair(f"A first line.\n{garbled}")) == normalise(f"A first line.\n{text}")
+
+
+_HOLES = (0x81, 0x8D, 0x8F, 0x90, 0x9D)  # bytes that code page 1252 does not define
+
+
+@pytest.mark.parametrize(
+    "text", [*MEANT, "write &lt; for a less-than sign", "ＡＢＣ，全角", "it’s “curly”", "ÀÉÎÕÜ"]
+)
+def test_text_that_was_meant_so_stays_so(text):
+    assert repair(text) == text
+
+
+def test_real_speeches_are_left_alone_and_ligatures_and_colours_are_not():
+    assert all(repair(speech.text) == speech.text for speech in islice(speeches.documents(), 25))
+    assert repair("an of\ufb01ce") == "an office"
+    assert repair("\x1b[31mred\x1b[0m alert") == "red alert"
+
+
+def test_a_line_that_is_garbled_does_not_change_its_neighbours():
+    good, bad = "Fußgänger und “Zitate”", "FuÃŸgÃ¤nger"
+    assert repair(f"{good}\n{bad}\n{good}") == f"{good}\nFußgänger\n{good}"
+
+
+def test_a_program_is_unreadable_and_prose_is_not():
+    program = bytes(range(256)) * 20
+    assert unreadable_share(program.decode("latin-1")) > 0.2
+    assert unreadable_share(program.decode("utf-8", "replace")) > 0.4
+    assert unreadable_share("Plain prose.\r\n\tA page ends here.\f") == 0
+    assert unreadable_share("") == 0
+
+
+def test_text_is_in_composed_form_with_plain_line_ends():
+    assert normalise("Cafe\u0301\r\nand\rtea\x07\x00 \t") == "Café\nand\ntea"
+    assert normalise("tab\tand\nnew line\u2028stay") == "tab\tand\nnew line\u2028stay"
+
+
+@given(text=st.text())
+@example("e\x00\u0301")  # a control character that kept two others apart
+@example("\r\r\n\n\r")
+def test_normal_text_stays_as_it_is(text):
+    normal = normalise(text)
+    assert normalise(normal) == normal
+    assert unicodedata.is_normalized("NFC", normal)
+    assert "\r" not in normal
+    assert normal == normal.strip()
+
+
+def test_the_characters_removed_are_those_that_unicode_calls_control():
+    characters = [chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000]
+    removed = {c for c in characters if normalise(f"a{c}b") == "ab"}
+    assert removed == {c for c in characters if unicodedata.category(c) == "Cc"} - set("\t\n\r")
+
+
+@given(text=st.text())
+def test_repair_takes_any_text_and_repaired_text_can_be_written(text):
+    repair(text).encode("utf-8")

@@ -1,0 +1,204 @@
+"""What a pretraining saw: answers against a scan of every batch, and planted lies found out."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from components.core.files import sha256
+from components.data.document import read_documents
+from components.lib.examples.documents import Documents
+from components.lib.examples.packed import sequences_of
+from components.lib.examples.permutation import draw
+from components.lib.examples.windows import Windows
+from components.lib.ledger.chain import LEDGER, Ledger, batch_hash, read
+from components.lib.ledger.history import History
+
+LENGTH, BATCH, SEED = 64, 8, 3
+DRAWS = [0, 1, 2, 5, 6, 7, 8, 9]  # after a rollback to step 3 two draws were skipped
+
+
+def _scan(shards, draws=DRAWS) -> dict[str, set[int]]:
+    """Return the steps that saw each document, by looking at every batch of all of them."""
+    windows, documents = Windows(shards.path / "train", LENGTH), Documents(shards.path / "train")
+    seen: dict[str, set[int]] = {name: set() for name in documents.ids(list(range(len(documents))))}
+    for step, number in enumerate(draws, start=1):
+        for window in draw(number, BATCH, len(windows), SEED).tolist():
+            parts = documents.in_window(windows.sequences, window)
+            for name in documents.ids([part.document for part in parts]):
+                seen[name].add(step)
+    return seen
+
+
+def test_the_overview_counts_what_was_seen(trained, shards):
+    out = trained(DRAWS)
+    seen, expected = History(out).overview(), _scan(shards)
+    assert (seen.steps, seen.examples, seen.tokens) == (8, 64, 64 * LENGTH)
+    assert seen.epochs == 64 / len(Windows(shards.path / "train", LENGTH))
+    assert seen.documents == len(expected)
+    assert seen.documents_seen == sum(map(bool, expected.values())) < seen.documents
+    assert seen.skipped_draws == ((3, 4),)
+    assert seen.chain == read(out)[-1].chain
+
+
+def test_after_an_epoch_every_document_that_a_window_holds_was_seen(trained, shards, monkeypatch):
+    monkeypatch.setattr("components.lib.ledger.history._POSITIONS", 24)
+    num_windows = len(Windows(shards.path / "train", LENGTH))
+    draws = list(range(-(-num_windows // BATCH)))
+    seen = History(trained(draws)).overview()
+    assert seen.epochs >= 1
+    assert seen.documents_seen == sum(map(bool, _scan(shards, draws).values()))
+    assert seen.skipped_draws == ()
+
+
+def test_a_step_shows_the_documents_of_its_batch_with_their_text(trained, corpus, shards):
+    out, texts = trained(DRAWS), {}
+    for document in read_documents(corpus.path / "train.jsonl"):
+        texts[document.id] = " ".join(document.text.split())
+    history, expected = History(out), _scan(shards)
+    for number in (1, 4, 8):
+        seen = history.step(number)
+        assert {d.id for d in seen.documents} == {n for n, at in expected.items() if number in at}
+        entry = read(out)[number - 1]
+        assert (seen.draw, seen.batch, seen.chain) == (DRAWS[number - 1], entry.batch, entry.chain)
+        assert (seen.examples, seen.tokens, seen.verified) == (BATCH, BATCH * LENGTH, True)
+        assert sum(p.end - p.start for d in seen.documents for p in d.parts) == BATCH * (LENGTH + 1)
+        for found in seen.documents:
+            assert found.snippet.removesuffix("...").strip("\ufffd ") in texts[found.id]
+            assert found.source == found.id.split("/")[0]
+
+
+def test_a_document_shows_every_step_that_saw_it(trained, shards):
+    history, expected = History(trained(DRAWS)), _scan(shards)
+    assert len([name for name, steps in expected.items() if len(steps) > 1]) > 0
+    for name, steps in expected.items():
+        seen = history.document(name)
+        assert {sighting.step for sighting in seen.sightings} == steps, name
+        assert [s.step for s in seen.sightings] == sorted(s.step for s in seen.sightings)
+        assert (seen.split, seen.steps) == ("train", 8)
+        for sighting in seen.sightings:
+            parts = {d.id: d.parts for d in history.step(sighting.step).documents}
+            assert sighting.part in parts[name]
+
+
+def test_a_held_out_document_was_never_seen(trained, corpus):
+    (held_out, *_) = read_documents(corpus.path / "test.jsonl")
+    seen = History(trained(DRAWS)).document(held_out.id)
+    assert (seen.split, seen.sightings, seen.windows) == ("test", (), 0)
+    assert seen.tokens > 1
+
+
+def test_an_unknown_document_is_an_error_that_names_similar_ones(trained, corpus):
+    (document, *_) = read_documents(corpus.path / "train.jsonl")
+    with pytest.raises(ValueError, match=f"Did you mean .*{document.id}"):
+        History(trained(DRAWS)).document(document.id[:-1])
+
+
+@pytest.mark.parametrize("number", [-1, 0, 9])
+def test_a_step_that_was_not_taken_is_an_error_with_the_range(trained, number):
+    with pytest.raises(ValueError, match=rf"No step {number}: .* steps 1 to 8"):
+        History(trained(DRAWS)).step(number)
+
+
+def test_a_token_that_changed_in_the_shards_is_found_out(trained, shards, tmp_path):
+    copy = shards.model_copy(update={"path": tmp_path / "shards"})
+    shutil.copytree(shards.path, copy.path)
+    out = trained(DRAWS, copy)
+    sequences = Windows(copy.path / "train", LENGTH).sequences
+    drawn = {n: set(draw(DRAWS[n - 1], BATCH, len(sequences), SEED).tolist()) for n in (4, 5)}
+    window = min(drawn[4] - {w + d for w in drawn[5] for d in (-1, 0, 1)})
+    position = int(sequences.positions(np.array([window]))[0])
+    file = copy.path / "train" / f"shard_{position // 20_000:05d}.npy"
+    tokens = np.load(file)
+    tokens[position % 20_000 + 3] ^= 1
+    np.save(file, tokens)
+    history = History(out)
+    with pytest.raises(ValueError, match=r"Step 4 did not see what these shards hold"):
+        history.step(4)
+    assert history.step(5).verified
+
+
+def test_another_seed_in_the_record_is_found_out(trained):
+    out = trained(DRAWS)
+    record = json.loads((out / "artifact.json").read_text())
+    record["config"]["training"]["seed"] += 1
+    (out / "artifact.json").write_text(json.dumps(record))
+    with pytest.raises(ValueError, match="did not see what these shards hold"):
+        History(out).step(1)
+
+
+def test_a_ledger_that_was_written_anew_is_found_out_by_the_record(trained):
+    out = trained(DRAWS)
+    ledger = Ledger(out)
+    ledger.append(1, draw=0, examples=BATCH, batch_hash=1)
+    with pytest.raises(ValueError, match="sha256 differs from the record's"):
+        History(out)
+
+
+def test_a_training_without_a_ledger_is_an_error_with_the_remedy(trained):
+    out = trained(DRAWS)
+    (out / LEDGER).unlink()
+    with pytest.raises(ValueError, match=r"no ledger\.jsonl: .*Run the flow again"):
+        History(out)
+
+
+@pytest.fixture
+def packed(trained, shards):
+    """Return the examples of a pretraining on packed or masked documents, and its history."""
+
+    def train(packing: str, document_mask: bool):
+        out = trained(DRAWS)
+        examples = sequences_of(shards.path / "train", LENGTH, packing, document_mask)
+        ledger = Ledger(out)
+        for step, number in enumerate(DRAWS, start=1):
+            batch = examples.batch(draw(number, BATCH, len(examples), SEED))
+            ledger.append(step, number, BATCH, batch_hash(batch))
+        record = json.loads((out / "artifact.json").read_text())
+        record["config"] |= {"packing": packing, "document_mask": document_mask}
+        record["files"][LEDGER] = sha256(out / LEDGER)
+        (out / "artifact.json").write_text(json.dumps(record))
+        return examples, History(out)
+
+    return train
+
+
+@pytest.mark.parametrize(
+    ("packing", "document_mask"), [("best_fit", False), ("best_fit", True), ("stream", True)]
+)
+def test_packed_documents_are_found_in_every_step_that_saw_them(
+    packed, shards, corpus, packing, document_mask
+):
+    examples, history = packed(packing, document_mask)
+    documents = Documents(shards.path / "train")
+    names = documents.ids(list(range(len(documents))))
+    texts = {d.id: " ".join(d.text.split()) for d in read_documents(corpus.path / "train.jsonl")}
+    expected: dict[str, set[int]] = {name: set() for name in names}
+    tokens = 0
+    for step, number in enumerate(DRAWS, start=1):
+        indices = draw(number, BATCH, len(examples), SEED)
+        tokens += examples.batch(indices).num_tokens()
+        for index in indices.tolist():
+            for part in examples.parts_in(documents, index):
+                expected[names[part.document]].add(step)
+    seen = history.overview()
+    assert seen.tokens == tokens
+    assert seen.documents_seen == sum(map(bool, expected.values()))
+    assert seen.epochs == len(DRAWS) * BATCH / len(examples)
+    for name, steps in expected.items():
+        assert {s.step for s in history.document(name).sightings} == steps, name
+    shown = history.step(4)
+    assert shown.verified
+    assert {d.id for d in shown.documents} == {n for n, at in expected.items() if 4 in at}
+    for found in shown.documents:
+        assert found.snippet.removesuffix("...").strip("\ufffd ") in texts[found.id]
+    assert shown.tokens == examples.num_tokens(draw(5, BATCH, len(examples), SEED))
+
+
+def test_another_way_of_packing_in_the_record_is_found_out(packed):
+    _, history = packed("best_fit", document_mask=True)
+    record = json.loads((history._folder / "artifact.json").read_text())
+    record["config"]["document_mask"] = False
+    (history._folder / "artifact.json").write_text(json.dumps(record))
+    with pytest.raises(ValueError, match="did not see what these shards hold"):
+        History(history._folder).step(1)

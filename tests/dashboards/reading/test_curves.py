@@ -1,0 +1,49 @@
+"""Curves of trainings, out of a real MLflow store."""
+
+import math
+
+import pytest
+
+from dashboards.reading.curves import METRICS, curves, trainings
+from tests.dashboards import store
+
+
+def test_the_trainings_of_a_stage_are_listed_newest_first_with_how_far_they_are(mlflow):
+    store.train(store.origin("first"), "aa", num_steps=5)
+    store.train(store.origin("second"), "bb", num_steps=10)
+    found = trainings(mlflow, "pretrain")
+    assert list(found["component"]) == ["pretrain.train"] * 2
+    assert [name.split()[0] for name in found["run"]] == ["second", "first"]
+    assert list(found["progress"]) == [1.0, 1.0]
+    assert list(found["status"]) == ["finished"] * 2
+    assert trainings(mlflow, "finetune").empty
+
+
+def test_a_stage_that_trains_nothing_is_refused_by_name(mlflow):
+    with pytest.raises(ValueError, match=r"Nothing is trained in 'data'.*pretrain"):
+        trainings(mlflow, "data")
+
+
+def test_every_point_is_there_once_over_steps_tokens_and_time(mlflow):
+    run_id = store.train(store.origin("one"), "aa", num_steps=20)
+    found = curves(mlflow, {run_id: "one"}, list(METRICS))
+    loss = found[found["metric"] == "loss"]
+    assert list(loss["step"]) == list(range(1, 21))
+    assert list(loss["tokens"]) == [512.0 * step for step in range(1, 21)]
+    assert loss["value"].iloc[9] == pytest.approx(6 * math.exp(-0.5))
+    assert loss["minutes"].is_monotonic_increasing
+    assert loss["minutes"].iloc[0] == 0
+    validation = found[found["metric"] == "validation_bits_per_byte"]
+    assert list(validation["step"]) == [10, 20]
+
+
+def test_a_step_that_was_taken_again_counts_as_it_was_taken_last(mlflow):
+    run_id = store.train(store.origin("one"), "aa", num_steps=3)
+    mlflow.log_metric(run_id, "loss", 9.0, timestamp=2**42, step=3)
+    found = curves(mlflow, {run_id: "one"}, ["loss"])
+    assert list(found["step"]) == [1, 2, 3]
+    assert found["value"].iloc[-1] == 9.0
+
+
+def test_runs_without_points_have_no_curves_but_columns(mlflow):
+    assert list(curves(mlflow, {}, ["loss"]).columns)[:3] == ["run", "metric", "step"]

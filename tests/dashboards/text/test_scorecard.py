@@ -1,0 +1,74 @@
+from rich.console import Console
+
+from components.core.journal import Origin
+from dashboards.text.report import ReleasedModel, Report, StageRow
+from dashboards.text.scorecard import markdown, summary, table
+
+
+def _report(**changes: object) -> Report:
+    row = StageRow(
+        stage="align",
+        component="align.dpo",
+        version="1.0.0",
+        fingerprint="ab",
+        cached=True,
+        seconds=3.21,
+        bits_per_byte=1.5,
+        accuracy=0.75,
+        accuracy_interval=(0.7, 0.8),
+        bytes_on_disk=4_200_000,
+    )
+    values = {
+        "origin": Origin(run_id="1", run_name="brave-otter", flow="pipeline"),
+        "data_revision": "0123456789abcdef.dir",
+        "baselines": {"unigram": 3.4, "trigram": 1.6},
+        "stages": (row,),
+        "rejected": (),
+        "model": ReleasedModel(name="bloomery-tiny", version=2, alias="champion", path="/x"),
+    }
+    return Report.model_validate(values | changes)
+
+
+def _printed(report: Report) -> str:
+    console = Console(width=120)
+    with console.capture() as captured:
+        console.print(table(report))
+    return captured.get()
+
+
+def test_both_scorecards_show_every_number_of_a_stage() -> None:
+    for shown in (_printed(_report()), markdown(_report())):
+        for part in ("align.dpo", "1.500", "75.0% (70-80)", "4.2 MB", "3.2", "cached"):
+            assert part in shown
+        assert "trigram baseline" in shown
+        assert "Released: bloomery-tiny version 2, alias champion" in shown
+
+
+def test_a_rejected_run_says_why() -> None:
+    shown = markdown(_report(model=None, rejected=("accuracy: 0.5 against at most 0.2",)))
+    assert "Not released. accuracy: 0.5 against at most 0.2" in shown
+
+
+def test_a_summary_shows_what_was_scored_and_no_other_step() -> None:
+    scored = _report().stages[0]
+    cleaned = StageRow(
+        stage="data", component="data.clean", version="1", fingerprint="c", cached=False, seconds=1
+    )
+    shown = summary(_report(stages=(cleaned, scored), model=None))
+    assert "data.clean" not in shown
+    assert "| align.dpo | 1.500 | 75.0% (70-80) |" in shown
+    assert "| trigram baseline | 1.600 |" in shown
+    assert "released" not in shown, "that is still to be decided"
+
+
+def test_what_was_not_measured_is_left_empty() -> None:
+    row = StageRow(
+        stage="data",
+        component="data.clean",
+        version="1.0.0",
+        fingerprint="cd",
+        cached=False,
+        seconds=1.0,
+    )
+    (line,) = [x for x in markdown(_report(stages=(row,))).splitlines() if "data.clean" in x]
+    assert line == "| data.clean |  |  |  |  | 1.0 |  |"
