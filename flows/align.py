@@ -5,7 +5,7 @@ from prefect import flow
 from components.align.dpo import DPOInputs
 from components.align.sample import SampleInputs
 from components.core.artifacts.models import Checkpoint
-from flows.data import Source, data
+from flows.data import Prepared, data
 from flows.finetune import finetune
 from flows.recipes import Recipe, tiny
 from flows.step import preemptible, step
@@ -14,7 +14,7 @@ from flows.step import preemptible, step
 @flow
 @preemptible
 def align(
-    recipe: Recipe = tiny(), source: Source | None = None, instruct: Checkpoint | None = None
+    recipe: Recipe = tiny(), source: Prepared | None = None, instruct: Checkpoint | None = None
 ) -> Checkpoint:
     """Align `instruct` with pairs of its own samples. What is not given is made first."""
     source = source or data(recipe)

@@ -25,7 +25,7 @@ from flows.recipes import Recipe, tiny
 from flows.step import preemptible, step
 
 
-class Source(Frozen):
+class Prepared(Frozen):
     """What every later stage reads."""
 
     raw: RawData
@@ -43,7 +43,7 @@ def data(
     recipe: Recipe = tiny(),
     revision: DataRevision | None = None,
     known: DocumentShards | None = None,
-) -> Source:
+) -> Prepared:
     """Make token shards of `data/` at the revision that `data.dvc` pins.
 
     With `known`, what an earlier `Deduplicate` made, the documents of this recipe are added to
@@ -86,4 +86,4 @@ def data(
             f"The data is not fit to train on. {'. '.join(verdict.failures)}. "
             f"Look at {card.path / 'report' / 'card.html'}, then mend the data or the bounds."
         )
-    return Source(raw=raw, vocabulary=vocabulary, shards=shards)
+    return Prepared(raw=raw, vocabulary=vocabulary, shards=shards)

@@ -10,7 +10,7 @@ from components.core.artifacts.models import Checkpoint, CompressedModel
 from components.core.artifacts.reports import BaselineReport, ProbeReport
 from components.evals.probe import ProbeInputs
 from flows.compress import compress
-from flows.data import Source, data
+from flows.data import Prepared, data
 from flows.recipes import Recipe, tiny
 from flows.step import preemptible, step
 
@@ -26,7 +26,7 @@ def _run_name() -> str:
 @preemptible
 def evals(
     recipe: Recipe = tiny(),
-    source: Source | None = None,
+    source: Prepared | None = None,
     model: Checkpoint | CompressedModel | None = None,
 ) -> ProbeReport:
     """Probe `model`. What is not given is made first: the recipe's compressed model."""
@@ -38,7 +38,7 @@ def evals(
 
 @flow
 @preemptible
-def baselines(recipe: Recipe = tiny(), source: Source | None = None) -> BaselineReport:
+def baselines(recipe: Recipe = tiny(), source: Prepared | None = None) -> BaselineReport:
     """Measure the n-gram models on the probe's text."""
     source = source or data(recipe)
     return step(recipe.baselines, source.shards)

@@ -26,7 +26,7 @@ from components.data.vocabulary_report import ReportVocabulary
 from components.evals.baselines import Baselines
 from components.evals.probe import Probe
 from components.finetune.sft import SFT
-from components.lib.training.hyperparameters import DialledTraining, Training
+from components.lib.training.hyperparameters import DialledHyperparameters, Hyperparameters
 from components.pretrain.train import Train
 from components.release.gate import Gate
 from components.release.register import Register
@@ -92,7 +92,7 @@ def tiny() -> Recipe:
         vocabulary=TrainVocabulary(vocab_size=512),
         tokenize=Tokenize(),
         pretrain=Train(
-            training=DialledTraining(
+            training=DialledHyperparameters(
                 num_steps=400, batch_size=32, learning_rate=0.01, weight_decay=0.1
             ),
             sequence_length=128,
@@ -102,7 +102,7 @@ def tiny() -> Recipe:
             num_key_value_heads=1,
         ),
         sft=SFT(
-            training=Training(
+            training=Hyperparameters(
                 num_steps=480,
                 batch_size=64,
                 micro_batch_size=32,
@@ -130,7 +130,7 @@ def small() -> Recipe:
         update={
             "vocabulary": TrainVocabulary(vocab_size=4096),
             "pretrain": Train(
-                training=DialledTraining(checkpoint_every=40),
+                training=DialledHyperparameters(checkpoint_every=40),
                 depth=4,
                 tokens_per_parameter=1.0,
             ),
@@ -154,7 +154,7 @@ def smoke() -> Recipe:
         vocabulary=TrainVocabulary(vocab_size=512),
         tokenize=Tokenize(),
         pretrain=Train(
-            training=DialledTraining(
+            training=DialledHyperparameters(
                 num_steps=20, batch_size=8, learning_rate=0.01, evaluate_every=10
             ),
             sequence_length=64,
@@ -162,7 +162,7 @@ def smoke() -> Recipe:
             width=64,
             max_length=256,
         ),
-        sft=SFT(training=Training(num_steps=40, batch_size=64, learning_rate=0.01)),
+        sft=SFT(training=Hyperparameters(num_steps=40, batch_size=64, learning_rate=0.01)),
         sample=SamplePreferences(num_prompts=64, num_samples=16),
         dpo=DPO(batch_size=8),
         quantize=Quantize(),

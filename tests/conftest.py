@@ -21,7 +21,7 @@ from components.finetune.sft import SFT, SFTInputs
 from components.lib.examples.permutation import draw
 from components.lib.examples.windows import Windows
 from components.lib.ledger.chain import Ledger, batch_hash
-from components.lib.training.hyperparameters import DialledTraining, Training
+from components.lib.training.hyperparameters import DialledHyperparameters, Hyperparameters
 from components.pretrain.train import Train, TrainInputs
 from tests import small_project
 
@@ -115,7 +115,9 @@ def shards(corpus: Corpus, vocabulary: Vocabulary, line: Path) -> TokenShards:
 def checkpoint(shards: TokenShards, vocabulary: Vocabulary, line: Path) -> Checkpoint:
     """A decoder of two layers after 40 steps."""
     component = Train(
-        training=DialledTraining(num_steps=40, batch_size=8, learning_rate=0.01, evaluate_every=20),
+        training=DialledHyperparameters(
+            num_steps=40, batch_size=8, learning_rate=0.01, evaluate_every=20
+        ),
         sequence_length=64,
         depth=2,
         width=64,
@@ -129,7 +131,7 @@ def checkpoint(shards: TokenShards, vocabulary: Vocabulary, line: Path) -> Check
 @pytest.fixture(scope="session")
 def instruct(checkpoint: Checkpoint, raw: RawData, shards: TokenShards, line: Path) -> Checkpoint:
     """The decoder after it saw some hundred instructions: it answers in the right form."""
-    training = Training(num_steps=40, batch_size=16, learning_rate=0.01, evaluate_every=20)
+    training = Hyperparameters(num_steps=40, batch_size=16, learning_rate=0.01, evaluate_every=20)
     inputs = SFTInputs(model=checkpoint, data=raw, shards=shards)
     return SFT(training=training).run(inputs, _made(line, "instruct"))
 

@@ -10,7 +10,7 @@ from components.core.artifacts.data import RawData, TokenShards
 from components.core.artifacts.models import Checkpoint
 from components.core.component import Component
 from components.core.processes.workers import train_on_workers
-from components.lib.training.hyperparameters import Training
+from components.lib.training.hyperparameters import Hyperparameters
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -38,7 +38,7 @@ class SFT(Component[SFTInputs, Checkpoint]):
 
     version: ClassVar[str] = "2.0.0"
 
-    training: Training
+    training: Hyperparameters
     """Steps, batch and learning rate; an example is one instruction with its answer."""
     replay_share: float = Field(default=0.05, ge=0, le=0.5)
     """Share of the examples that are pretraining text, against forgetting; on top of the batch."""
@@ -61,7 +61,7 @@ def sft_worker(payload: dict[str, Any]) -> None:
     from components.lib.models.folders import flops_per_token, load_model, load_tokenizer
     from components.lib.objectives.next_token import NextToken
     from components.lib.tasks.microtasks import read_microtasks
-    from components.lib.training.fit import Task
+    from components.lib.training.fit import TrainSpec
     from components.lib.training.session import train_and_save
 
     component = SFT.model_validate(payload["component"])
@@ -73,7 +73,7 @@ def sft_worker(payload: dict[str, Any]) -> None:
     instructions = Instructions(tokenizer, read_microtasks(folder / "train.jsonl"))
     held_out = Instructions(tokenizer, read_microtasks(folder / "validation.jsonl"))
     text = Sequences(inputs.shards.path / "train", component.replay_length)
-    task = Task(
+    task = TrainSpec(
         examples=WithReplay(instructions, text, component.replay_share),
         objective=NextToken(),
         evaluate=lambda: {"validation_loss": _validation_loss(model, held_out)},

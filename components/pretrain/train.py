@@ -14,7 +14,7 @@ from components.core.settings import settings
 from components.lib.examples.packing import Packing
 from components.lib.models.dial import shape_at, size_for
 from components.lib.models.shape import Kind, Shape
-from components.lib.training.hyperparameters import DialledTraining, Training
+from components.lib.training.hyperparameters import DialledHyperparameters, Hyperparameters
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from components.lib.examples.batches import Examples
     from components.lib.objectives.next_token import Objective
-    from components.lib.training.fit import Task
+    from components.lib.training.fit import TrainSpec
 
 
 class TrainInputs(Frozen):
@@ -39,7 +39,7 @@ class Resolved(NamedTuple):
     """What `Train` does with a vocabulary, nothing left open."""
 
     shape: Shape
-    training: Training
+    training: Hyperparameters
 
 
 class Train(Component[TrainInputs, Checkpoint], Kind):
@@ -63,7 +63,7 @@ class Train(Component[TrainInputs, Checkpoint], Kind):
     num_key_value_heads: int | None = Field(default=None, ge=1)
     """Heads of keys and values; else half as many, or where the architecture has no grouped
     queries, as many."""
-    training: DialledTraining = DialledTraining()
+    training: DialledHyperparameters = DialledHyperparameters()
     """Steps, batch and learning rate; an example is one sequence."""
     tokens_per_parameter: float = Field(default=12.0, gt=0)
     """Tokens to train on, for each weight that multiplies, unless `num_steps` is given."""
@@ -109,7 +109,7 @@ class Train(Component[TrainInputs, Checkpoint], Kind):
         shape.check()
         size = size_for(shape, vocab_size, self.sequence_length, self.tokens_per_parameter)
         given = self.training.model_dump(exclude_none=True)
-        return Resolved(shape, Training(**{**size._asdict(), **given}))
+        return Resolved(shape, Hyperparameters(**{**size._asdict(), **given}))
 
     def _given(self, *names: str) -> dict[str, int]:
         return {name: value for name in names if (value := getattr(self, name)) is not None}
@@ -163,12 +163,12 @@ class Train(Component[TrainInputs, Checkpoint], Kind):
             return MaskedSentencePairs(folder, self.sequence_length, tokens, self.training.seed)
         return sequences_of(folder, self.sequence_length, self.packing, self.document_mask)
 
-    def task(self, inputs: TrainInputs, model: "PreTrainedModel") -> "Task":
+    def task(self, inputs: TrainInputs, model: "PreTrainedModel") -> "TrainSpec":
         """Return what `model` is trained on, what for, and how it is judged."""
         from components.lib.models.folders import flops_per_token
-        from components.lib.training.fit import Task
+        from components.lib.training.fit import TrainSpec
 
-        return Task(
+        return TrainSpec(
             examples=self.examples(inputs, "train"),
             objective=self._objective(),
             evaluate=self._evaluation(inputs, model),

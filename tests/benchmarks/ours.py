@@ -13,8 +13,8 @@ from components.lib.models.architectures import SpecialIds, build_model
 from components.lib.models.folders import flops_per_token
 from components.lib.models.shape import Shape
 from components.lib.objectives.next_token import NextToken
-from components.lib.training.fit import Task, fit
-from components.lib.training.hyperparameters import Training
+from components.lib.training.fit import TrainSpec, fit
+from components.lib.training.hyperparameters import Hyperparameters
 from tests.benchmarks.turns import Turns
 from tests.benchmarks.work import Work, num_threads, train_windows
 
@@ -45,7 +45,7 @@ def train(work: Work, turns: Turns) -> PreTrainedModel:
     keep_memory()
     num_processes = _join(work)
     model = _model(work)
-    training = Training(
+    training = Hyperparameters(
         num_steps=work.num_steps,
         batch_size=work.batch_size * num_processes,
         learning_rate=work.learning_rate,
@@ -53,7 +53,7 @@ def train(work: Work, turns: Turns) -> PreTrainedModel:
         evaluate_every=_NEVER,
         checkpoint_every=_NEVER,
     )
-    task = Task(
+    task = TrainSpec(
         examples=_Windows(work, turns),
         objective=NextToken(),
         evaluate=dict,

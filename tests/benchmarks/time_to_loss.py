@@ -36,7 +36,7 @@ CANDIDATES = (
 )
 
 
-class Training(NamedTuple):
+class Hyperparameters(NamedTuple):
     """A training from its first step to its last."""
 
     num_steps: int
@@ -46,7 +46,7 @@ class Training(NamedTuple):
 
 def run(work: Work) -> list[Row]:
     """Measure, show the table and return its rows."""
-    targets: dict[str, Training] = {}
+    targets: dict[str, Hyperparameters] = {}
     for peer in TARGETS:
         try:
             num_steps = _steps_in(peer_seconds(), peer, work)
@@ -65,11 +65,11 @@ def run(work: Work) -> list[Row]:
     return rows
 
 
-def _train(peer: Peer, work: Work, num_steps: int) -> Training:
+def _train(peer: Peer, work: Work, num_steps: int) -> Hyperparameters:
     """Train for `num_steps`, with the schedule planned for them."""
     with running(peer, _fresh(work, peer, num_steps)) as process:
         turn = process.take(num_steps)
-        training = Training(num_steps, turn.seconds, process.finish())
+        training = Hyperparameters(num_steps, turn.seconds, process.finish())
     say(f"{peer.name}: {num_steps} steps, {turn.seconds:.0f} s, {training.loss:.3f} nats")
     return training
 
@@ -88,7 +88,7 @@ def _fresh(work: Work, peer: Peer, num_steps: int) -> Work:
     return work.model_copy(update={"out": work.out / folder, "num_steps": num_steps})
 
 
-def _reach(candidate: Candidate, work: Work, targets: dict[str, Training]) -> list[Row]:
+def _reach(candidate: Candidate, work: Work, targets: dict[str, Hyperparameters]) -> list[Row]:
     """Train for longer and longer horizons; return for each target the first that reached it."""
     peer = candidate.peer
     work = work.model_copy(update={"learning_rate": candidate.learning_rate})
@@ -104,7 +104,7 @@ def _reach(candidate: Candidate, work: Work, targets: dict[str, Training]) -> li
     return rows + [_unreached(peer.name, name, target) for name, target in open_targets.items()]
 
 
-def _row(name: str, of: str, training: Training, target: Training) -> Row:
+def _row(name: str, of: str, training: Hyperparameters, target: Hyperparameters) -> Row:
     sooner = target.seconds / training.seconds
     fewer = target.num_steps / training.num_steps  # of tokens: both have the same in a step
     return {
@@ -120,5 +120,5 @@ def _row(name: str, of: str, training: Training, target: Training) -> Row:
     }
 
 
-def _unreached(name: str, of: str, target: Training) -> Row:
+def _unreached(name: str, of: str, target: Hyperparameters) -> Row:
     return {"ours": name, "target": of, "target_loss": round(target.loss, 3), "loss": "not reached"}

@@ -14,7 +14,7 @@ from components.core.settings import settings
 from components.core.tracking import shipping, spool
 from components.core.tracking.client import client, parent_run
 from components.data.card import Card
-from components.lib.training.hyperparameters import DialledTraining
+from components.lib.training.hyperparameters import DialledHyperparameters
 from components.pretrain.train import Train
 from components.release.register import Register
 from components.release.registry import register
@@ -90,7 +90,7 @@ def train(of: Origin, fingerprint: str, num_steps: int = 30, learning_rate: floa
         }
         for step in range(1, num_steps + 1)
     ]
-    training = DialledTraining(num_steps=num_steps, learning_rate=learning_rate)
+    training = DialledHyperparameters(num_steps=num_steps, learning_rate=learning_rate)
     component = Train(training=training, depth=2)
     return ship(component, of, fingerprint, {"bytes_on_disk": 4_000_000}, points)
 

@@ -17,15 +17,15 @@ from transformers import PreTrainedModel
 from components.core.lease import OWNER, Lease
 from components.core.processes import preemption
 from components.lib.group import Group
-from components.lib.training.hyperparameters import Training
+from components.lib.training.hyperparameters import Hyperparameters
 from components.lib.training.parallel import whole_weights
-from components.lib.training.trainer import Run, Task
+from components.lib.training.trainer import Trainer, TrainSpec
 
 
 def fit(
     model: PreTrainedModel,
-    task: Task,
-    training: Training,
+    task: TrainSpec,
+    training: Hyperparameters,
     out: Path,
     finish: Callable[[dict[str, Tensor]], None] = lambda _: None,
 ) -> None:
@@ -41,21 +41,21 @@ def fit(
         RuntimeError: the training diverged more often than `training` allows.
     """
     with _only_writer(out) as lease, preemption.listen():
-        run = Run(model, task, training, out, lease)
-        with closing(run.checkpoints):
-            run.resume()
-            while run.at.step < training.num_steps:
-                run.step()
-                run.log()
-                run.evaluate()
-                run.save()
-                run.roll_back()
-            run.checkpoints.wait()
+        trainer = Trainer(model, task, training, out, lease)
+        with closing(trainer.checkpoints):
+            trainer.resume()
+            while trainer.at.step < training.num_steps:
+                trainer.step()
+                trainer.log()
+                trainer.evaluate()
+                trainer.save()
+                trainer.roll_back()
+            trainer.checkpoints.wait()
             weights = whole_weights(model)
             if lease is not None:
                 lease.check()
                 finish(weights)
-            run.checkpoints.remove()
+            trainer.checkpoints.remove()
 
 
 @contextmanager

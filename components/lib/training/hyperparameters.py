@@ -44,7 +44,7 @@ class Loop(Frozen):
     """Seed of the weights, of the order of the data and of dropout."""
 
 
-class Training(Loop):
+class Hyperparameters(Loop):
     """Steps, batch and learning rate; the same for every objective."""
 
     num_steps: int = Field(gt=0)
@@ -57,7 +57,7 @@ class Training(Loop):
     """Decoupled weight decay of the matrices."""
 
 
-class DialledTraining(Loop):
+class DialledHyperparameters(Loop):
     """The same, where what is left out follows from the depth of the model."""
 
     num_steps: int | None = Field(default=None, gt=0)

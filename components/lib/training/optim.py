@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from components.lib.models.parameters import by_kind
-from components.lib.training.hyperparameters import Training
+from components.lib.training.hyperparameters import Hyperparameters
 from components.lib.training.muon import Muon
 
 _ADAM_BETAS = (0.9, 0.95)  # Brown et al. 2020 (GPT-3), appendix B
@@ -20,7 +20,7 @@ class Optimizers:
     to AdamW. Only matrices decay: norms and biases must not.
     """
 
-    def __init__(self, model: nn.Module, training: Training) -> None:
+    def __init__(self, model: nn.Module, training: Hyperparameters) -> None:
         """Sort the trainable parameters of `model`; a tied embedding is taken once."""
         self.parameters = [p for p in model.parameters() if p.requires_grad]
         self.all: list[torch.optim.Optimizer] = []

@@ -2,10 +2,10 @@
 
 import math
 
-from components.lib.training.hyperparameters import Training
+from components.lib.training.hyperparameters import Hyperparameters
 
 
-def learning_rate_share(training: Training, step: int) -> float:
+def learning_rate_share(training: Hyperparameters, step: int) -> float:
     """Return the share of the peak learning rate at `step` (from 0).
 
     All rise linearly over the warm-up. `wsd` stays at the peak and falls linearly to zero in the

@@ -8,15 +8,15 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from components.core.settings import settings
 from components.lib.device import device, keep_memory
 from components.lib.models.folders import save_model
-from components.lib.training.fit import Task, fit
-from components.lib.training.hyperparameters import Training
+from components.lib.training.fit import TrainSpec, fit
+from components.lib.training.hyperparameters import Hyperparameters
 
 
 def train_and_save(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerFast,
-    task: Task,
-    training: Training,
+    task: TrainSpec,
+    training: Hyperparameters,
     out: Path,
 ) -> None:
     """Train `model`, one process of a data-parallel group or alone, and save it in `out`.

@@ -24,7 +24,7 @@ from components.lib.ledger.chain import Ledger, batch_hash
 from components.lib.objectives.next_token import Objective
 from components.lib.training.accumulate import backward, num_parts, share
 from components.lib.training.checkpoint import Checkpoints
-from components.lib.training.hyperparameters import Training
+from components.lib.training.hyperparameters import Hyperparameters
 from components.lib.training.memory import MicroBatch, is_out_of_memory
 from components.lib.training.meter import Meter
 from components.lib.training.optim import Optimizers
@@ -43,7 +43,7 @@ from components.lib.training.spikes import SpikeGuard
 logger = logging.getLogger(__name__)
 
 
-class Task(NamedTuple):
+class TrainSpec(NamedTuple):
     """What a model is trained on, what for, and how it is judged."""
 
     examples: Examples
@@ -69,7 +69,7 @@ class Position:
     history: list[tuple[float, float]] = field(default_factory=list)  # of the spike guard
 
 
-class Seen(NamedTuple):
+class StepOutcome(NamedTuple):
     """What a step's batch held and gave, over all processes."""
 
     terms: dict[str, float]
@@ -83,14 +83,14 @@ class Seen(NamedTuple):
         return sum(self.terms.values())
 
 
-class Run:
+class Trainer:
     """One training in progress."""
 
     def __init__(
         self,
         model: PreTrainedModel,
-        task: Task,
-        training: Training,
+        task: TrainSpec,
+        training: Hyperparameters,
         out: Path,
         lease: Lease | None,
     ) -> None:
@@ -131,7 +131,7 @@ class Run:
         examples, size = self._task.examples, self._training.batch_size
         return examples.batch(draw(self.at.draw, size, len(examples), self._training.seed))
 
-    def _gradient(self, batch: Batch) -> Seen:
+    def _gradient(self, batch: Batch) -> StepOutcome:
         ours = share(batch, self.group)
         counts = self._task.objective.count(ours)
         told = [int(preemption.requested()), ours.num_tokens(), batch_hash(ours), *counts.values()]
@@ -145,7 +145,7 @@ class Run:
         if self._ledger is not None:
             self._ledger.append(self.at.step + 1, self.at.draw, len(batch), seen)
             self.at.chain = self._ledger.chain
-        return Seen(read, number(norm), num_tokens, wanted > 0)
+        return StepOutcome(read, number(norm), num_tokens, wanted > 0)
 
     def _backward(self, ours: Batch, num_items: dict[str, int], num_examples: int) -> Tensor:
         """Return the terms of the loss; out of memory, once, with half of the micro-batch."""
@@ -288,7 +288,7 @@ class Run:
         return self.at.step % every == 0 or self.at.step == self._training.num_steps
 
 
-def _recipe(model: PreTrainedModel, training: Training) -> str:
+def _recipe(model: PreTrainedModel, training: Hyperparameters) -> str:
     """Return a hash of what a checkpoint must have been trained with to be gone on from."""
     text = model.config.to_json_string(use_diff=False) + training.model_dump_json()
     return hashlib.sha256(text.encode()).hexdigest()

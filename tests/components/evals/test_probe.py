@@ -13,8 +13,8 @@ from components.lib.inference.held_out import HeldOut
 from components.lib.models.folders import load_model, load_tokenizer, save_model
 from components.lib.objectives.next_token import NextToken
 from components.lib.tasks.microtasks import is_correct, read_microtasks, take_evenly
-from components.lib.training.fit import Task, fit
-from components.lib.training.hyperparameters import Training
+from components.lib.training.fit import TrainSpec, fit
+from components.lib.training.hyperparameters import Hyperparameters
 
 PROBE = Probe(sequence_length=32, num_sequences=20, num_instructions=48, num_resamples=500)
 
@@ -71,8 +71,10 @@ def test_a_model_that_learned_the_test_by_heart_gets_all_of_it(checkpoint, shard
     """An upper anchor: if nothing can score 1.0, the template or the checker is wrong."""
     tokenizer, model = load_tokenizer(checkpoint.path), load_model(checkpoint.path)
     tasks = take_evenly(read_microtasks(raw.path / "instructions" / "test.jsonl"), 6)
-    training = Training(num_steps=100, batch_size=6, learning_rate=0.01, evaluate_every=1000)
-    fit(model, Task(Instructions(tokenizer, tasks), NextToken(), dict, 1.0), training, tmp_path)
+    training = Hyperparameters(num_steps=100, batch_size=6, learning_rate=0.01, evaluate_every=1000)
+    fit(
+        model, TrainSpec(Instructions(tokenizer, tasks), NextToken(), dict, 1.0), training, tmp_path
+    )
     save_model(model, tokenizer, tmp_path / "oracle")
     oracle = checkpoint.model_copy(update={"path": tmp_path / "oracle"})
     probe = PROBE.model_copy(update={"num_instructions": 6})

@@ -11,7 +11,7 @@ from components.lib.inference.held_out import HeldOut
 from components.lib.inference.torch_model import TorchModel
 from components.lib.models.folders import load_model, load_tokenizer
 from components.lib.tasks.microtasks import read_microtasks
-from components.lib.training.hyperparameters import Training
+from components.lib.training.hyperparameters import Hyperparameters
 
 
 @torch.no_grad()
@@ -52,7 +52,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_one_does_not(
 ):
     def train(name: str, seed: int) -> bytes:
         (tmp_path / name).mkdir()
-        training = Training(num_steps=3, batch_size=4, learning_rate=0.01, seed=seed)
+        training = Hyperparameters(num_steps=3, batch_size=4, learning_rate=0.01, seed=seed)
         inputs = SFTInputs(model=checkpoint, data=raw, shards=shards)
         SFT(training=training).run(inputs, tmp_path / name)
         return (tmp_path / name / "model.safetensors").read_bytes()
@@ -68,7 +68,7 @@ def test_a_model_without_a_tokenizer_is_refused(checkpoint, raw, shards, tmp_pat
         (bare / name).symlink_to(checkpoint.path / name)
     model = checkpoint.model_copy(update={"path": bare})
     inputs = SFTInputs(model=model, data=raw, shards=shards)
-    training = Training(num_steps=1, batch_size=4, learning_rate=0.01)
+    training = Hyperparameters(num_steps=1, batch_size=4, learning_rate=0.01)
     with pytest.raises(ValueError, match=r"no tokenizer\.json"):
         SFT(training=training).run(inputs, tmp_path)
 
@@ -79,7 +79,7 @@ def test_with_replay_less_of_the_text_is_forgotten(checkpoint, raw, shards, tmp_
     def bits_after(share: float) -> float:
         out = tmp_path / str(share)
         out.mkdir()
-        training = Training(num_steps=30, batch_size=16, learning_rate=0.01)
+        training = Hyperparameters(num_steps=30, batch_size=16, learning_rate=0.01)
         inputs = SFTInputs(model=checkpoint, data=raw, shards=shards)
         SFT(training=training, replay_share=share).run(inputs, out)
         return held_out.bits_per_byte(TorchModel(load_model(out)))
@@ -91,6 +91,6 @@ def test_with_replay_less_of_the_text_is_forgotten(checkpoint, raw, shards, tmp_
 
 
 def test_more_text_than_instructions_is_refused_since_a_batch_cannot_hold_it():
-    training = Training(num_steps=1, batch_size=4, learning_rate=0.01)
+    training = Hyperparameters(num_steps=1, batch_size=4, learning_rate=0.01)
     with pytest.raises(ValueError, match="replay_share"):
         SFT(training=training, replay_share=0.6)

@@ -23,8 +23,8 @@ from components.lib.examples.permutation import draw
 from components.lib.models.architectures import SpecialIds, build_model
 from components.lib.models.shape import Shape
 from components.lib.objectives.next_token import NextToken
-from components.lib.training.fit import Task, fit
-from components.lib.training.hyperparameters import Training
+from components.lib.training.fit import TrainSpec, fit
+from components.lib.training.hyperparameters import Hyperparameters
 
 VOCABULARY = 48
 BATCH_SIZE = 16
@@ -112,7 +112,7 @@ def model(seed: int = 0, dropout: float = 0.0):
     return build_model(shape, VOCABULARY, SpecialIds(0, 1), seed)
 
 
-def plan(**changes) -> Training:
+def plan(**changes) -> Hyperparameters:
     values = {
         "num_steps": 20,
         "batch_size": BATCH_SIZE,
@@ -121,12 +121,12 @@ def plan(**changes) -> Training:
         "evaluate_every": 8,
         "checkpoint_every": 5,
     }
-    return Training(**{**values, **changes})
+    return Hyperparameters(**{**values, **changes})
 
 
-def task(examples: Echoes, objective=None) -> Task:
+def task(examples: Echoes, objective=None) -> TrainSpec:
     held_out = {"held_out": 1.0}
-    return Task(examples, objective or NextToken(), lambda: held_out, flops_per_token=1e6)
+    return TrainSpec(examples, objective or NextToken(), lambda: held_out, flops_per_token=1e6)
 
 
 def train(out: Path, examples=None, training=None, *, objective=None, dropout=0.0):
@@ -148,7 +148,7 @@ class Child(NamedTuple):
     """What one process of a training does."""
 
     out: Path
-    training: Training
+    training: Hyperparameters
     dies_at: int = -1
     """Asked for this batch of this attempt (from 0), the process gets `by`; -1: it lives."""
     by: signal.Signals = signal.SIGKILL
@@ -242,5 +242,5 @@ def assert_same_training(one: Path, other: Path) -> None:
     assert ledger(one) == ledger(other)
 
 
-def changed(training: Training, **changes: Any) -> Training:
+def changed(training: Hyperparameters, **changes: Any) -> Hyperparameters:
     return training.model_copy(update=changes)

@@ -14,7 +14,7 @@ from components.core.settings import settings
 from components.lib.device import has_bfloat16
 from components.lib.ledger.chain import read
 from components.lib.models.folders import load_model
-from components.lib.training.hyperparameters import DialledTraining
+from components.lib.training.hyperparameters import DialledHyperparameters
 from components.pretrain.train import Train, TrainInputs
 from tests.ray_nodes import Cluster, cluster
 
@@ -27,7 +27,7 @@ ROUNDING = 2e-2 if has_bfloat16() else 1e-4
 
 
 def component() -> Train:
-    training = DialledTraining(
+    training = DialledHyperparameters(
         num_steps=NUM_STEPS,
         batch_size=8,
         learning_rate=0.003,

@@ -18,7 +18,7 @@ from components.lib.inference.held_out import HeldOut
 from components.lib.inference.torch_model import TorchModel
 from components.lib.ledger import chain
 from components.lib.models.folders import load_model, load_tokenizer, num_parameters
-from components.lib.training.hyperparameters import DialledTraining, Training
+from components.lib.training.hyperparameters import DialledHyperparameters, Hyperparameters
 from components.pretrain.train import Train, TrainInputs
 
 ROOT = Path(__file__).parents[3]
@@ -34,7 +34,7 @@ SHAPE = {
 
 
 def component(num_steps: int = 6, **changes) -> Train:
-    training = DialledTraining(
+    training = DialledHyperparameters(
         num_steps=num_steps, batch_size=4, learning_rate=0.01, log_every=1, checkpoint_every=2
     )
     return Train(**{"training": training, **SHAPE, **changes})
@@ -110,7 +110,7 @@ def test_what_is_left_open_is_trained_as_depth_says(inputs, tmp_path, read_spool
         sequence_length=64,
         tokens_per_parameter=0.05,
         validation_sequences=4,
-        training=DialledTraining(log_every=1, warmup_fraction=0.0, schedule="constant"),
+        training=DialledHyperparameters(log_every=1, warmup_fraction=0.0, schedule="constant"),
     )
     shape, training = dialled.resolve(512)
     made = dialled.run(inputs, tmp_path)
@@ -173,7 +173,7 @@ def test_what_is_packed_by_default_is_the_stream_and_leaves_no_report(checkpoint
 @pytest.mark.parametrize("name", ["num_steps", "batch_size", "learning_rate"])
 def test_a_plan_without_steps_batch_or_rate_is_refused_by_name(name):
     with pytest.raises(ValueError, match=name):
-        Training(**{"num_steps": 1, "batch_size": 1, "learning_rate": 0.1, name: 0})
+        Hyperparameters(**{"num_steps": 1, "batch_size": 1, "learning_rate": 0.1, name: 0})
 
 
 @pytest.mark.slow

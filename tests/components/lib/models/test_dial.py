@@ -8,7 +8,7 @@ import pytest
 
 from components.lib.models.dial import multiplying_parameters, shape_at, size_for
 from components.lib.models.shape import Architecture, Shape
-from components.lib.training.hyperparameters import DialledTraining
+from components.lib.training.hyperparameters import DialledHyperparameters
 from components.pretrain.train import Train
 
 VOCABULARY = 4096
@@ -147,7 +147,7 @@ def test_every_size_that_is_given_holds(name, value):
 )
 def test_every_decision_about_the_training_that_is_given_holds(name, value):
     plain = Train(depth=4).resolve(VOCABULARY).training
-    told = DialledTraining(**{name: value})
+    told = DialledHyperparameters(**{name: value})
     training = Train(depth=4, training=told).resolve(VOCABULARY).training
     assert getattr(plain, name) != value
     assert training == plain.model_copy(update={name: value})

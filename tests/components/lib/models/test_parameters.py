@@ -5,7 +5,7 @@ import pytest
 from components.lib.models.architectures import SpecialIds, build_model
 from components.lib.models.parameters import by_kind
 from components.lib.models.shape import Shape
-from components.lib.training.hyperparameters import Training
+from components.lib.training.hyperparameters import Hyperparameters
 from components.lib.training.optim import Optimizers
 
 LLAMA = {
@@ -123,7 +123,7 @@ def test_every_weight_is_of_the_kind_that_is_written_here(architecture):
 @pytest.mark.parametrize("architecture", EXPECTED)
 def test_every_weight_is_optimized_once_and_vectors_never_decay(architecture):
     model = build(architecture)
-    optimizers = Optimizers(model, Training(num_steps=1, batch_size=1, learning_rate=0.1))
+    optimizers = Optimizers(model, Hyperparameters(num_steps=1, batch_size=1, learning_rate=0.1))
     groups = [group for optimizer in optimizers.all for group in optimizer.param_groups]
     held = [p for group in groups for p in group["params"]]
     assert len(held) == len({id(p) for p in held}) == len(list(model.parameters()))

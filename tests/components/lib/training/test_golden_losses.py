@@ -22,8 +22,8 @@ from components.lib.objectives.masked import MaskedPairObjective
 from components.lib.objectives.mixture import MixtureNextToken
 from components.lib.objectives.next_token import NextToken, Objective
 from components.lib.training.fit import fit
-from components.lib.training.hyperparameters import Training
-from components.lib.training.trainer import Task
+from components.lib.training.hyperparameters import Hyperparameters
+from components.lib.training.trainer import TrainSpec
 
 GOLDEN = {1: 4.2186, 10: 0.7583, 20: 0.0951, 30: 0.01}
 TOLERANCE = 0.03
@@ -71,8 +71,8 @@ def logged(out: Path) -> list[dict[str, float]]:
 def test_the_loss_curve_is_the_recorded_one(tmp_path: Path) -> None:
     shape = Shape(width=64, num_layers=2, num_heads=2, num_key_value_heads=1, max_length=32)
     model = build_model(shape, 64, SpecialIds(0, 1), seed=0)
-    training = Training(num_steps=40, batch_size=32, learning_rate=0.01, log_every=1)
-    fit(model, Task(Stairs(), NextToken(), dict, 1.0), training, tmp_path)
+    training = Hyperparameters(num_steps=40, batch_size=32, learning_rate=0.01, log_every=1)
+    fit(model, TrainSpec(Stairs(), NextToken(), dict, 1.0), training, tmp_path)
     losses = [point["loss"] for point in logged(tmp_path)]
     assert at(GOLDEN, losses) == pytest.approx(GOLDEN, abs=TOLERANCE)
 
@@ -84,7 +84,7 @@ def curves(
 
     The golden values are those of a loop as plain as can be: forward, backward, step.
     """
-    training = Training(
+    training = Hyperparameters(
         num_steps=num_steps,
         batch_size=32,
         learning_rate=rate,
@@ -96,7 +96,7 @@ def curves(
     torch.set_num_threads(1)
     with TemporaryDirectory() as folder:
         out = Path(folder)
-        fit(build(architecture), Task(examples, objective, dict, 1.0), training, out)
+        fit(build(architecture), TrainSpec(examples, objective, dict, 1.0), training, out)
         points = logged(out)
     names = {"cross_entropy", *objective.count(examples.batch(np.arange(1)))}
     return {name: [point.get(name, point["loss"]) for point in points] for name in names}

@@ -8,7 +8,7 @@ import torch
 from components.lib.models.architectures import SpecialIds, build_model
 from components.lib.models.folders import num_parameters
 from components.lib.models.shape import Architecture, Shape
-from components.lib.training.hyperparameters import Training
+from components.lib.training.hyperparameters import Hyperparameters
 from components.lib.training.optim import Optimizers
 from components.lib.training.parallel import load_training_state, training_state
 
@@ -28,7 +28,7 @@ def build(architecture: Architecture = "llama"):
 
 
 def optimizers_of(model, learning_rate=0.1, weight_decay=0.0, **changes) -> Optimizers:
-    training = Training(
+    training = Hyperparameters(
         num_steps=10,
         batch_size=1,
         learning_rate=learning_rate,

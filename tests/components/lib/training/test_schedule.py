@@ -4,14 +4,14 @@ import math
 
 import pytest
 
-from components.lib.training.hyperparameters import Training
+from components.lib.training.hyperparameters import Hyperparameters
 from components.lib.training.schedule import learning_rate_share
 
 SCHEDULES = ("wsd", "cosine", "linear", "constant")
 
 
 def shares(schedule: str, num_steps: int, warmup: float = 0.1, decay: float = 0.4) -> list[float]:
-    training = Training(
+    training = Hyperparameters(
         num_steps=num_steps,
         batch_size=1,
         learning_rate=0.1,
