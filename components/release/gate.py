@@ -1,12 +1,14 @@
-"""Gate: the probe's reports -> whether this model may be released, and by how much."""
+"""Gate: the stage ledger -> whether this model may be released, and by how much."""
 
+from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import ClassVar
 
 from pydantic import Field
 
 from components.core.artifacts.base import Frozen
-from components.core.artifacts.reports import BaselineReport, ProbeReport, Verdict
+from components.core.artifacts.reports import BaselineReport, ProbeReport, StageReport, Verdict
 from components.core.component import Component
 from components.core.files import write_json
 
@@ -16,14 +18,8 @@ class GateInputs(Frozen):
 
     baselines: BaselineReport
     """N-gram models on the probe's text."""
-    pretrained: ProbeReport
-    """The base model."""
-    finetuned: ProbeReport
-    """The model before alignment."""
-    aligned: ProbeReport
-    """The model before compression."""
-    compressed: ProbeReport
-    """The candidate."""
+    ledger: tuple[StageReport, ...] = Field(min_length=1)
+    """What the probe found after each stage, in order; the last is the candidate."""
     champion: ProbeReport | None
     """The released model that the candidate must beat, if there is one."""
 
@@ -50,21 +46,16 @@ class Check(Frozen):
 
 
 class Gate(Component[GateInputs, Verdict]):
-    """Hold a candidate against stated budgets. A damage is positive, a gain negative.
+    """Hold every stage against its budget, and the candidate against the champion.
 
-    Writes `verdict.json` with every threshold, its value and whether it holds.
+    A loss is positive, a gain negative. Writes `verdict.json` with every threshold, its value and
+    whether it holds.
     """
 
-    version: ClassVar[str] = "1.0.0"
+    version: ClassVar[str] = "2.0.0"
 
     max_trigram_shortfall: float = 0.0
-    """Bits per byte by which the base model may miss the trigram's."""
-    max_compression_damage: float = Field(default=0.02, ge=0)
-    """Bits per byte that compression may cost, relative to the aligned model's."""
-    max_compression_accuracy_loss: float = Field(default=0.03, ge=0, le=1)
-    """Accuracy that compression may cost, absolute."""
-    max_alignment_accuracy_loss: float = Field(default=0.02, ge=0, le=1)
-    """Accuracy that alignment may cost, absolute."""
+    """Bits per byte by which the first model may miss the trigram's."""
     min_improvement: float = Field(default=0.0, ge=0, le=1)
     """Accuracy by which the candidate must exceed the champion's, at least."""
 
@@ -78,30 +69,18 @@ class Gate(Component[GateInputs, Verdict]):
 
     def checks(self, inputs: GateInputs) -> list[Check]:
         """Return every threshold with what was measured."""
-        aligned, compressed = inputs.aligned, inputs.compressed
-        checks = [
-            Check(
-                name="base model's bits per byte above the trigram's",
-                value=inputs.pretrained.bits_per_byte - inputs.baselines.trigram,
-                threshold=self.max_trigram_shortfall,
-            ),
-            Check(
-                name="accuracy lost by alignment",
-                value=inputs.finetuned.accuracy - aligned.accuracy,
-                threshold=self.max_alignment_accuracy_loss,
-            ),
-            Check(
-                name="relative bits per byte added by compression",
-                value=compressed.bits_per_byte / aligned.bits_per_byte - 1,
-                threshold=self.max_compression_damage,
-            ),
-            Check(
-                name="accuracy lost by compression",
-                value=aligned.accuracy - compressed.accuracy,
-                threshold=self.max_compression_accuracy_loss,
-            ),
+        first = inputs.ledger[0]
+        above_trigram = Check(
+            name=f"{first.stage}: bits per byte above the trigram's",
+            value=first.report.bits_per_byte - inputs.baselines.trigram,
+            threshold=self.max_trigram_shortfall,
+        )
+        costs = [check for pair in pairwise(inputs.ledger) for check in _costs(*pair)]
+        return [
+            above_trigram,
+            *costs,
+            *self._against_champion(inputs.champion, inputs.ledger[-1].report),
         ]
-        return checks + self._against_champion(inputs.champion, compressed)
 
     def _against_champion(
         self, champion: ProbeReport | None, candidate: ProbeReport
@@ -116,3 +95,20 @@ class Gate(Component[GateInputs, Verdict]):
         name = "champion's accuracy over the candidate's"
         value = champion.accuracy - candidate.accuracy
         return [Check(name=name, value=value, threshold=0.0 - self.min_improvement)]  # not -0.0
+
+
+def _costs(before: StageReport, after: StageReport) -> Iterator[Check]:
+    """Yield what a stage cost, where its budget has a number for it."""
+    budget = after.budget
+    if budget.max_accuracy_loss is not None:
+        yield Check(
+            name=f"{after.stage}: accuracy lost",
+            value=before.report.accuracy - after.report.accuracy,
+            threshold=budget.max_accuracy_loss,
+        )
+    if budget.max_bits_per_byte_increase is not None:
+        yield Check(
+            name=f"{after.stage}: bits per byte added, as a share",
+            value=after.report.bits_per_byte / before.report.bits_per_byte - 1,
+            threshold=budget.max_bits_per_byte_increase,
+        )

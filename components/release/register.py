@@ -7,29 +7,16 @@ from typing import ClassVar
 from pydantic import Field
 
 from components.core.artifacts.base import Frozen
+from components.core.artifacts.data import DataCard
 from components.core.artifacts.models import Checkpoint, CompressedModel, Release
-from components.core.artifacts.reports import ProbeReport, Verdict
+from components.core.artifacts.reports import BaselineReport, ProbeReport, StageReport, Verdict
 from components.core.component import Component
 from components.core.settings import settings
+from components.release.model_card import Facts, model_card
 from components.release.registry import ALIAS, register
 
-_CARD = """---
-library_name: transformers
-pipeline_tag: text-generation
----
-
-# {name}
-
-Released by Bloomery. Load the float32 weights with transformers, or decode the int8 export under
-`onnx/` with ONNX Runtime GenAI.
-
-| on held-out data | float32 | int8 |
-|---|---|---|
-| bits per byte | {aligned.bits_per_byte:.4f} | {compressed.bits_per_byte:.4f} |
-| accuracy on micro-tasks | {aligned.accuracy:.1%} | {compressed.accuracy:.1%} |
-
-`verdict.json` has the thresholds that it passed.
-"""
+EXPORT = "onnx"
+"""Folder of the released model that holds the compressed one."""
 
 
 class RegisterInputs(Frozen):
@@ -38,13 +25,15 @@ class RegisterInputs(Frozen):
     verdict: Verdict
     """The gate's decision; it must have passed."""
     model: Checkpoint
-    """The aligned model."""
-    compressed: CompressedModel
-    """Its export."""
-    aligned_report: ProbeReport
-    """What the probe found of the model."""
-    compressed_report: ProbeReport
-    """What the probe found of the export: what the next candidate must beat."""
+    """The last model that transformers loads."""
+    compressed: CompressedModel | None
+    """Its export, if the recipe compresses."""
+    baselines: BaselineReport
+    """N-gram models on the probe's text."""
+    ledger: tuple[StageReport, ...] = Field(min_length=1)
+    """What the probe found after each stage; what the next candidate must beat is the last."""
+    data: DataCard
+    """What it was trained on."""
     champion: ProbeReport | None
     """The report that the candidate has beaten, if there was a champion."""
 
@@ -52,11 +41,11 @@ class RegisterInputs(Frozen):
 class Register(Component[RegisterInputs, Release]):
     """Assemble the released folder, register it in MLflow and move the alias `champion` to it.
 
-    Writes the model in Hugging Face layout, its int8 export under `onnx/`, a model card and the
-    verdict: everything loads without code of ours.
+    Writes the model in Hugging Face layout, its export under `onnx/`, a model card (Mitchell et
+    al. 2019) and the verdict: everything loads without code of ours.
     """
 
-    version: ClassVar[str] = "1.0.0"
+    version: ClassVar[str] = "2.0.0"
 
     model_name: str = Field(default="bloomery-tiny", pattern=r"^[A-Za-z0-9_.-]+$")
     """Registered model that gets a new version."""
@@ -71,13 +60,17 @@ class Register(Component[RegisterInputs, Release]):
             raise ValueError(f"The gate did not pass: {'; '.join(inputs.verdict.failures)}.")
         ignored = shutil.ignore_patterns("artifact.json", "metrics.jsonl", "checkpoints", ".*")
         shutil.copytree(inputs.model.path, out, dirs_exist_ok=True, ignore=ignored)
-        shutil.copytree(inputs.compressed.path, out / "onnx", dirs_exist_ok=True, ignore=ignored)
-        card = _CARD.format(
+        if (small := inputs.compressed) is not None:
+            shutil.copytree(small.path, out / EXPORT, dirs_exist_ok=True, ignore=ignored)
+        facts = Facts(
             name=self.model_name,
-            aligned=inputs.aligned_report,
-            compressed=inputs.compressed_report,
+            model=inputs.model,
+            compressed=inputs.compressed,
+            baselines=inputs.baselines,
+            ledger=inputs.ledger,
+            data=inputs.data,
         )
-        (out / "README.md").write_text(card, encoding="utf-8")
+        (out / "README.md").write_text(model_card(facts), encoding="utf-8")
         shutil.copy(inputs.verdict.path / "verdict.json", out)
         registered = register(self.model_name, out, self._tags(inputs, out))
         return Release(
@@ -89,8 +82,8 @@ class Register(Component[RegisterInputs, Release]):
             return path.relative_to(settings().artifacts).as_posix()
 
         return {
-            "candidate": inputs.compressed.fingerprint,
-            "report": portable(inputs.compressed_report.path),
+            "candidate": (inputs.compressed or inputs.model).fingerprint,
+            "report": portable(inputs.ledger[-1].report.path),
             "opponent": portable(inputs.champion.path) if inputs.champion else "",
             "path": portable(out),
         }

@@ -16,6 +16,10 @@ class Checkpoint(Artifact):
     """Size of the weights."""
 
 
+class Encoder(Checkpoint):
+    """A checkpoint that reads text both ways: it fills in what is masked, and continues nothing."""
+
+
 class CompressedModel(Artifact):
     """An exported model that ONNX Runtime runs, beside its tokenizer."""
 

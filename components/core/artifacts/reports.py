@@ -1,5 +1,7 @@
 """Artifacts that say what was measured of a model, and what follows from it."""
 
+from pydantic import Field
+
 from components.core.artifacts.base import Artifact, Frozen
 
 
@@ -25,6 +27,26 @@ class ProbeReport(Artifact):
     """95 % bootstrap interval of the accuracy."""
     accuracy_by_task: dict[str, float]
     """Accuracy of each micro-task."""
+
+
+class Budget(Frozen):
+    """What a stage may cost its model, against the model before it."""
+
+    max_accuracy_loss: float | None = Field(default=None, ge=-1, le=1)
+    """Accuracy that it may lose, absolute; without a number, any. Below 0 it must gain."""
+    max_bits_per_byte_increase: float | None = Field(default=None, gt=-1)
+    """Bits per byte that it may add, as a share of those before; without a number, any."""
+
+
+class StageReport(Frozen):
+    """A line of the stage ledger: what the probe found after a stage, and what that may cost."""
+
+    stage: str
+    """Name of the stage, such as `finetune`."""
+    report: ProbeReport
+    """What the probe found of the model that it made."""
+    budget: Budget = Budget()
+    """What the stage may cost."""
 
 
 class BaselineReport(Artifact):

@@ -1,0 +1,182 @@
+"""The card of a released model, in the form that Hugging Face hubs read (Mitchell et al. 2019)."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from tabulate import tabulate
+
+from components.core.artifacts.base import Frozen
+from components.core.artifacts.data import DataCard
+from components.core.artifacts.models import Checkpoint, CompressedModel
+from components.core.artifacts.reports import BaselineReport, StageReport
+
+_NOT_STATED = "not stated"
+
+
+class Facts(Frozen):
+    """What a model card says."""
+
+    name: str
+    """Registered model."""
+    model: Checkpoint
+    """The model that transformers loads."""
+    compressed: CompressedModel | None
+    """Its export, if it has one."""
+    baselines: BaselineReport
+    """N-gram models on the same text."""
+    ledger: tuple[StageReport, ...]
+    """What was measured after each stage."""
+    data: DataCard
+    """What it was trained on."""
+
+
+def model_card(facts: Facts) -> str:
+    """Return the card as Markdown with a YAML header."""
+    sections = {
+        "What it is": _what(facts),
+        "What it was trained on": _data(facts.data),
+        "What was measured": _measured(facts),
+        "How to use it": _usage(facts),
+        "Limits": _limits(facts),
+    }
+    body = "\n\n".join(f"## {title}\n\n{text}" for title, text in sections.items())
+    return f"{_header(facts)}\n\n# {facts.name}\n\n{body}\n"
+
+
+def _header(facts: Facts) -> str:
+    licences = sorted({name for row in _sources(facts.data).values() for name in row["licences"]})
+    stated = [name for name in licences if name != _NOT_STATED]
+    tags = ["bloomery", *(["onnx"] if facts.compressed else [])]
+    lines = [
+        "library_name: transformers",
+        "pipeline_tag: text-generation",
+        f"tags: {json.dumps(tags)}",
+        "license: other",
+        f"license_name: {json.dumps('of its data: ' + (', '.join(stated) or _NOT_STATED))}",
+    ]
+    return "\n".join(["---", *lines, "---"])
+
+
+def _what(facts: Facts) -> str:
+    config: dict[str, Any] = json.loads((facts.model.path / "config.json").read_text("utf-8"))
+    kind = ", ".join(config.get("architectures") or [config.get("model_type", "unknown")])
+    length = config.get("max_position_embeddings") or config.get("n_positions")
+    stages = ", ".join(line.stage for line in facts.ledger)
+    rows = [
+        ("architecture", f"{kind} (transformers)"),
+        ("parameters", f"{facts.model.num_parameters:,}"),
+        ("context", f"{length} tokens"),
+        ("vocabulary", f"{config.get('vocab_size')} tokens"),
+        ("stages", stages),
+        ("float32 weights", f"{facts.model.bytes_on_disk / 1e6:.1f} MB"),
+    ]
+    if (small := facts.compressed) is not None:
+        rows.append(("ONNX export", f"{small.bytes_on_disk / 1e6:.1f} MB under `onnx/`"))
+    return _table(["", ""], rows)
+
+
+def _sources(data: DataCard) -> dict[str, dict[str, Any]]:
+    card = json.loads((data.path / "report" / "card.json").read_text("utf-8"))
+    return card["statistics"]["by_source"]
+
+
+def _data(data: DataCard) -> str:
+    rows = [
+        (
+            name,
+            f"{row['documents']:,}",
+            f"{row['bytes'] / 1e6:,.2f} MB",
+            ", ".join(f"{licence} ({n:,})" for licence, n in row["licences"].items()),
+        )
+        for name, row in _sources(data).items()
+    ]
+    total = f"{data.num_documents:,} documents, {data.num_tokens:,} tokens."
+    table = _table(["source", "documents", "text", "licences (documents)"], rows)
+    return f"{total} Cleaned, deduplicated, searched for evaluation items, masked.\n\n{table}"
+
+
+def _measured(facts: Facts) -> str:
+    rows = [
+        ("unigram baseline", f"{facts.baselines.unigram:.4f}", ""),
+        ("trigram baseline (Kneser-Ney)", f"{facts.baselines.trigram:.4f}", ""),
+        *((line.stage, *_scores(line)) for line in facts.ledger),
+    ]
+    table = _table(["after", "bits per byte", "accuracy on micro-tasks (95 %)"], rows)
+    return (
+        f"On held-out text and held-out micro-tasks, the same after every stage.\n\n{table}\n\n"
+        f"{_by_task(facts.ledger)}\n\n`verdict.json` has the thresholds that it passed."
+    )
+
+
+def _scores(line: StageReport) -> tuple[str, str]:
+    found, interval = line.report, line.report.accuracy_interval
+    accuracy = f"{found.accuracy:.1%} ({interval.low:.1%} to {interval.high:.1%})"
+    return f"{found.bits_per_byte:.4f}", accuracy
+
+
+def _by_task(ledger: tuple[StageReport, ...]) -> str:
+    tasks = ledger[-1].report.accuracy_by_task
+    rows = [
+        (task, *(f"{line.report.accuracy_by_task.get(task, 0.0):.0%}" for line in ledger))
+        for task in tasks
+    ]
+    return _table(["micro-task", *(line.stage for line in ledger)], rows)
+
+
+def _usage(facts: Facts) -> str:
+    return "\n\n".join(_examples(facts))
+
+
+def _examples(facts: Facts) -> Iterator[str]:
+    yield """With transformers, in the folder of this card:
+
+```python
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+tokenizer = AutoTokenizer.from_pretrained(".")
+model = AutoModelForCausalLM.from_pretrained(".")
+messages = [{"role": "user", "content": "Sort: 5 2 9"}]
+inputs = tokenizer.apply_chat_template(
+    messages, add_generation_prompt=True, return_tensors="pt", return_dict=True
+)
+made = model.generate(**inputs, max_new_tokens=32)
+print(tokenizer.decode(made[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True))
+```"""
+    if facts.compressed is None:
+        return
+    speed = facts.compressed.decode_tokens_per_second
+    ratio = speed / facts.compressed.original_decode_tokens_per_second
+    yield f"""With ONNX Runtime GenAI, {ratio:.1f} times as fast on the processor it was measured on:
+
+```python
+import onnxruntime_genai as og
+
+model = og.Model("onnx")
+tokenizer = og.Tokenizer(model)
+messages = '[{{"role": "user", "content": "Sort: 5 2 9"}}]'
+prompt = tokenizer.apply_chat_template(messages, add_generation_prompt=True)
+parameters = og.GeneratorParams(model)
+parameters.set_search_options(max_length=128)
+generator = og.Generator(model, parameters)
+generator.append_tokens(tokenizer.encode(prompt))
+while not generator.is_done():
+    generator.generate_next_token()
+print(tokenizer.decode(generator.get_sequence(0)))
+```"""
+
+
+def _limits(facts: Facts) -> str:
+    last = facts.ledger[-1].report
+    weak = [name for name, share in last.accuracy_by_task.items() if share < 0.5]
+    lines = [
+        "It knows what its data says, in the languages of its data, and nothing newer.",
+        "Nobody has tested it for harm, bias or truth: it must not decide about people.",
+    ]
+    if weak:
+        lines.append(f"It fails more than half of the held-out micro-tasks: {', '.join(weak)}.")
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _table(headings: list[str], rows: list[tuple[str, ...]]) -> str:
+    return tabulate(rows, headings, tablefmt="pipe", disable_numparse=True)
