@@ -130,6 +130,8 @@ def _data_revision(inputs: BaseModel, made: Artifact | None = None) -> str | Non
     for source in [made, *inputs_of(inputs).values()]:
         if isinstance(source, RawData):
             return source.revision
-        if source is not None and (source.path / RECORD).exists():
-            return read_record(source.path).data_revision
+        if source is None or not (source.path / RECORD).exists():
+            continue
+        if (revision := read_record(source.path).data_revision) is not None:
+            return revision
     return None

@@ -5,10 +5,11 @@ import json
 import os
 import platform
 import subprocess
+from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from pydantic import BaseModel, ValidationError
 
@@ -79,15 +80,28 @@ class Record(Frozen):
     """The MLflow run that shows it; None if tracking was down."""
 
 
-def inputs_of(value: BaseModel, prefix: str = "") -> dict[str, Artifact]:
-    """Return the artifacts inside an inputs model, by dotted field path."""
-    if isinstance(value, Artifact):
-        return {prefix or "input": value}
-    found: dict[str, Artifact] = {}
-    for name in type(value).model_fields:
-        if isinstance(item := getattr(value, name), BaseModel):
-            found |= inputs_of(item, f"{prefix}.{name}" if prefix else name)
+def inputs_of(inputs: BaseModel) -> dict[str, Artifact]:
+    """Return the artifacts inside an inputs model, by dotted path of fields, indices and keys."""
+    pairs = list(_artifacts(inputs, ""))
+    found = dict(pairs)
+    assert len(found) == len(pairs), f"two inputs of one path: {[path for path, _ in pairs]}"
     return found
+
+
+def _artifacts(value: Any, path: str) -> Iterator[tuple[str, Artifact]]:
+    """Yield the artifacts that `identity` names by their fingerprint, wherever they are held."""
+    if isinstance(value, Artifact):
+        yield path or "input", value
+        return
+    items: Iterable[tuple[Any, Any]] = ()
+    if isinstance(value, BaseModel):
+        items = ((name, getattr(value, name)) for name in type(value).model_fields)
+    elif isinstance(value, dict):
+        items = cast("dict[Any, Any]", value).items()
+    elif isinstance(value, list | tuple):
+        items = enumerate(cast("list[Any]", value))
+    for name, item in items:
+        yield from _artifacts(item, f"{path}.{name}" if path else str(name))
 
 
 def read_record(folder: Path) -> Record:

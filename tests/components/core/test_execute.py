@@ -19,6 +19,7 @@ from components.core.component import Component
 from components.core.execute import address, execute, find
 from components.core.record import RECORD, adopt, read_record, verify
 from components.core.settings import settings
+from dashboards.text import lineage
 
 ROOT = Path(__file__).parents[3]
 
@@ -59,6 +60,24 @@ class Upper(Component[Texts, Text]):
         text = (inputs.first.path / "part" / "text.txt").read_text("utf-8").upper()
         (out / "text.txt").write_text(text, encoding="utf-8")
         return Text(path=out, num_letters=len(text))
+
+
+class Collection(Frozen):
+    """Artifacts in a tuple and in a dict, one of them inside a model."""
+
+    parts: tuple[Text, ...] = ()
+    by_name: dict[str, Texts] = Field(default_factory=dict)
+
+
+class Join(Component[Collection, Text]):
+    version: ClassVar[str] = "1.0.0"
+
+    def run(self, inputs: Collection, out: Path) -> Text:
+        _note("join")
+        texts = [*inputs.parts, *(each.first for each in inputs.by_name.values())]
+        joined = "".join((text.path / "part" / "text.txt").read_text("utf-8") for text in texts)
+        (out / "text.txt").write_text(joined, encoding="utf-8")
+        return Text(path=out, num_letters=len(joined))
 
 
 class Unfinished(Write):
@@ -191,6 +210,46 @@ def test_a_missing_file_of_a_nested_input_is_refused_with_its_name(data):
     (other.path / "part" / "text.txt").unlink()
     with pytest.raises(ValueError, match=r"text\.txt is missing"):
         execute(Upper(), Texts(first=text, second=other))
+
+
+def test_inputs_in_a_tuple_and_in_a_dict_stand_in_the_record_and_in_the_lineage(data):
+    one, two, three = (execute(Write(times=times), data) for times in (1, 2, 3))
+    made = execute(Join(), Collection(parts=(one, two), by_name={"de": Texts(first=three)}))
+    record = read_record(made.path)
+    expected = {"parts.0": one, "parts.1": two, "by_name.de.first": three}
+    assert {name: source.path for name, source in record.inputs.items()} == {
+        name: source.path for name, source in expected.items()
+    }
+    assert record.data_revision == "77.dir"
+
+    for text in (one, two, three):  # in a real run a component made this one too
+        file = text.path / RECORD
+        file.write_text(read_record(text.path).model_copy(update={"inputs": {}}).model_dump_json())
+    above = lineage.chain(made.path)["inputs"]
+    assert {name: link["fingerprint"] for name, link in above.items()} == {
+        name: source.fingerprint for name, source in expected.items()
+    }
+
+
+@pytest.mark.parametrize("damaged", ["parts", "by_name"])
+def test_a_flipped_byte_in_an_input_of_a_tuple_or_dict_is_refused(data, ledger, damaged):
+    one, two, three = (execute(Write(times=times), data) for times in (1, 2, 3))
+    file = {"parts": two, "by_name": three}[damaged].path / "part" / "text.txt"
+    file.write_bytes(file.read_bytes()[:-1] + b"!")
+    with pytest.raises(ValueError, match=r"part/text\.txt is not the file that .* made"):
+        execute(Join(), Collection(parts=(one, two), by_name={"de": Texts(first=three)}))
+    assert "join" not in ledger(), "a damaged input was read"
+
+
+def test_the_revision_of_the_data_is_found_at_whichever_input_has_one(data, tmp_path):
+    other = RawData(path=data.path, fingerprint=data.fingerprint, revision="", sources=())
+    brought = execute(Write(), other)
+    file = brought.path / RECORD
+    file.write_text(
+        read_record(brought.path).model_copy(update={"data_revision": None}).model_dump_json()
+    )
+    made = execute(Join(), Collection(parts=(brought, execute(Write(times=2), data))))
+    assert read_record(made.path).data_revision == "77.dir"
 
 
 def test_the_record_holds_what_is_needed_to_trust_trace_and_repeat_it(data):
