@@ -1,23 +1,29 @@
-"""Instruct model -> aligned model. Reward models and policy gradients will stand beside DPO."""
+"""A model learns to prefer what was chosen."""
 
-from prefect import flow
+from typing import Literal
 
-from components.align.dpo import DPOInputs
-from components.align.sample import SampleInputs
+from components.align.dpo import DPO, DPOInputs
+from components.align.sample import SampleInputs, SamplePreferences
 from components.core.artifacts.models import Checkpoint
-from flows.data import Prepared, data
-from flows.finetune import finetune
-from flows.recipes import Recipe, tiny
-from flows.step import preemptible, step
+from components.core.artifacts.reports import Budget
+from flows.stage import Prepared, Stage
+from flows.step import step
 
 
-@flow
-@preemptible
-def align(
-    recipe: Recipe = tiny(), source: Prepared | None = None, instruct: Checkpoint | None = None
-) -> Checkpoint:
-    """Align `instruct` with pairs of its own samples. What is not given is made first."""
-    source = source or data(recipe)
-    instruct = instruct or finetune(recipe, source)
-    pairs = step(recipe.sample, SampleInputs(model=instruct, data=source.raw))
-    return step(recipe.dpo, DPOInputs(model=instruct, pairs=pairs))
+class DirectPreference(Stage):
+    """Direct preference optimization on pairs of the model's own samples."""
+
+    method: Literal["direct_preference"] = "direct_preference"
+    """Which of the alternatives this is."""
+    budget: Budget = Budget(max_accuracy_loss=0.02)
+    """What it may cost the model; the gate of the release holds it."""
+    sample: SamplePreferences = SamplePreferences()
+    """Where the pairs come from."""
+    dpo: DPO = DPO()
+    """The training."""
+
+    def apply(self, model: Checkpoint, prepared: Prepared) -> Checkpoint:
+        """Sample answers to `prepared.preferences`, then train `model` on the pairs."""
+        sampled = SampleInputs(model=model, preferences=prepared.preferences)
+        pairs = step(self.sample, sampled)
+        return step(self.dpo, DPOInputs(model=model, pairs=pairs))

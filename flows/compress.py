@@ -1,15 +1,24 @@
-"""Aligned model -> small model."""
+"""A model becomes smaller and faster."""
 
-from prefect import flow
+from typing import Literal
 
+from components.compress.quantize import Quantize
 from components.core.artifacts.models import Checkpoint, CompressedModel
-from flows.align import align
-from flows.recipes import Recipe, tiny
-from flows.step import preemptible, step
+from components.core.artifacts.reports import Budget
+from flows.stage import Prepared, Stage
+from flows.step import step
 
 
-@flow
-@preemptible
-def compress(recipe: Recipe = tiny(), aligned: Checkpoint | None = None) -> CompressedModel:
-    """Export `aligned` to int8. Without one, the recipe's own is made first."""
-    return step(recipe.quantize, aligned or align(recipe))
+class Int8(Stage):
+    """Export to int8 for ONNX Runtime GenAI."""
+
+    method: Literal["int8"] = "int8"
+    """Which of the alternatives this is."""
+    budget: Budget = Budget(max_accuracy_loss=0.03, max_bits_per_byte_increase=0.02)
+    """What it may cost the model; the gate of the release holds it."""
+    quantize: Quantize = Quantize()
+    """The export."""
+
+    def apply(self, model: Checkpoint, prepared: Prepared) -> CompressedModel:
+        """Export `model`."""
+        return step(self.quantize, model)

@@ -1,44 +1,65 @@
-"""Model -> report: the same probe at every stage boundary, and the baselines to beat."""
+"""What a model is worth: the same probe after every stage, and the baselines to beat."""
 
 from pathlib import Path
-from typing import Any
 
-from prefect import flow
-from prefect.runtime import flow_run
+from pydantic import Field
 
+from components.core.artifacts.base import Frozen
 from components.core.artifacts.models import Checkpoint, CompressedModel
-from components.core.artifacts.reports import BaselineReport, ProbeReport
-from components.evals.probe import ProbeInputs
-from flows.compress import compress
-from flows.data import Prepared, data
-from flows.recipes import Recipe, tiny
-from flows.step import preemptible, step
+from components.core.artifacts.reports import (
+    BaselineReport,
+    HeldOutText,
+    ProbeReport,
+    StageReport,
+)
+from components.evals.baselines import BaselineInputs, Baselines
+from components.evals.probe import Probe, ProbeInputs
+from flows.stage import Prepared, Stage
+from flows.step import step, subflow
+
+MEASURED = (Checkpoint, CompressedModel)
+"""Classes of models that the probe can measure: those that continue text."""
 
 
-def _run_name() -> str:
-    """Name the run after the step that made the model: `probe of align.dpo`."""
-    model: Any = flow_run.parameters.get("model")
-    path = model.get("path") if isinstance(model, dict) else getattr(model, "path", None)
-    return f"probe of {Path(path).parent.parent.name}" if path else "probe"
+class Evals(Frozen):
+    """What is measured after every stage."""
+
+    num_sequences: int = Field(default=256, ge=1)
+    """Sequences of held-out text, as long as those of the training."""
+    probe: Probe = Probe()
+    """Bits per byte and micro-tasks."""
+    baselines: Baselines = Baselines()
+    """N-gram models on the same text."""
+
+    def held_out(self, sequence_length: int) -> HeldOutText:
+        """Return the text that models are measured on."""
+        return HeldOutText(sequence_length=sequence_length, num_sequences=self.num_sequences)
 
 
-@flow(flow_run_name=_run_name)
-@preemptible
-def evals(
-    recipe: Recipe = tiny(),
-    source: Prepared | None = None,
-    model: Checkpoint | CompressedModel | None = None,
-) -> ProbeReport:
-    """Probe `model`. What is not given is made first: the recipe's compressed model."""
-    source = source or data(recipe)
-    model = model or compress(recipe)
-    inputs = ProbeInputs(model=model, shards=source.shards, data=source.raw)
-    return step(recipe.probe, inputs)
-
-
-@flow
-@preemptible
-def baselines(recipe: Recipe = tiny(), source: Prepared | None = None) -> BaselineReport:
+def baselines(evals: Evals, prepared: Prepared, sequence_length: int) -> BaselineReport:
     """Measure the n-gram models on the probe's text."""
-    source = source or data(recipe)
-    return step(recipe.baselines, source.shards)
+    inputs = BaselineInputs(shards=prepared.shards, held_out=evals.held_out(sequence_length))
+    return step(evals.baselines, inputs)
+
+
+def measured(
+    evals: Evals,
+    prepared: Prepared,
+    sequence_length: int,
+    stage: Stage,
+    model: Checkpoint | CompressedModel,
+) -> StageReport:
+    """Probe what a stage made: a line of the stage ledger."""
+
+    def probe() -> ProbeReport:
+        inputs = ProbeInputs(
+            model=model,
+            shards=prepared.shards,
+            evaluation=prepared.evaluation,
+            held_out=evals.held_out(sequence_length),
+        )
+        return step(evals.probe, inputs)
+
+    name = Path(model.path).parent.parent.name
+    report = subflow(probe, "evals", f"probe of {name}")()
+    return StageReport(stage=stage.name, report=report, budget=stage.budget)

@@ -1,21 +1,24 @@
-"""Base model -> instruct model."""
+"""A base model becomes one that follows instructions."""
 
-from prefect import flow
+from typing import Literal
 
 from components.core.artifacts.models import Checkpoint
-from components.finetune.sft import SFTInputs
-from flows.data import Prepared, data
-from flows.pretrain import pretrain
-from flows.recipes import Recipe, tiny
-from flows.step import preemptible, step
+from components.finetune.sft import SFT, SFTInputs
+from flows.stage import Prepared, Stage
+from flows.step import step
 
 
-@flow
-@preemptible
-def finetune(
-    recipe: Recipe = tiny(), source: Prepared | None = None, base: Checkpoint | None = None
-) -> Checkpoint:
-    """Fine-tune `base` on instructions. What is not given is made by the recipe first."""
-    source = source or data(recipe)
-    base = base or pretrain(recipe, source)
-    return step(recipe.sft, SFTInputs(model=base, data=source.raw, shards=source.shards))
+class Supervised(Stage):
+    """Supervised fine-tuning of all weights on dialogues."""
+
+    method: Literal["supervised"] = "supervised"
+    """Which of the alternatives this is."""
+    sft: SFT = SFT()
+    """The training."""
+
+    def apply(self, model: Checkpoint, prepared: Prepared) -> Checkpoint:
+        """Fine-tune `model` on `prepared.instructions`, with text for replay."""
+        inputs = SFTInputs(
+            model=model, instructions=prepared.instructions, shards=prepared.shards
+        )
+        return step(self.sft, inputs)

@@ -1,4 +1,4 @@
-"""The seam between components and Prefect: a component becomes a task named after it."""
+"""The seam between components and Prefect: a component becomes a task, a function a flow."""
 
 import os
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from functools import cache, wraps
 from typing import Any, ParamSpec, TypeVar, cast
 from uuid import UUID
 
-from prefect import task
+from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
@@ -18,6 +18,7 @@ from components.core.execute import address, execute, find
 from components.core.journal import Origin, note_process, take_output
 from components.core.processes.preemption import Preempted
 from flows.progress import say_cached, shown
+from flows.served import is_serving, take
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -25,9 +26,19 @@ _R = TypeVar("_R")
 
 def step(component: Component[In, Out], inputs: In) -> Out:
     """Run `component` on `inputs` as a task; one that was done before shows as `Cached`."""
+    if is_serving():
+        return take(component, inputs)
     task_run = _execute.with_options(name=component.name)
     state = task_run(component, inputs, current_origin(), return_state=True)
     return state.result()
+
+
+def subflow(function: Callable[_P, _R], name: str, run_name: str | None = None) -> Callable[_P, _R]:
+    """Make a flow within a flow of `function`; while all is served, leave it as it is."""
+    if is_serving():
+        return function
+    made = flow(name=name, flow_run_name=run_name, validate_parameters=False)
+    return cast(Callable[_P, _R], made(preemptible(function)))
 
 
 def preemptible(function: Callable[_P, _R]) -> Callable[_P, _R]:

@@ -14,6 +14,15 @@ class Interval(Frozen):
     """Upper end."""
 
 
+class HeldOutText(Frozen):
+    """Which held-out text models are measured on; all that are compared have the same."""
+
+    sequence_length: int = Field(default=256, ge=8)
+    """Tokens of a sequence."""
+    num_sequences: int = Field(default=256, ge=1)
+    """Sequences, taken evenly from the test split."""
+
+
 class ProbeReport(Artifact):
     """What the frozen probe found of one model; `report.json` has each item's outcome."""
 

@@ -1,0 +1,100 @@
+"""What a stage of a recipe is: it takes a model, makes another, and may cost so much."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import Any, get_args, get_type_hints
+
+from components.core.artifacts.base import Artifact, Frozen
+from components.core.artifacts.data import (
+    DataCard,
+    EvaluationSets,
+    Instructions,
+    Preferences,
+    TokenShards,
+    Vocabulary,
+)
+from components.core.artifacts.models import Checkpoint
+from components.core.artifacts.reports import Budget
+from flows.step import subflow
+
+
+class Prepared(Frozen):
+    """The data that stages read, each kind with a fingerprint of its own."""
+
+    vocabulary: Vocabulary
+    """The tokenizer."""
+    shards: TokenShards
+    """The clean documents as tokens."""
+    instructions: Instructions
+    """Dialogues to fine-tune on."""
+    preferences: Preferences
+    """Prompts whose answers are compared."""
+    evaluation: EvaluationSets
+    """What models are tested on, and never trained on."""
+    card: DataCard
+    """What the documents are."""
+
+
+class Stage(Frozen, ABC):
+    """One method of a stage. Its fields are components, configured; `apply` says how they join.
+
+    The annotations of `apply` are its contract: a recipe refuses a stage that takes another model
+    than the stage before it makes.
+    """
+
+    budget: Budget = Budget()
+    """What it may cost the model; the gate of the release holds it."""
+
+    @property
+    def name(self) -> str:
+        """The module that the stage lives in: `flows/finetune.py` is `finetune`."""
+        return type(self).__module__.rpartition(".")[2]
+
+    @abstractmethod
+    def apply(self, model: Any, prepared: Prepared) -> Any:
+        """Return the model that this stage makes of `model`, by calls of `step`."""
+
+    def takes(self) -> tuple[type[Artifact], ...]:
+        """Return the classes of models that it takes."""
+        return _classes(get_type_hints(type(self).apply)["model"])
+
+    def makes(self) -> type[Artifact]:
+        """Return the class of model that it makes."""
+        (made,) = _classes(get_type_hints(type(self).apply)["return"])
+        return made
+
+    def problems(self, base: "Base") -> Iterator[str]:
+        """Yield a sentence for everything that this stage cannot do with a model of `base`."""
+        yield from ()
+
+
+class Base(Stage):
+    """A stage that a recipe begins with: it takes no model."""
+
+    sequence_length: int
+    """Tokens of the sequences that its models are measured on, as they were trained."""
+
+    @abstractmethod
+    def apply(self, model: None, prepared: Prepared) -> Checkpoint:
+        """Return the first model."""
+
+    def vocabulary(self) -> Vocabulary | None:
+        """Return the tokenizer that the model brings along; None where the recipe makes one."""
+        return None
+
+
+def apply(stage: Stage, model: Artifact | None, prepared: Prepared) -> Any:
+    """Return what `stage` makes of `model`, in a flow run that is named after the stage."""
+    return subflow(stage.apply, stage.name, type(stage).__name__)(model, prepared)
+
+
+def fits(made: type[Artifact], stage: Stage) -> bool:
+    """Return whether `stage` takes a model of the class `made`.
+
+    An encoder is a checkpoint of its own kind: what takes any checkpoint continues text.
+    """
+    return made in stage.takes()
+
+
+def _classes(annotation: Any) -> tuple[type[Artifact], ...]:
+    return get_args(annotation) or (annotation,)
