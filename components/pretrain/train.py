@@ -1,5 +1,6 @@
 """Train: token shards -> a language model, a decoder or an encoder."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
@@ -12,8 +13,9 @@ from components.core.component import Component
 from components.core.processes.workers import train_on_workers
 from components.core.settings import settings
 from components.lib.examples.packing import Packing
+from components.lib.models.architectures.named import ARCHITECTURES
 from components.lib.models.dial import shape_at, size_for
-from components.lib.models.shape import Kind, Shape
+from components.lib.models.shape import ModelKind, Shape
 from components.lib.training.hyperparameters import DialledHyperparameters, Hyperparameters
 
 if TYPE_CHECKING:
@@ -42,7 +44,7 @@ class Resolved(NamedTuple):
     training: Hyperparameters
 
 
-class Train(Component[TrainInputs, Checkpoint], Kind):
+class Train(Component[TrainInputs, Checkpoint], ModelKind):
     """Pretrain under Ray Train, torchrun or in this process, resuming from its own checkpoints.
 
     One dial, `depth`, says how large and how long; what is given beside it holds instead. While it
@@ -83,30 +85,44 @@ class Train(Component[TrainInputs, Checkpoint], Kind):
     """Sequences of the validation split that each validation measures."""
 
     @model_validator(mode="after")
-    def _packs_what_a_decoder_reads(self) -> "Train":
-        if self.architecture == "bert" and self._packs_documents():
-            raise ValueError(
-                f"packing={self.packing!r} with document_mask={self.document_mask} is for decoders:"
-                " an example of architecture='bert' is a pair of stretches, each of one document. "
-                "Leave both out, or train another architecture."
-            )
+    def _fits_together(self) -> "Train":
+        if problems := list(self._problems()):
+            raise ValueError(f"This {self.architecture} cannot be trained: {' '.join(problems)}")
         return self
+
+    def _problems(self) -> Iterator[str]:
+        architecture = ARCHITECTURES[self.architecture]
+        yield from architecture.problems(self.shape)
+        if self.sequence_length > self.max_length:
+            yield (
+                f"sequence_length={self.sequence_length} is longer than "
+                f"max_length={self.max_length}: raise the one or lower the other."
+            )
+        for name, reason in architecture.without.items():
+            value = getattr(self, name)
+            if value != type(self).model_fields[name].default:
+                yield f"{name}={value!r} is for decoders: {reason}. Leave {name} out."
+
+    @property
+    def reads_both_ways(self) -> bool:
+        """Whether the model is an encoder: it sees what comes later, and writes no text."""
+        return ARCHITECTURES[self.architecture].reads_both_ways
+
+    @property
+    def shape(self) -> Shape:
+        """The sizes of the model: those that are given, and for the others what depth says."""
+        sizes = shape_at(self.depth) | self._given("width", "num_heads")
+        default = ARCHITECTURES[self.architecture].default_num_key_value_heads(sizes["num_heads"])
+        sizes["num_key_value_heads"] = self.num_key_value_heads or default
+        kind = {name: getattr(self, name) for name in ModelKind.model_fields}
+        return Shape.model_validate(kind | sizes)
 
     def _packs_documents(self) -> bool:
         return self.packing != "stream" or self.document_mask
 
     def resolve(self, vocab_size: int) -> Resolved:
-        """Return what depth and what is given beside it come to.
-
-        Raises:
-            ValueError: the sizes do not fit each other.
-        """
-        sizes = shape_at(self.depth) | self._given("width", "num_heads", "num_key_value_heads")
-        if self.architecture in ("gpt2", "bert") and self.num_key_value_heads is None:
-            sizes["num_key_value_heads"] = sizes["num_heads"]
-        kind = {name: getattr(self, name) for name in Kind.model_fields}
-        shape = Shape.model_validate(kind | sizes)
-        shape.check()
+        """Return what depth and what is given beside it come to."""
+        shape = self.shape
         size = size_for(shape, vocab_size, self.sequence_length, self.tokens_per_parameter)
         given = self.training.model_dump(exclude_none=True)
         return Resolved(shape, Hyperparameters(**{**size._asdict(), **given}))
@@ -129,14 +145,12 @@ class Train(Component[TrainInputs, Checkpoint], Kind):
         return describe(out, self.sequence_length, self._predicted())
 
     def _check(self, inputs: TrainInputs) -> None:
-        shape, training = self.resolve(inputs.vocabulary.vocab_size)
+        training = self.resolve(inputs.vocabulary.vocab_size).training
         if settings().num_workers > training.batch_size:
             raise ValueError(
                 f"A batch of {training.batch_size} has no example for each of the "
                 f"{settings().num_workers} workers. Raise batch_size or lower BLOOMERY_NUM_WORKERS."
             )
-        if self.sequence_length > shape.max_length:
-            raise ValueError(f"{self.sequence_length=} is longer than {shape.max_length=}.")
         num_sequences = len(self.examples(inputs, "train"))
         if num_sequences < training.batch_size:
             raise ValueError(
@@ -212,7 +226,7 @@ class Train(Component[TrainInputs, Checkpoint], Kind):
 
 def train_worker(payload: dict[str, Any]) -> None:
     """Train in this process, one of a data-parallel group or alone; rank 0 saves the model."""
-    from components.lib.models.architectures import SpecialIds, build_model
+    from components.lib.models.build import SpecialIds, build_model
     from components.lib.models.folders import load_tokenizer
     from components.lib.training.session import train_and_save
 

@@ -9,7 +9,7 @@ from transformers import PreTrainedModel
 
 from components.lib.device import keep_memory
 from components.lib.examples.batches import Batch
-from components.lib.models.architectures import SpecialIds, build_model
+from components.lib.models.build import SpecialIds, build_model
 from components.lib.models.folders import flops_per_token
 from components.lib.models.shape import Shape
 from components.lib.objectives.next_token import NextToken

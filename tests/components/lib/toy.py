@@ -20,7 +20,7 @@ from components.core.settings import settings
 from components.lib.device import has_bfloat16
 from components.lib.examples.batches import IGNORED, Batch
 from components.lib.examples.permutation import draw
-from components.lib.models.architectures import SpecialIds, build_model
+from components.lib.models.build import SpecialIds, build_model
 from components.lib.models.shape import Shape
 from components.lib.objectives.next_token import NextToken
 from components.lib.training.fit import TrainSpec, fit

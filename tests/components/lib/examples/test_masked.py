@@ -7,7 +7,7 @@ import torch
 from components.lib.examples.batches import IGNORED, Batch
 from components.lib.examples.masked import MaskedSentencePairs, PairTokens
 from components.lib.ledger.chain import batch_hash
-from components.lib.models.architectures import SpecialIds, build_model
+from components.lib.models.build import SpecialIds, build_model
 from components.lib.models.shape import Shape
 from components.lib.objectives.masked import MaskedPairObjective, evaluate_masked
 

@@ -11,7 +11,7 @@ from components.lib.examples.documents import DOCUMENT_STARTS, Documents
 from components.lib.examples.packed import PackedDocuments, sequences_of
 from components.lib.examples.shards import Stream
 from components.lib.ledger.chain import batch_hash
-from components.lib.models.architectures import SpecialIds, build_model
+from components.lib.models.build import SpecialIds, build_model
 from components.lib.models.shape import Shape
 from components.lib.objectives import mixture, next_token
 from components.lib.objectives.mixture import MixtureNextToken

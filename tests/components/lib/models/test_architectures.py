@@ -11,7 +11,7 @@ from transformers import (
     Qwen3ForCausalLM,
 )
 
-from components.lib.models.architectures import SpecialIds, build_model, feed_forward_width
+from components.lib.models.build import SpecialIds, build_model
 from components.lib.models.folders import num_active_parameters, num_parameters
 from components.lib.models.shape import Shape
 

@@ -7,7 +7,7 @@ from typing import get_args
 import pytest
 
 from components.lib.models.dial import multiplying_parameters, shape_at, size_for
-from components.lib.models.shape import Architecture, Shape
+from components.lib.models.shape import ArchitectureName, Shape
 from components.lib.training.hyperparameters import DialledHyperparameters
 from components.pretrain.train import Train
 
@@ -43,7 +43,7 @@ def test_the_weights_that_multiply_are_counted_as_by_hand(depth):
 
 
 def test_the_count_is_that_of_the_model_that_is_built():
-    from components.lib.models.architectures import SpecialIds, build_model
+    from components.lib.models.build import SpecialIds, build_model
 
     shape = Shape(**shape_at(4))
     matrices = sum(
@@ -105,7 +105,7 @@ def test_what_is_deeper_is_larger_trained_longer_and_more_gently():
             assert larger.weight_decay < smaller.weight_decay
 
 
-@pytest.mark.parametrize("architecture", get_args(Architecture))
+@pytest.mark.parametrize("architecture", get_args(ArchitectureName))
 @pytest.mark.parametrize("depth", range(1, 17))
 def test_every_depth_of_every_architecture_is_a_model_that_can_be_built(architecture, depth):
     shape, training = Train(architecture=architecture, depth=depth).resolve(VOCABULARY)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from components.lib.models.architectures import SpecialIds, build_model
+from components.lib.models.build import SpecialIds, build_model
 from components.lib.models.folders import (
     flops_per_token,
     load_model,

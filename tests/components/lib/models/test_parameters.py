@@ -2,7 +2,7 @@
 
 import pytest
 
-from components.lib.models.architectures import SpecialIds, build_model
+from components.lib.models.build import SpecialIds, build_model
 from components.lib.models.parameters import by_kind
 from components.lib.models.shape import Shape
 from components.lib.training.hyperparameters import Hyperparameters

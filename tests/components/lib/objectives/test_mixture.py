@@ -8,7 +8,7 @@ import torch
 
 from components.lib.examples.batches import IGNORED, Batch
 from components.lib.group import Group
-from components.lib.models.architectures import SpecialIds, build_model
+from components.lib.models.build import SpecialIds, build_model
 from components.lib.models.shape import Shape
 from components.lib.objectives import mixture
 from components.lib.objectives.mixture import MixtureNextToken

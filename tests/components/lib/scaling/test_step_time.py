@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from components.lib.models.architectures import SpecialIds, build_model
+from components.lib.models.build import SpecialIds, build_model
 from components.lib.models.folders import flops_per_token, num_parameters
 from components.lib.models.shape import Shape
 from components.lib.scaling.step_time import (

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from components.core.tracking import spool
 from components.lib.examples.batches import Batch, Examples
 from components.lib.examples.masked import MaskedSentencePairs, PairTokens
-from components.lib.models.architectures import SpecialIds, build_model
+from components.lib.models.build import SpecialIds, build_model
 from components.lib.models.shape import Shape
 from components.lib.objectives.masked import MaskedPairObjective
 from components.lib.objectives.mixture import MixtureNextToken

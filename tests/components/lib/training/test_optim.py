@@ -5,15 +5,15 @@ import math
 import pytest
 import torch
 
-from components.lib.models.architectures import SpecialIds, build_model
+from components.lib.models.build import SpecialIds, build_model
 from components.lib.models.folders import num_parameters
-from components.lib.models.shape import Architecture, Shape
+from components.lib.models.shape import ArchitectureName, Shape
 from components.lib.training.hyperparameters import Hyperparameters
 from components.lib.training.optim import Optimizers
 from components.lib.training.parallel import load_training_state, training_state
 
 
-def build(architecture: Architecture = "llama"):
+def build(architecture: ArchitectureName = "llama"):
     heads = 2 if architecture in ("gpt2", "bert") else 1
     shape = Shape(
         architecture=architecture,

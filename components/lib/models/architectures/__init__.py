@@ -1,0 +1,1 @@
+"""The architectures that a model can have, one class a file; none of them imports torch."""
