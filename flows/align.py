@@ -19,5 +19,5 @@ def align(
     """Align `instruct` with pairs of its own samples. What is not given is made first."""
     source = source or data(recipe)
     instruct = instruct or finetune(recipe, source)
-    pairs = step(recipe.sample, SampleInputs(model=instruct, data=source.raw))
+    pairs = step(recipe.sample, SampleInputs(model=instruct, preferences=source.preferences))
     return step(recipe.dpo, DPOInputs(model=instruct, pairs=pairs))

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from components.core.artifacts.data import DataCard
+from components.core.artifacts.data import DataCard, Documents
 from components.core.journal import read_runs, read_steps
 from components.core.record import read_record
 from dashboards.text.card import read_card
@@ -30,11 +30,12 @@ def find_card(name: str | None) -> tuple[Path, str | None]:
     raise ValueError(f"No data card {wanted}.{known} Make one with `bloomery run data`.")
 
 
-def card_before(revision: str) -> DataCard | None:
-    """Return the newest card of another revision of the data, or None."""
+def card_before(documents: Documents) -> DataCard | None:
+    """Return the newest card that was made of other documents, or None."""
     for _, folder in _cards():
         record = read_record(folder)
-        if record.data_revision != revision:
+        read = record.inputs.get("documents")
+        if read is None or read.fingerprint != documents.fingerprint:
             return DataCard.model_validate(record.artifact)
     return None
 

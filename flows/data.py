@@ -1,4 +1,4 @@
-"""Raw data -> token shards, with a card that says what they are and a gate that holds it."""
+"""What `data.dvc` pins -> token shards, with a card that says what they are and a gate that holds it."""
 
 from prefect import flow
 
@@ -6,7 +6,9 @@ from components.core.artifacts.base import Frozen
 from components.core.artifacts.data import (
     DataRevision,
     DocumentShards,
-    RawData,
+    EvaluationSets,
+    Instructions,
+    Preferences,
     TokenShards,
     Vocabulary,
 )
@@ -14,8 +16,12 @@ from components.core.processes.ray_driver import kept_ray
 from components.data.card import CardInputs
 from components.data.decontaminate import DecontaminateInputs
 from components.data.deduplicate import DeduplicateInputs
-from components.data.ingest import current_revision
+from components.data.repository.pinned import pinned_files
 from components.data.scan import ScanInputs
+from components.data.take_documents import TakeDocuments, documents_in
+from components.data.take_evaluation import TakeEvaluation, evaluation_in
+from components.data.take_instructions import TakeInstructions, instructions_in
+from components.data.take_preferences import TakePreferences, preferences_in
 from components.data.tokenize import TokenizeInputs
 from components.data.validate import ValidateInputs
 from components.data.vocabulary_report import VocabularyReportInputs
@@ -28,12 +34,16 @@ from flows.step import preemptible, step
 class Prepared(Frozen):
     """What every later stage reads."""
 
-    raw: RawData
-    """Documents, instructions and preference prompts at one revision."""
     vocabulary: Vocabulary
     """The tokenizer."""
     shards: TokenShards
     """The clean documents as tokens."""
+    instructions: Instructions
+    """What models are fine-tuned on."""
+    preferences: Preferences
+    """Prompts whose answers are compared."""
+    evaluation: EvaluationSets
+    """What models are tested on."""
 
 
 @flow
@@ -52,10 +62,16 @@ def data(
     Raises:
         ValueError: the data does not hold what the recipe asks of it.
     """
-    raw = step(recipe.ingest, revision or current_revision())
-    clean = step(recipe.clean, raw)
+    pinned = pinned_files(revision)
+    documents = step(TakeDocuments(), documents_in(pinned, recipe.sources))
+    instructions = step(TakeInstructions(), instructions_in(pinned))
+    preferences = step(TakePreferences(), preferences_in(pinned))
+    evaluation = step(TakeEvaluation(), evaluation_in(pinned))
+
+    clean = step(recipe.clean, documents)
     distinct = step(recipe.deduplicate, DeduplicateInputs(documents=clean, known=known))
-    unseen = step(recipe.decontaminate, DecontaminateInputs(documents=distinct, raw=raw))
+    asked = DecontaminateInputs(documents=distinct, evaluation=evaluation)
+    unseen = step(recipe.decontaminate, asked)
     masked = step(recipe.mask, unseen)
     corpus = step(recipe.split, masked)
 
@@ -64,12 +80,15 @@ def data(
     step(recipe.vocabulary_report, VocabularyReportInputs(**dict(tokens)))
     shards = step(recipe.tokenize, tokens)
     trained = ScanInputs(
-        shards=shards, vocabulary=vocabulary, raw=raw, search=recipe.decontaminate.search
+        shards=shards,
+        vocabulary=vocabulary,
+        evaluation=evaluation,
+        search=recipe.decontaminate.search,
     )
     scanned = step(recipe.scan, trained)
 
     made = CardInputs(
-        raw=raw,
+        documents=documents,
         clean=clean,
         deduplicate=distinct,
         decontaminate=unseen,
@@ -80,10 +99,16 @@ def data(
     )
     card = step(recipe.card, made)
     publish_card(card)
-    verdict = step(recipe.validation, ValidateInputs(card=card, previous=card_before(raw.revision)))
+    verdict = step(recipe.validation, ValidateInputs(card=card, previous=card_before(documents)))
     if not verdict.passed:
         raise ValueError(
             f"The data is not fit to train on. {'. '.join(verdict.failures)}. "
             f"Look at {card.path / 'report' / 'card.html'}, then mend the data or the bounds."
         )
-    return Prepared(raw=raw, vocabulary=vocabulary, shards=shards)
+    return Prepared(
+        vocabulary=vocabulary,
+        shards=shards,
+        instructions=instructions,
+        preferences=preferences,
+        evaluation=evaluation,
+    )

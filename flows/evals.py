@@ -32,7 +32,7 @@ def evals(
     """Probe `model`. What is not given is made first: the recipe's compressed model."""
     source = source or data(recipe)
     model = model or compress(recipe)
-    inputs = ProbeInputs(model=model, shards=source.shards, data=source.raw)
+    inputs = ProbeInputs(model=model, shards=source.shards, evaluation=source.evaluation)
     return step(recipe.probe, inputs)
 
 

@@ -18,4 +18,6 @@ def finetune(
     """Fine-tune `base` on instructions. What is not given is made by the recipe first."""
     source = source or data(recipe)
     base = base or pretrain(recipe, source)
-    return step(recipe.sft, SFTInputs(model=base, data=source.raw, shards=source.shards))
+    return step(
+        recipe.sft, SFTInputs(model=base, instructions=source.instructions, shards=source.shards)
+    )

@@ -15,7 +15,6 @@ from components.data.clean import Clean
 from components.data.decontaminate import Decontaminate
 from components.data.deduplicate import Deduplicate
 from components.data.existing_vocabulary import ExistingVocabulary
-from components.data.ingest import Ingest
 from components.data.mask import Mask
 from components.data.scan import Scan
 from components.data.split import Split
@@ -36,8 +35,8 @@ from flows.approval import Approval
 class Recipe(Frozen):
     """The components of a pipeline, configured, in the order that data flows through them."""
 
-    ingest: Ingest
-    """Raw data."""
+    sources: tuple[str, ...] = ()
+    """Folders of `data/` whose documents are read, such as `["web"]`; none means all."""
     clean: Clean
     """Documents that are worth reading."""
     deduplicate: Deduplicate
@@ -85,7 +84,6 @@ class Recipe(Frozen):
 def tiny() -> Recipe:
     """A 2 M parameter decoder from first byte to release, in minutes on two CPU cores."""
     return Recipe(
-        ingest=Ingest(),
         clean=Clean(),
         deduplicate=Deduplicate(),
         split=Split(),
@@ -147,7 +145,6 @@ def smoke() -> Recipe:
     Its gate lets everything pass that the pipeline can make in that time.
     """
     return Recipe(
-        ingest=Ingest(),
         clean=Clean(),
         deduplicate=Deduplicate(),
         split=Split(),
