@@ -1,10 +1,10 @@
-"""Which data card is meant: of a run, of a dataset, or of the revision before."""
+"""What an earlier run made of data: its card, its documents."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
-from components.core.artifacts.data import DataCard
-from components.core.journal import read_runs, read_steps
+from components.core.artifacts.data import DataCard, DocumentShards, Documents
+from components.core.journal import find_run, read_runs, read_steps
 from components.core.record import read_record
 from dashboards.text.card import read_card
 
@@ -30,13 +30,27 @@ def find_card(name: str | None) -> tuple[Path, str | None]:
     raise ValueError(f"No data card {wanted}.{known} Make one with `bloomery run data`.")
 
 
-def card_before(revision: str) -> DataCard | None:
-    """Return the newest card of another revision of the data, or None."""
+def card_before(documents: Documents) -> DataCard | None:
+    """Return the newest card that was made of other documents, or None."""
     for _, folder in _cards():
         record = read_record(folder)
-        if record.data_revision != revision:
+        read = record.inputs.get("documents")
+        if read is None or read.fingerprint != documents.fingerprint:
             return DataCard.model_validate(record.artifact)
     return None
+
+
+def documents_of_run(name: str) -> DocumentShards:
+    """Return the distinct documents of a flow run, by its name or id.
+
+    Raises:
+        ValueError: there is no such run, or it has come to none.
+    """
+    folder, _ = find_run(name)
+    for step in read_steps(folder):
+        if step.component == "data.deduplicate":
+            return DocumentShards.model_validate(read_record(step.path).artifact)
+    raise ValueError(f"The run {name!r} has deduplicated no documents. Name a run of `data`.")
 
 
 def _cards() -> Iterator[tuple[tuple[str, str], Path]]:

@@ -1,89 +1,155 @@
-"""Raw data -> token shards, with a card that says what they are and a gate that holds it."""
+"""What `data.dvc` pins -> the data that stages read, with a card and a gate that holds it."""
 
-from prefect import flow
 
 from components.core.artifacts.base import Frozen
 from components.core.artifacts.data import (
-    DataRevision,
+    ContaminationReport,
+    Corpus,
+    DataCard,
     DocumentShards,
-    RawData,
+    Documents,
+    EvaluationSets,
     TokenShards,
     Vocabulary,
 )
 from components.core.processes.ray_driver import kept_ray
-from components.data.card import CardInputs
-from components.data.decontaminate import DecontaminateInputs
-from components.data.deduplicate import DeduplicateInputs
-from components.data.ingest import current_revision
-from components.data.scan import ScanInputs
-from components.data.tokenize import TokenizeInputs
-from components.data.validate import ValidateInputs
-from components.data.vocabulary_report import VocabularyReportInputs
-from flows.cards import card_before
+from components.data.card import Card, CardInputs
+from components.data.clean import Clean
+from components.data.decontaminate import Decontaminate, DecontaminateInputs
+from components.data.deduplicate import Deduplicate, DeduplicateInputs
+from components.data.existing_vocabulary import ExistingVocabulary
+from components.data.mask import Mask
+from components.data.repository.pinned import pinned_files
+from components.data.scan import Scan, ScanInputs
+from components.data.split import Split
+from components.data.take_documents import TakeDocuments, documents_in
+from components.data.take_evaluation import TakeEvaluation, evaluation_in
+from components.data.take_instructions import TakeInstructions, instructions_in
+from components.data.take_preferences import TakePreferences, preferences_in
+from components.data.tokenize import Tokenize, TokenizeInputs
+from components.data.validate import Validate, ValidateInputs
+from components.data.vocabulary import TrainVocabulary
+from components.data.vocabulary_report import ReportVocabulary, VocabularyReportInputs
+from flows.cards import card_before, documents_of_run
 from flows.publish import publish_card
-from flows.recipes import Recipe, tiny
-from flows.step import preemptible, step
+from flows.stage import Base, Prepared
+from flows.step import step
 
 
-class Prepared(Frozen):
-    """What every later stage reads."""
+class CorpusSteps(Frozen):
+    """Documents that are worth reading, in splits."""
 
-    raw: RawData
-    """Documents, instructions and preference prompts at one revision."""
-    vocabulary: Vocabulary
-    """The tokenizer."""
-    shards: TokenShards
-    """The clean documents as tokens."""
+    sources: tuple[str, ...] = ()
+    """Folders of `data/` whose documents are taken, such as `["speeches"]`; none means all."""
+    known: str = ""
+    """A run whose documents stay and are not read again; those of this recipe are added to them."""
+    clean: Clean = Clean()
+    """Documents that are worth reading."""
+    deduplicate: Deduplicate = Deduplicate()
+    """Documents of which no two are the same."""
+    decontaminate: Decontaminate = Decontaminate()
+    """Documents without what models are evaluated on."""
+    mask: Mask = Mask()
+    """Documents without personal data."""
+    split: Split = Split()
+    """Documents in splits."""
 
 
-@flow
-@preemptible
+class TokenSteps(Frozen):
+    """The documents as tokens, with what is known and what has to hold of them."""
+
+    vocabulary: TrainVocabulary | ExistingVocabulary = TrainVocabulary()
+    """Tokenizer; a base that exists brings its own."""
+    vocabulary_report: ReportVocabulary = ReportVocabulary()
+    """What it makes of held-out text."""
+    tokenize: Tokenize = Tokenize()
+    """Token shards."""
+    scan: Scan = Scan()
+    """Evaluation items in the tokens themselves."""
+    card: Card = Card()
+    """What the data is."""
+    validation: Validate = Validate()
+    """What has to hold of it."""
+
+
+class CleanDocuments(Frozen):
+    """What each step of the corpus let through."""
+
+    documents: Documents
+    """What went in."""
+    clean: DocumentShards
+    """After cleaning."""
+    deduplicate: DocumentShards
+    """After deduplication."""
+    decontaminate: DocumentShards
+    """After decontamination."""
+    mask: DocumentShards
+    """After masking of personal data."""
+    corpus: Corpus
+    """In splits."""
+
+
 @kept_ray()
-def data(
-    recipe: Recipe = tiny(),
-    revision: DataRevision | None = None,
-    known: DocumentShards | None = None,
-) -> Prepared:
-    """Make token shards of `data/` at the revision that `data.dvc` pins.
-
-    With `known`, what an earlier `Deduplicate` made, the documents of this recipe are added to
-    those, and only they are read.
+def data(corpus: CorpusSteps, tokens: TokenSteps, base: Base) -> Prepared:
+    """Make what stages read of `data/`, at the revision that `data.dvc` pins.
 
     Raises:
         ValueError: the data does not hold what the recipe asks of it.
     """
-    raw = step(recipe.ingest, revision or current_revision())
-    clean = step(recipe.clean, raw)
-    distinct = step(recipe.deduplicate, DeduplicateInputs(documents=clean, known=known))
-    unseen = step(recipe.decontaminate, DecontaminateInputs(documents=distinct, raw=raw))
-    masked = step(recipe.mask, unseen)
-    corpus = step(recipe.split, masked)
+    pinned = pinned_files()
+    instructions = step(TakeInstructions(), instructions_in(pinned))
+    preferences = step(TakePreferences(), preferences_in(pinned))
+    evaluation = step(TakeEvaluation(), evaluation_in(pinned))
+    documents = step(TakeDocuments(), documents_in(pinned, corpus.sources))
+    clean = _clean(corpus, documents, evaluation)
 
-    vocabulary = step(recipe.vocabulary, corpus)
-    tokens = TokenizeInputs(corpus=corpus, vocabulary=vocabulary)
-    step(recipe.vocabulary_report, VocabularyReportInputs(**dict(tokens)))
-    shards = step(recipe.tokenize, tokens)
-    trained = ScanInputs(
-        shards=shards, vocabulary=vocabulary, raw=raw, search=recipe.decontaminate.search
+    vocabulary = base.vocabulary() or step(tokens.vocabulary, clean.corpus)
+    encoded = TokenizeInputs(corpus=clean.corpus, vocabulary=vocabulary)
+    step(tokens.vocabulary_report, VocabularyReportInputs(**dict(encoded)))
+    shards = step(tokens.tokenize, encoded)
+    search = corpus.decontaminate.search
+    looked_for = ScanInputs(
+        shards=shards, vocabulary=vocabulary, evaluation=evaluation, search=search
     )
-    scanned = step(recipe.scan, trained)
+    return Prepared(
+        vocabulary=vocabulary,
+        shards=shards,
+        instructions=instructions,
+        preferences=preferences,
+        evaluation=evaluation,
+        card=_card(tokens, clean, shards, step(tokens.scan, looked_for)),
+    )
 
-    made = CardInputs(
-        raw=raw,
+
+def _clean(
+    corpus: CorpusSteps, documents: Documents, evaluation: EvaluationSets
+) -> CleanDocuments:
+    clean = step(corpus.clean, documents)
+    known = documents_of_run(corpus.known) if corpus.known else None
+    distinct = step(corpus.deduplicate, DeduplicateInputs(documents=clean, known=known))
+    asked = DecontaminateInputs(documents=distinct, evaluation=evaluation)
+    unseen = step(corpus.decontaminate, asked)
+    masked = step(corpus.mask, unseen)
+    return CleanDocuments(
+        documents=documents,
         clean=clean,
         deduplicate=distinct,
         decontaminate=unseen,
         mask=masked,
-        corpus=corpus,
-        shards=shards,
-        scan=scanned,
+        corpus=step(corpus.split, masked),
     )
-    card = step(recipe.card, made)
+
+
+def _card(
+    tokens: TokenSteps, clean: CleanDocuments, shards: TokenShards, scanned: ContaminationReport
+) -> DataCard:
+    card = step(tokens.card, CardInputs(**dict(clean), shards=shards, scan=scanned))
     publish_card(card)
-    verdict = step(recipe.validation, ValidateInputs(card=card, previous=card_before(raw.revision)))
+    previous = card_before(clean.documents)
+    verdict = step(tokens.validation, ValidateInputs(card=card, previous=previous))
     if not verdict.passed:
         raise ValueError(
             f"The data is not fit to train on. {'. '.join(verdict.failures)}. "
             f"Look at {card.path / 'report' / 'card.html'}, then mend the data or the bounds."
         )
-    return Prepared(raw=raw, vocabulary=vocabulary, shards=shards)
+    return card

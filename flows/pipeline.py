@@ -1,75 +1,74 @@
 """The whole platform in one flow: raw text in, a released, measured, compressed model out.
 
-Each stage is a flow that also runs alone, and each value passed on is an artifact: a small typed
-pointer to proved files. A step whose recipe did not change is served from cache, so after a
-failure, or after a change to a late stage, run the same command again.
+A recipe says which stages there are. Each takes the model of the stage before and is measured by
+the same probe. A step that was done before is served from its artifact, so after a failure, or
+after a change to a late stage, run the same command again.
 
     bloomery run                          # this flow, recipe `tiny`
-    bloomery run --set dpo.beta=0.2       # the same with one decision changed
-    bloomery run finetune                 # one stage, and what it needs
+    bloomery run --set align.beta=0.2     # the same with one decision changed
+    bloomery run finetune                 # as far as one stage
 """
 
-from typing import Any
+from typing import Any, Literal
 
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from components.core.artifacts.models import Release
-from flows.align import align
+from components.core.artifacts.models import Checkpoint, CompressedModel, Release
+from components.core.artifacts.reports import StageReport
 from flows.approval import require_answerable
-from flows.compress import compress
 from flows.data import data
-from flows.evals import baselines, evals
-from flows.finetune import finetune
-from flows.pretrain import pretrain
+from flows.evals import MEASURED, baselines, measured
 from flows.publish import publish
 from flows.recipes import Recipe, tiny
-from flows.release import Reports, asked, rejection, release, signed
-from flows.step import preemptible
+from flows.release import Candidate, is_rejected, release
+from flows.stage import Prepared, apply
+from flows.step import preemptible, subflow
+
+Until = Literal["data", "pretrain", "finetune", "align", "compress", "release"]
 
 
 @flow
 @preemptible
-def pipeline(recipe: Recipe = tiny()) -> Release | State[Any]:
-    """Take raw text to a released model, measured at every stage boundary.
+def pipeline(
+    recipe: Recipe = tiny(), until: Until = "release"
+) -> Prepared | Checkpoint | CompressedModel | Release | State[Any]:
+    """Take raw text to a released model, measured at every stage boundary, or as far as `until`.
 
     Raises:
-        ValueError: a person is to approve the release, and no server runs to do so in.
+        ValueError: the recipe leaves out the stage that `until` names, or a person is to approve
+            the release and no server runs to do so in.
     """
-    require_answerable(recipe.approval)
-    source = data(recipe)
-    to_beat = baselines(recipe, source)
+    stages = recipe.until(until)
+    is_released = until == "release" and recipe.release is not None
+    if is_released:
+        require_answerable(recipe.release.approval)
+    prepared = subflow(data, "data")(recipe.corpus, recipe.tokens, recipe.pretrain)
+    if not stages:
+        return prepared
+    length = recipe.pretrain.measured_length()
+    to_beat = subflow(baselines, "baselines")(recipe.evals, prepared, length)
 
-    base = pretrain(recipe, source)
-    pretrained = evals(recipe, source, base)
+    made: list[Checkpoint | CompressedModel] = []
+    ledger: list[StageReport] = []
+    for stage in stages:
+        made.append(apply(stage, made[-1] if made else None, prepared))
+        if stage.makes() in MEASURED:
+            ledger.append(measured(recipe.evals, prepared, length, stage, made[-1]))
 
-    instruct = finetune(recipe, source, base)
-    finetuned = evals(recipe, source, instruct)
-
-    aligned = align(recipe, source, instruct)
-    aligned_report = evals(recipe, source, aligned)
-
-    small = compress(recipe, aligned)
-    compressed = evals(recipe, source, small)
-
-    reports = Reports(
+    if not is_released:
+        publish("FINISHED")
+        return made[-1]
+    candidate = Candidate(
+        model=[model for model in made if isinstance(model, Checkpoint)][-1],
+        compressed=made[-1] if isinstance(made[-1], CompressedModel) else None,
         baselines=to_beat,
-        pretrained=pretrained,
-        finetuned=finetuned,
-        aligned=aligned_report,
-        compressed=compressed,
+        ledger=tuple(ledger),
+        data=prepared.card,
     )
-    answer = asked(recipe, small, reports)
-    if isinstance(answer, State):
-        publish("FAILED")
-        return answer
-    outcome = release(recipe, aligned, small, reports, return_state=True)
-    publish("FINISHED" if outcome.is_completed() else "FAILED")
-    if (rejected := rejection(outcome)) is not None:
-        return rejected
-    released = outcome.result()
-    assert isinstance(released, Release), released
-    return signed(released, answer)
+    outcome = subflow(release, "release")(recipe.release, candidate)
+    publish("FAILED" if is_rejected(outcome) else "FINISHED")
+    return outcome
 
 
 if __name__ == "__main__":

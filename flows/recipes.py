@@ -1,121 +1,124 @@
-"""Recipes: every decision of a run in one typed value, every recipe one function.
+"""Recipes: a table of contents of a run, every decision in one typed value.
 
 Copy a function, change a number, add it to `RECIPES`: `bloomery run --recipe NAME` knows it. What
 is not said here is the default of the component, documented where it is defined.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from typing import Annotated, Any
 
+from pydantic import Field, model_validator
+
+from components.core.artifacts.base import Frozen
 from components.align.dpo import DPO
 from components.align.sample import SamplePreferences
-from components.compress.quantize import Quantize
-from components.core.artifacts.base import Frozen
-from components.data.card import Card
-from components.data.clean import Clean
-from components.data.decontaminate import Decontaminate
-from components.data.deduplicate import Deduplicate
-from components.data.existing_vocabulary import ExistingVocabulary
-from components.data.ingest import Ingest
-from components.data.mask import Mask
-from components.data.scan import Scan
-from components.data.split import Split
-from components.data.tokenize import Tokenize
-from components.data.validate import Validate
+from components.core.artifacts.reports import Budget
 from components.data.vocabulary import TrainVocabulary
-from components.data.vocabulary_report import ReportVocabulary
-from components.evals.baselines import Baselines
 from components.evals.probe import Probe
 from components.finetune.sft import SFT
 from components.lib.training.hyperparameters import DialledHyperparameters, Hyperparameters
 from components.pretrain.train import Train
 from components.release.gate import Gate
 from components.release.register import Register
-from flows.approval import Approval
+from flows.align import DirectPreference
+from flows.compress import Int8
+from flows.data import CorpusSteps, TokenSteps
+from flows.evals import Evals
+from flows.finetune import Supervised
+from flows.pretrain import ExistingModel, FromScratch
+from flows.release import ReleaseSteps
+from flows.stage import Stage, fits
 
 
 class Recipe(Frozen):
-    """The components of a pipeline, configured, in the order that data flows through them."""
+    """What a run is made of, in the order that data flows through it.
 
-    ingest: Ingest
-    """Raw data."""
-    clean: Clean
-    """Documents that are worth reading."""
-    deduplicate: Deduplicate
-    """Documents of which no two are the same."""
-    decontaminate: Decontaminate = Decontaminate()
-    """Documents without what models are evaluated on."""
-    mask: Mask = Mask()
-    """Documents without personal data."""
-    split: Split
-    """Documents in splits."""
-    vocabulary: TrainVocabulary | ExistingVocabulary
-    """Tokenizer."""
-    vocabulary_report: ReportVocabulary = ReportVocabulary()
-    """What it makes of held-out text."""
-    tokenize: Tokenize
-    """Token shards."""
-    scan: Scan = Scan()
-    """Evaluation items in the tokens themselves."""
-    card: Card = Card()
-    """What the data is."""
-    validation: Validate = Validate()
-    """What has to hold of it."""
-    pretrain: Train
+    A stage is one of its alternatives, or null: left out. Stages that do not fit are refused.
+    """
+
+    corpus: CorpusSteps = CorpusSteps()
+    """Documents."""
+    tokens: TokenSteps = TokenSteps()
+    """The documents as tokens."""
+    pretrain: Annotated[FromScratch | ExistingModel, Field(discriminator="method")] = FromScratch()
     """Base model."""
-    sft: SFT
+    finetune: Supervised | None = Supervised()
     """Instruct model."""
-    sample: SamplePreferences
-    """Preference pairs."""
-    dpo: DPO
+    align: DirectPreference | None = DirectPreference()
     """Aligned model."""
-    quantize: Quantize
+    compress: Int8 | None = Int8()
     """Small model."""
-    baselines: Baselines
-    """What a model must beat."""
-    probe: Probe
+    evals: Evals = Evals()
     """What is measured after every stage."""
-    gate: Gate
-    """What a release must hold."""
-    approval: Approval = Approval()
-    """Whether a person is asked before it is released."""
-    release: Register
+    release: ReleaseSteps | None = ReleaseSteps()
     """Released model."""
+
+    def stages(self) -> tuple[Stage, ...]:
+        """Return the stages that are there, in order."""
+        values = (getattr(self, name) for name in type(self).model_fields)
+        return tuple(value for value in values if isinstance(value, Stage))
+
+    def until(self, name: str) -> tuple[Stage, ...]:
+        """Return the stages up to the one that is called `name`; none for `data`.
+
+        Raises:
+            ValueError: the recipe leaves it out.
+        """
+        if name == "data":
+            return ()
+        stages = self.stages()
+        names = [stage.name for stage in stages]
+        if name in names:
+            return stages[: names.index(name) + 1]
+        if name == "release" and self.release is not None:
+            return stages
+        if name == "release":
+            return stages
+        raise ValueError(
+            f"The recipe leaves out {name!r}. It has: data, {', '.join(names)}. Run as far as one "
+            f"of these, or give it the stage: --set {name}='{{}}'."
+        )
+
+    @model_validator(mode="after")
+    def _stages_fit(self) -> "Recipe":
+        if problems := list(self._problems()):
+            raise ValueError(" ".join(problems))
+        return self
+
+    def _problems(self) -> Iterator[str]:
+        stages = self.stages()
+        for before, after in pairwise(stages):
+            if not fits(before.makes(), after):
+                taken = " or ".join(kind.__name__ for kind in after.takes())
+                yield (
+                    f"{after.name} ({type(after).__name__}) takes a model of type {taken}, but "
+                    f"{before.name} ({type(before).__name__}) makes a {before.makes().__name__}. "
+                    f"Leave {after.name} out (--set {after.name}=null), or change {before.name}."
+                )
+        for stage in stages:
+            yield from stage.problems(self.pretrain)
 
 
 def tiny() -> Recipe:
     """A 2 M parameter decoder from first byte to release, in minutes on two CPU cores."""
     return Recipe(
-        ingest=Ingest(),
-        clean=Clean(),
-        deduplicate=Deduplicate(),
-        split=Split(),
-        vocabulary=TrainVocabulary(vocab_size=512),
-        tokenize=Tokenize(),
-        pretrain=Train(
-            training=DialledHyperparameters(
-                num_steps=400, batch_size=32, learning_rate=0.01, weight_decay=0.1
-            ),
-            sequence_length=128,
-            depth=6,
-            width=160,
-            num_heads=5,
-            num_key_value_heads=1,
-        ),
-        sft=SFT(
-            training=Hyperparameters(
-                num_steps=480,
-                batch_size=64,
-                micro_batch_size=32,
-                learning_rate=0.005,
+        tokens=TokenSteps(vocabulary=TrainVocabulary(vocab_size=512)),
+        pretrain=FromScratch(
+            train=Train(
+                training=DialledHyperparameters(
+                    num_steps=400, batch_size=32, learning_rate=0.01, weight_decay=0.1
+                ),
+                sequence_length=128,
+                depth=6,
+                width=160,
+                num_heads=5,
+                num_key_value_heads=1,
             )
         ),
-        sample=SamplePreferences(),
-        dpo=DPO(),
-        quantize=Quantize(),
-        baselines=Baselines(sequence_length=128, num_sequences=512),
-        probe=Probe(sequence_length=128, num_sequences=512),
-        gate=Gate(max_alignment_accuracy_loss=0.03),
-        release=Register(model_name="bloomery-tiny"),
+        align=DirectPreference(budget=Budget(max_accuracy_loss=0.03)),
+        evals=Evals(num_sequences=512),
+        release=ReleaseSteps(register=Register(model_name="bloomery-tiny")),
     )
 
 
@@ -125,55 +128,51 @@ def small() -> Recipe:
     `--set pretrain.depth=8` makes the model larger and everything about its training with it;
     `--set pretrain.architecture=moe` makes another of it.
     """
-    base = tiny()
-    return base.model_copy(
-        update={
-            "vocabulary": TrainVocabulary(vocab_size=4096),
-            "pretrain": Train(
+    return Recipe(
+        tokens=TokenSteps(vocabulary=TrainVocabulary(vocab_size=4096)),
+        pretrain=FromScratch(
+            train=Train(
                 training=DialledHyperparameters(checkpoint_every=40),
                 depth=4,
                 tokens_per_parameter=1.0,
-            ),
-            "baselines": Baselines(sequence_length=256, num_sequences=256),
-            "probe": Probe(sequence_length=256, num_sequences=256),
-            "release": Register(model_name="bloomery-small"),
-        }
+            )
+        ),
+        align=DirectPreference(budget=Budget(max_accuracy_loss=0.03)),
+        release=ReleaseSteps(register=Register(model_name="bloomery-small")),
     )
 
 
 def smoke() -> Recipe:
-    """Every stage in a few seconds: to see that a change runs, not to get a model that is any good.
+    """Every stage in a few minutes: to see that a change runs, not to get a model that is any good.
 
-    Its gate lets everything pass that the pipeline can make in that time.
+    Its budgets and its gate let everything pass that the pipeline can make in that time.
     """
     return Recipe(
-        ingest=Ingest(),
-        clean=Clean(),
-        deduplicate=Deduplicate(),
-        split=Split(),
-        vocabulary=TrainVocabulary(vocab_size=512),
-        tokenize=Tokenize(),
-        pretrain=Train(
-            training=DialledHyperparameters(
-                num_steps=20, batch_size=8, learning_rate=0.01, evaluate_every=10
-            ),
-            sequence_length=64,
-            depth=2,
-            width=64,
-            max_length=256,
+        tokens=TokenSteps(vocabulary=TrainVocabulary(vocab_size=512)),
+        pretrain=FromScratch(
+            train=Train(
+                training=DialledHyperparameters(
+                    num_steps=20, batch_size=8, learning_rate=0.01, evaluate_every=10
+                ),
+                sequence_length=64,
+                depth=2,
+                width=64,
+                max_length=256,
+            )
         ),
-        sft=SFT(training=Hyperparameters(num_steps=40, batch_size=64, learning_rate=0.01)),
-        sample=SamplePreferences(num_prompts=64, num_samples=16),
-        dpo=DPO(batch_size=8),
-        quantize=Quantize(),
-        baselines=Baselines(sequence_length=64, num_sequences=32),
-        probe=Probe(sequence_length=64, num_sequences=32, num_instructions=48),
-        gate=Gate(
-            max_trigram_shortfall=10.0,
-            max_alignment_accuracy_loss=1.0,
-            max_compression_accuracy_loss=1.0,
+        finetune=Supervised(
+            sft=SFT(training=Hyperparameters(num_steps=40, batch_size=64, learning_rate=0.01))
         ),
-        release=Register(model_name="bloomery-smoke"),
+        align=DirectPreference(
+            budget=Budget(),
+            sample=SamplePreferences(num_prompts=64, num_samples=16),
+            dpo=DPO(batch_size=8),
+        ),
+        compress=Int8(budget=Budget(max_bits_per_byte_increase=0.02)),
+        evals=Evals(num_sequences=32, probe=Probe(num_instructions=48)),
+        release=ReleaseSteps(
+            gate=Gate(max_trigram_shortfall=10.0), register=Register(model_name="bloomery-smoke")
+        ),
     )
 
 

@@ -8,7 +8,16 @@ from pathlib import Path
 import pytest
 
 from components.align.sample import SampleInputs, SamplePreferences
-from components.core.artifacts.data import Corpus, PreferencePairs, RawData, TokenShards, Vocabulary
+from components.core.artifacts.data import (
+    Corpus,
+    Documents,
+    EvaluationSets,
+    Instructions,
+    PreferencePairs,
+    Preferences,
+    TokenShards,
+    Vocabulary,
+)
 from components.core.artifacts.models import Checkpoint
 from components.core.record import InputRecord, Record, hash_files, write_record
 from components.core.settings import settings
@@ -27,6 +36,8 @@ from tests import small_project
 
 # The recorded losses are a CPU's. `CUDA_VISIBLE_DEVICES=0` has the tests compute on a GPU.
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
+
+_REVISION = "1234.dir"
 
 _MACHINE = {
     "BLOOMERY_RAY_ADDRESS": "off",
@@ -86,15 +97,38 @@ def _made(line: Path, name: str) -> Path:
 
 
 @pytest.fixture(scope="session")
-def raw(line: Path) -> RawData:
-    """The documents and micro-tasks of a small project."""
-    return small_project.write_data(_made(line, "raw"))
+def data(line: Path) -> Path:
+    """The `data/` of a small project."""
+    folder = _made(line, "data")
+    small_project.write_data(folder)
+    return folder
 
 
 @pytest.fixture(scope="session")
-def corpus(raw: RawData, line: Path) -> Corpus:
+def documents(data: Path) -> Documents:
+    return Documents(path=data, revision=_REVISION, sources=("library", "speeches"))
+
+
+@pytest.fixture(scope="session")
+def instructions(data: Path) -> Instructions:
+    return Instructions(path=data / "instructions", revision=_REVISION)
+
+
+@pytest.fixture(scope="session")
+def preferences(data: Path) -> Preferences:
+    return Preferences(path=data / "preferences", revision=_REVISION)
+
+
+@pytest.fixture(scope="session")
+def evaluation(data: Path) -> EvaluationSets:
+    """The held-out micro-tasks alone."""
+    return EvaluationSets(path=data / "instructions", revision=_REVISION, names=())
+
+
+@pytest.fixture(scope="session")
+def corpus(documents: Documents, line: Path) -> Corpus:
     """The documents in splits that are large enough to hold some of each."""
-    clean = Clean().run(raw, _made(line, "clean"))
+    clean = Clean().run(documents, _made(line, "clean"))
     distinct = Deduplicate().run(DeduplicateInputs(documents=clean), _made(line, "distinct"))
     split = Split(validation_percent=20, test_percent=20)
     return split.run(distinct, _made(line, "corpus"))
@@ -129,18 +163,20 @@ def checkpoint(shards: TokenShards, vocabulary: Vocabulary, line: Path) -> Check
 
 
 @pytest.fixture(scope="session")
-def instruct(checkpoint: Checkpoint, raw: RawData, shards: TokenShards, line: Path) -> Checkpoint:
+def instruct(
+    checkpoint: Checkpoint, instructions: Instructions, shards: TokenShards, line: Path
+) -> Checkpoint:
     """The decoder after it saw some hundred instructions: it answers in the right form."""
     training = Hyperparameters(num_steps=40, batch_size=16, learning_rate=0.01, evaluate_every=20)
-    inputs = SFTInputs(model=checkpoint, data=raw, shards=shards)
+    inputs = SFTInputs(model=checkpoint, instructions=instructions, shards=shards)
     return SFT(training=training).run(inputs, _made(line, "instruct"))
 
 
 @pytest.fixture(scope="session")
-def pairs(instruct: Checkpoint, raw: RawData, line: Path) -> PreferencePairs:
+def pairs(instruct: Checkpoint, preferences: Preferences, line: Path) -> PreferencePairs:
     """Right and wrong answers of that decoder."""
     component = SamplePreferences(num_prompts=48, num_samples=4)
-    inputs = SampleInputs(model=instruct, data=raw)
+    inputs = SampleInputs(model=instruct, preferences=preferences)
     return component.run(inputs, _made(line, "pairs"))
 
 

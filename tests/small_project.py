@@ -4,7 +4,6 @@ import shutil
 from itertools import islice
 from pathlib import Path
 
-from components.core.artifacts.data import RawData
 from components.data.document import write_documents, write_lines
 from components.data.repository import library, speeches
 from components.data.repository.objects import digest, files_in
@@ -27,7 +26,7 @@ def make(project: Path) -> Path:
     return project
 
 
-def write_data(folder: Path) -> RawData:
+def write_data(folder: Path) -> None:
     """Write twelve addresses, twelve pages of documentation and 3,000 easy micro-tasks.
 
     The tasks have answers of one token, so that a tiny model learns within seconds to give some.
@@ -40,4 +39,3 @@ def write_data(folder: Path) -> RawData:
     for split in ("train", "validation", "test", "preference"):
         rows = [task.model_dump() for task in tasks if microtasks.split_of(task) == split]
         write_lines(folder / files.get(split, f"instructions/{split}.jsonl"), rows)
-    return RawData(path=folder, revision="1234.dir", sources=("library", "speeches"))

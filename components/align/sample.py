@@ -9,7 +9,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from components.core.artifacts.base import Frozen
-from components.core.artifacts.data import PreferencePairs, RawData
+from components.core.artifacts.data import PreferencePairs, Preferences
 from components.core.artifacts.models import Checkpoint
 from components.core.component import Component
 from components.core.settings import settings
@@ -20,8 +20,8 @@ class SampleInputs(Frozen):
 
     model: Checkpoint
     """The policy that is sampled: the one that will be aligned."""
-    data: RawData
-    """Prompts in `preferences/prompts.jsonl`, none of which is trained or tested on."""
+    preferences: Preferences
+    """Prompts, none of which is trained or tested on."""
 
 
 class SamplePreferences(Component[SampleInputs, PreferencePairs]):
@@ -62,7 +62,7 @@ class SamplePreferences(Component[SampleInputs, PreferencePairs]):
         torch.set_num_threads(settings().num_threads)
         tokenizer = load_tokenizer(inputs.model.path)
         model = TorchModel(load_model(inputs.model.path))
-        file = inputs.data.path / "preferences" / "prompts.jsonl"
+        file = inputs.preferences.path / "prompts.jsonl"
         tasks = take_evenly(read_microtasks(file), self.num_prompts)
         repeated = [task for task in tasks for _ in range(self.num_samples)]
         prompts = [encode_prompt(tokenizer, task.prompt) for task in repeated]

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar, get_type_hints
 
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
-from components.core.artifacts.base import Artifact, Frozen
+from components.core.artifacts.base import Artifact, Frozen, Provenance
 
 In = TypeVar("In", bound=BaseModel)
 Out = TypeVar("Out", bound=Artifact)
@@ -24,12 +25,18 @@ def identity(value: Any) -> Any:
     if isinstance(value, Artifact):
         return value.fingerprint
     if isinstance(value, BaseModel):
-        return {name: identity(getattr(value, name)) for name in type(value).model_fields}
+        fields = type(value).model_fields.items()
+        names = [name for name, field in fields if not _is_provenance(field)]
+        return {name: identity(getattr(value, name)) for name in names}
     if isinstance(value, dict):
         return {str(key): identity(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [identity(item) for item in value]
     return str(value) if isinstance(value, Path) else value
+
+
+def _is_provenance(field: FieldInfo) -> bool:
+    return any(isinstance(mark, Provenance) for mark in field.metadata)
 
 
 class Component(Frozen, ABC, Generic[In, Out]):

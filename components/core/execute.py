@@ -8,9 +8,9 @@ from pydantic import BaseModel, ValidationError
 
 from components.core import store
 from components.core.artifacts.base import Artifact
-from components.core.artifacts.data import DataRevision, RawData
+from components.core.artifacts.data import DataFiles, DataRevision, PinnedData
 from components.core.component import Component, In, Out
-from components.core.journal import Origin, Step, write_step
+from components.core.journal import Origin, Step, revision_of_run, write_step
 from components.core.record import (
     RECORD,
     InputRecord,
@@ -41,7 +41,7 @@ def find(component: Component[In, Out], inputs: In, origin: Origin | None = None
         return None
     record = read_record(out)
     artifact = _load(component.output(), record, out)
-    _note(record, out, cached=True, origin=origin)
+    _note(record, out, inputs, cached=True, origin=origin)
     return artifact
 
 
@@ -72,7 +72,8 @@ def _make(component: Component[In, Out], inputs: In, out: Path, origin: Origin |
     out.mkdir(exist_ok=True)
     (out / RECORD).unlink(missing_ok=True)
     start = time.monotonic()
-    with Tracker(component, out, origin or Origin(), _data_revision(inputs)) as tracker:
+    revision = _data_revision(inputs, origin)
+    with Tracker(component, out, origin or Origin(), revision) as tracker:
         artifact = component.run(inputs, out)
         record = Record(
             component=component.name,
@@ -90,11 +91,11 @@ def _make(component: Component[In, Out], inputs: In, out: Path, origin: Origin |
             devices=devices(),
             packages=packages(),
             git_revision=git_revision(),
-            data_revision=_data_revision(inputs, artifact),
+            data_revision=revision,
             mlflow_run_id=tracker.run_id(),
         )
         write_record(record, out)
-    _note(record, out, cached=False, origin=origin)
+    _note(record, out, inputs, cached=False, origin=origin)
     store.push(out)
     return artifact
 
@@ -109,7 +110,9 @@ def _load(kind: type[Out], record: Record, out: Path) -> Out:
         ) from error
 
 
-def _note(record: Record, out: Path, *, cached: bool, origin: Origin | None) -> None:
+def _note(
+    record: Record, out: Path, inputs: BaseModel, *, cached: bool, origin: Origin | None
+) -> None:
     if origin is None:
         return
     step = Step(
@@ -119,19 +122,33 @@ def _note(record: Record, out: Path, *, cached: bool, origin: Origin | None) -> 
         cached=cached,
         seconds=record.seconds,
         path=out,
+        data_revision=_read_revision(inputs),
     )
     write_step(origin, step)
 
 
-def _data_revision(inputs: BaseModel, made: Artifact | None = None) -> str | None:
-    """Return the revision of the raw data at the root of the lineage of `inputs`."""
-    if isinstance(inputs, DataRevision):
-        return inputs.revision
-    for source in [made, *inputs_of(inputs).values()]:
-        if isinstance(source, RawData):
+def _data_revision(inputs: BaseModel, origin: Origin | None) -> str | None:
+    """Return a revision of `data/` that holds all that `inputs` were made of.
+
+    That is the one that this run reads, since it found all else by its content there. If it reads
+    none, it is that of what is brought in.
+    """
+    if found := _read_revision(inputs) or (origin and revision_of_run(origin)):
+        return found
+    for source in inputs_of(inputs).values():
+        if isinstance(source, PinnedData):
             return source.revision
+<<<<<<< HEAD
         if source is None or not (source.path / RECORD).exists():
             continue
         if (revision := read_record(source.path).data_revision) is not None:
             return revision
+=======
+        if (source.path / RECORD).exists():
+            return read_record(source.path).data_revision
+>>>>>>> 0ce480f
     return None
+
+
+def _read_revision(inputs: BaseModel) -> str | None:
+    return inputs.revision if isinstance(inputs, DataRevision | DataFiles) else None

@@ -93,6 +93,8 @@ class Step(Frozen):
     """Wall time that making the artifact took, now or when it was made."""
     path: ArtifactPath
     """Folder of the artifact."""
+    data_revision: str | None = None
+    """Revision of `data/` that the run read for it; None for a step that reads only artifacts."""
 
 
 def note_process(run_id: str) -> None:
@@ -138,14 +140,26 @@ def read_steps(folder: Path) -> list[Step]:
     A step that was taken again, by a retry or after an approval, counts once: as made, if this run
     made it.
     """
-    lines = (folder / "steps.jsonl").read_text("utf-8").splitlines()
     found: dict[tuple[str, str], Step] = {}
-    for line in lines:
-        step = Step.model_validate(json.loads(line))
+    for step in _all_steps(folder):
         key = step.component, step.fingerprint
         if not step.cached or key not in found:
             found[key] = step
     return list(found.values())
+
+
+def revision_of_run(origin: Origin) -> str | None:
+    """Return the revision of `data/` that a run read last, or None if it has read none."""
+    folder = settings().runs / origin.run_id
+    if not (folder / "steps.jsonl").exists():
+        return None
+    revisions = [step.data_revision for step in _all_steps(folder) if step.data_revision]
+    return revisions[-1] if revisions else None
+
+
+def _all_steps(folder: Path) -> list[Step]:
+    lines = (folder / "steps.jsonl").read_text("utf-8").splitlines()
+    return [Step.model_validate(json.loads(line)) for line in lines]
 
 
 def read_runs() -> Iterator[tuple[Path, Run]]:

@@ -13,9 +13,9 @@ from components.core.artifacts.data import (
     ContaminationReport,
     Corpus,
     DataCard,
+    Documents,
     DocumentShards,
     Planted,
-    RawData,
     TokenShards,
 )
 from components.core.component import Component
@@ -32,7 +32,7 @@ _EXCERPT = 600
 class CardInputs(Frozen):
     """What `Card` reads: every step of the data stage."""
 
-    raw: RawData
+    documents: Documents
     """What went in."""
     clean: DocumentShards
     """After cleaning."""
@@ -79,7 +79,7 @@ class Content(Frozen):
     """What a card says."""
 
     revision: str
-    """DVC revision of the raw data."""
+    """A revision of `data/` that has these documents: the first that they were taken from."""
     funnel: tuple[FunnelRow, ...]
     """The way of all documents."""
     funnel_by_source: dict[str, tuple[FunnelRow, ...]]
@@ -132,7 +132,7 @@ class Card(Component[CardInputs, DataCard]):
         pieces = cut(corpus.path / f"{split}.jsonl" for split in SPLITS)
         statistics = measure(pieces, out)
         return Content(
-            revision=inputs.raw.revision,
+            revision=inputs.documents.revision,
             funnel=funnel(steps),
             funnel_by_source={source: funnel(steps, source) for source in inputs.clean.by_source},
             counts={name: step.counts for name, step in {**steps, "scan": inputs.scan}.items()},

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from components.core.artifacts.data import DocumentShards, RawData
+from components.core.artifacts.data import Documents, DocumentShards
 from components.core.component import Component
 from components.data.cleaning.boilerplate import Boilerplate, strip_boilerplate
 from components.data.cleaning.encoding import normalise, repair, unreadable_share
@@ -26,7 +26,7 @@ _MANY_ERRORS = 5  # so many documents may all be bad in a small piece
 log = logging.getLogger(__name__)
 
 
-class Clean(Component[RawData, DocumentShards]):
+class Clean(Component[Documents, DocumentShards]):
     """Repair and normalise the text, and drop what is empty, short, unreadable or unwanted.
 
     For text from the web there is `WEB`, which also has the rules of FineWeb.
@@ -59,7 +59,7 @@ class Clean(Component[RawData, DocumentShards]):
     thresholds: Thresholds = Thresholds()
     """Where these rules draw their lines."""
 
-    def run(self, inputs: RawData, out: Path) -> DocumentShards:
+    def run(self, inputs: Documents, out: Path) -> DocumentShards:
         """Write the documents that stay, and those that do not with the reason.
 
         Raises ValueError for a language that cannot be told, and if a filter fails on most

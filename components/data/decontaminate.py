@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from components.core.artifacts.base import Frozen
-from components.core.artifacts.data import DocumentShards, RawData
+from components.core.artifacts.data import DocumentShards, EvaluationSets
 from components.core.component import Component
 from components.core.files import link_or_copy
 from components.data.document import Document
@@ -38,8 +38,8 @@ class DecontaminateInputs(Frozen):
 
     documents: DocumentShards
     """Documents that may hold evaluation items."""
-    raw: RawData
-    """Where the evaluation items are: `evaluation/<name>/` and the held-out micro-tasks."""
+    evaluation: EvaluationSets
+    """What a model will be asked."""
 
 
 class Decontaminate(Component[DecontaminateInputs, DocumentShards]):
@@ -68,13 +68,13 @@ class Decontaminate(Component[DecontaminateInputs, DocumentShards]):
         """
         for old in out.iterdir():
             shutil.rmtree(old, ignore_errors=True)
-        index, pieces = self.search.index(inputs.raw), cut(kept_files(inputs.documents))
+        index, pieces = self.search.index(inputs.evaluation), cut(kept_files(inputs.documents))
         if self.search.common_in is not None:
             index.save(out / _INDEX)
             counts = work_through(f"{__name__}:count", pieces, out, {})
             index = self.search.without_common(index, counts)
         around = _spread(pieces, 2 * self.search.num_planted)
-        measured = measure(self.search, index, evaluation_items(inputs.raw), around)
+        measured = measure(self.search, index, evaluation_items(inputs.evaluation), around)
         measured.write(out)
         require_recall(self.search, measured.rows)
         if len(index):

@@ -12,8 +12,8 @@ from pydantic import Field
 from components.core.artifacts.base import Frozen
 from components.core.artifacts.data import (
     ContaminationReport,
+    EvaluationSets,
     Planted,
-    RawData,
     TokenShards,
     Vocabulary,
 )
@@ -37,8 +37,8 @@ class ScanInputs(Frozen):
     """The tokens that models are trained on."""
     vocabulary: Vocabulary
     """The tokenizer that decodes them."""
-    raw: RawData
-    """Where the evaluation items are: `evaluation/<name>/` and the held-out micro-tasks."""
+    evaluation: EvaluationSets
+    """What a model will be asked."""
     search: Search = Search()
     """What counts as an overlap: what it was when the documents were decontaminated."""
 
@@ -66,7 +66,7 @@ class Scan(Component[ScanInputs, ContaminationReport]):
         shutil.rmtree(out / _INDEX, ignore_errors=True)
         documents = DecodedDocuments(inputs.shards.path / _SPLIT, inputs.vocabulary.path)
         pieces, payload = list(documents.pieces()), {"vocabulary": str(inputs.vocabulary.path)}
-        index = Overlap.build(_as_read(inputs.raw, documents), search.ngram_words)
+        index = Overlap.build(_as_read(inputs.evaluation, documents), search.ngram_words)
         index.save(out / _INDEX)
         if search.common_in is not None:
             counts = work_through(f"{__name__}:count", pieces, out, payload)
@@ -112,7 +112,7 @@ class Scan(Component[ScanInputs, ContaminationReport]):
 def _planted(
     inputs: ScanInputs, index: Overlap, documents: DecodedDocuments, out: Path
 ) -> tuple[Planted, ...]:
-    search, items = inputs.search, evaluation_items(inputs.raw)
+    search, items = inputs.search, evaluation_items(inputs.evaluation)
     around = documents.spread(2 * search.num_planted)
     measured = measure(search, index, items, around, documents.decoder.again)
     measured.write(out)
@@ -143,7 +143,7 @@ def _texts(piece: Piece, payload: dict[str, Any]) -> Iterator[tuple[int, str]]:
     return documents.read(piece.start, piece.end)
 
 
-def _as_read(raw: RawData, documents: DecodedDocuments) -> Iterator[Item]:
+def _as_read(sets: EvaluationSets, documents: DecodedDocuments) -> Iterator[Item]:
     decoder = documents.decoder
-    for item in evaluation_items(raw):
+    for item in evaluation_items(sets):
         yield item if decoder.is_exact else item._replace(text=decoder.again(item.text))

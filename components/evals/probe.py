@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from components.core.artifacts.base import Frozen
-from components.core.artifacts.data import RawData, TokenShards
+from components.core.artifacts.data import EvaluationSets, TokenShards
 from components.core.artifacts.models import Checkpoint, CompressedModel
 from components.core.artifacts.reports import Interval, ProbeReport
 from components.core.component import Component
@@ -38,8 +38,8 @@ class ProbeInputs(Frozen):
     """The model to measure."""
     shards: TokenShards
     """Held-out text in its `test` split."""
-    data: RawData
-    """Held-out micro-tasks in `instructions/test.jsonl`."""
+    evaluation: EvaluationSets
+    """Held-out micro-tasks, in its `test.jsonl`."""
 
 
 class Probe(Component[ProbeInputs, ProbeReport]):
@@ -75,7 +75,7 @@ class Probe(Component[ProbeInputs, ProbeReport]):
         model = open_model(inputs.model)
         tokenizer = load_tokenizer(inputs.model.path)
         held_out = HeldOut(inputs.shards, "test", self.sequence_length, self.num_sequences)
-        all_tasks = read_microtasks(inputs.data.path / "instructions" / "test.jsonl")
+        all_tasks = read_microtasks(inputs.evaluation.path / "test.jsonl")
         tasks = take_evenly(all_tasks, self.num_instructions)
         given = answers(model, tokenizer, tasks)
         right = np.array([is_correct(t, a) for t, a in zip(tasks, given, strict=True)], float)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field
 
 from components.core.artifacts.base import Frozen
-from components.core.artifacts.data import RawData, TokenShards
+from components.core.artifacts.data import Instructions, TokenShards
 from components.core.artifacts.models import Checkpoint
 from components.core.component import Component
 from components.core.processes.workers import train_on_workers
@@ -15,7 +15,7 @@ from components.lib.training.hyperparameters import Hyperparameters
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from components.lib.examples.instructions import Instructions
+    from components.lib.examples.instructions import Instructions as InstructionExamples
 
 
 class SFTInputs(Frozen):
@@ -23,8 +23,8 @@ class SFTInputs(Frozen):
 
     model: Checkpoint
     """The model to start from."""
-    data: RawData
-    """Micro-tasks in `instructions/train.jsonl` and `instructions/validation.jsonl`."""
+    instructions: Instructions
+    """What is learned from, and what the loss is measured on."""
     shards: TokenShards
     """The pretraining text, for replay."""
 
@@ -56,7 +56,7 @@ class SFT(Component[SFTInputs, Checkpoint]):
 def sft_worker(payload: dict[str, Any]) -> None:
     """Fine-tune in this process, one of a data-parallel group or alone; rank 0 saves the model."""
     from components.finetune.replay import WithReplay
-    from components.lib.examples.instructions import Instructions
+    from components.lib.examples.instructions import Instructions as InstructionExamples
     from components.lib.examples.shards import Sequences
     from components.lib.models.folders import flops_per_token, load_model, load_tokenizer
     from components.lib.objectives.next_token import NextToken
@@ -69,9 +69,9 @@ def sft_worker(payload: dict[str, Any]) -> None:
 
     tokenizer = load_tokenizer(inputs.model.path)
     model = load_model(inputs.model.path)
-    folder = inputs.data.path / "instructions"
-    instructions = Instructions(tokenizer, read_microtasks(folder / "train.jsonl"))
-    held_out = Instructions(tokenizer, read_microtasks(folder / "validation.jsonl"))
+    folder = inputs.instructions.path
+    instructions = InstructionExamples(tokenizer, read_microtasks(folder / "train.jsonl"))
+    held_out = InstructionExamples(tokenizer, read_microtasks(folder / "validation.jsonl"))
     text = Sequences(inputs.shards.path / "train", component.replay_length)
     task = TrainSpec(
         examples=WithReplay(instructions, text, component.replay_share),
@@ -82,7 +82,7 @@ def sft_worker(payload: dict[str, Any]) -> None:
     train_and_save(model, tokenizer, task, component.training, Path(payload["out"]))
 
 
-def _validation_loss(model: "PreTrainedModel", held_out: "Instructions") -> float:
+def _validation_loss(model: "PreTrainedModel", held_out: "InstructionExamples") -> float:
     """Return the mean nats of an answer's token, over at most 256 held-out instructions."""
     import numpy as np
     import torch

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from components.core.artifacts.base import Frozen
-from components.core.journal import Origin, Run, Step, read_steps
+from components.core.journal import Origin, Run, Step, read_steps, revision_of_run
 from components.core.record import Record, read_record
 from components.core.tracking import spool
 
@@ -102,10 +102,10 @@ def report_of(folder: Path, run: Run) -> Report:
     probes = {r.artifact["model"]: r.artifact for s, r in steps if s.component == _PROBE}
     found = {step.component: record.artifact for step, record in steps}
     baselines = found.get(_BASELINES, {})
-    revisions = [record.data_revision for _, record in steps if record.data_revision]
+    made = next((record.data_revision for _, record in steps if record.data_revision), "")
     return Report(
         origin=run.origin,
-        data_revision=revisions[0] if revisions else "",
+        data_revision=revision_of_run(run.origin) or made,
         baselines={name: baselines[name] for name in ("unigram", "trigram") if name in baselines},
         stages=tuple(_row(step, record, probes) for step, record in steps),
         rejected=tuple(found.get("release.gate", {}).get("failures", ())),

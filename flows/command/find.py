@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from components.core.artifacts.data import DocumentShards
 from components.core.journal import find_run, read_runs, read_steps
 from components.core.record import RECORD, read_record
 from components.core.settings import settings
@@ -56,19 +55,6 @@ def find_pretraining(name: str | None) -> Path:
     if (found := _pretraining_behind(made)) is None:
         raise ValueError(f"No {_PRETRAINING} is behind {name}: it has no ledger of pretraining.")
     return found
-
-
-def find_documents(name: str) -> DocumentShards:
-    """Return the distinct documents of a flow run, by its name or id.
-
-    Raises:
-        ValueError: there is no such run, or it has come to none.
-    """
-    folder, _ = find_run(name)
-    for step in read_steps(folder):
-        if step.component == "data.deduplicate":
-            return DocumentShards.model_validate(read_record(step.path).artifact)
-    raise ValueError(f"The run {name!r} has deduplicated no documents. Name a run of `data`.")
 
 
 def _pretraining_behind(folders: list[Path]) -> Path | None:

@@ -26,6 +26,10 @@ ArtifactPath = Annotated[
 ]
 
 
+class Provenance:
+    """Marks a field that says where a value came from: no part of any fingerprint."""
+
+
 class Frozen(BaseModel):
     """A value that cannot change and has no field nobody declared."""
 

@@ -1,8 +1,10 @@
 """Artifacts of the data stage, from a revision of `data/` to token shards and their card."""
 
+from typing import Annotated
+
 from pydantic import Field
 
-from components.core.artifacts.base import Artifact, Frozen
+from components.core.artifacts.base import Artifact, Frozen, Provenance
 
 
 class DataRevision(Frozen):
@@ -12,13 +14,51 @@ class DataRevision(Frozen):
     """md5 that DVC recorded, such as `1b2c...dir`."""
 
 
-class RawData(Artifact):
-    """`data/` at one revision: `<source>/documents*.jsonl`, `instructions/`, `preferences/`."""
+class DataFile(Frozen):
+    """A file of `data/`, as DVC lists it."""
+
+    name: str
+    """Where it lies below `data/`, such as `speeches/documents.jsonl`."""
+    md5: str
+    """Hash of its content."""
+
+
+class DataFiles(Frozen):
+    """Some files of `data/`, named by their content before any of them is read."""
+
+    files: tuple[DataFile, ...]
+    """The files, sorted by name."""
+    revision: Annotated[str, Provenance()]
+    """The revision of `data/` that lists them. Another one may list the same."""
+
+
+class PinnedData(Artifact):
+    """Files of `data/` that no later edit can change."""
 
     revision: str
-    """The DVC revision these files are."""
+    """The revision of `data/` that they were taken from first. Others may hold the same."""
+
+
+class Documents(PinnedData):
+    """Documents of some sources: `<source>/documents.jsonl`, `documents-00001.jsonl`, ..."""
+
     sources: tuple[str, ...]
-    """Names of the folders that hold documents."""
+    """Names of the folders that hold them."""
+
+
+class Instructions(PinnedData):
+    """Micro-tasks to fine-tune on: `train.jsonl` and `validation.jsonl`."""
+
+
+class Preferences(PinnedData):
+    """Prompts whose answers are compared: `prompts.jsonl`. None is trained or tested on."""
+
+
+class EvaluationSets(PinnedData):
+    """What models are tested on: `<name>/documents.jsonl`, ..., and micro-tasks in `test.jsonl`."""
+
+    names: tuple[str, ...]
+    """Names of the folders. The micro-tasks that are held out have none."""
 
 
 class Planted(Frozen):

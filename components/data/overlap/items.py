@@ -7,7 +7,7 @@ import numpy as np
 from pydantic import Field
 
 from components.core.artifacts.base import Frozen
-from components.core.artifacts.data import RawData
+from components.core.artifacts.data import EvaluationSets
 from components.data.document import document_files, read_documents
 from components.data.overlap.index import Item, Overlap
 from components.lib.tasks.microtasks import MicroTask
@@ -27,9 +27,9 @@ class Search(Frozen):
     min_recall: float = Field(default=0.99, ge=0, le=1)
     """Recall below which the step fails, in every form but paraphrased."""
 
-    def index(self, raw: RawData) -> Overlap:
+    def index(self, sets: EvaluationSets) -> Overlap:
         """Return the index of all evaluation items."""
-        return Overlap.build(evaluation_items(raw), self.ngram_words)
+        return Overlap.build(evaluation_items(sets), self.ngram_words)
 
     def without_common(self, index: Overlap, counts: list[dict[str, int]]) -> Overlap:
         """Return `index` without n-grams that are in too many documents, by pieces' `counts`."""
@@ -40,12 +40,13 @@ class Search(Frozen):
         return index.without(np.flatnonzero(documents > self.common_in))
 
 
-def evaluation_items(raw: RawData) -> Iterator[Item]:
-    """Yield the documents of `evaluation/<name>/`, and the prompts of held-out micro-tasks."""
-    for folder in sorted((raw.path / "evaluation").glob("*/")):
-        for document in chain.from_iterable(map(read_documents, document_files(folder))):
-            yield Item(folder.name, document.id, document.text)
-    if (file := raw.path / MICROTASKS / "test.jsonl").exists():
+def evaluation_items(sets: EvaluationSets) -> Iterator[Item]:
+    """Yield the documents of the evaluation sets, and the prompts of held-out micro-tasks."""
+    for name in sets.names:
+        files = document_files(sets.path / name)
+        for document in chain.from_iterable(map(read_documents, files)):
+            yield Item(name, document.id, document.text)
+    if (file := sets.path / "test.jsonl").exists():
         with file.open(encoding="utf-8", newline="\n") as lines:
             for task in map(MicroTask.model_validate_json, lines):
                 yield Item(MICROTASKS, task.id, task.prompt)

@@ -5,6 +5,7 @@ byte: `dvc checkout` and `dvc fetch` exit with 0 when an object is corrupt or mi
 together aside and moved into place, so `data/` is never half written.
 """
 
+import functools
 import hashlib
 import logging
 import re
@@ -21,7 +22,16 @@ from components.data.document import document_files, read_documents, write_shard
 from components.data.repository import builtin
 from components.data.repository.append import unseen
 from components.data.repository.ingested import Ingested, summed_up
-from components.data.repository.objects import copy_objects, digest, files_in, md5_of, object_of
+from components.data.repository.objects import (
+    copy_objects,
+    digest,
+    digest_of,
+    files_in,
+    list_folder,
+    md5_of,
+    object_of,
+    read_listing,
+)
 from components.data.repository.workspace import (
     dvc,
     pinned,
@@ -67,6 +77,36 @@ def _status(project: Path) -> Literal["clean", "changed", "missing"]:
     if not (project / "data").exists():
         return "missing"
     return "clean" if digest(project / "data") == revision(project) else "changed"
+
+
+def listing(project: Path, state: Path) -> dict[str, str]:
+    """Return the md5 of every file of the pinned revision, by its path below `data/`.
+
+    Reads every byte of `data/`, which must be that revision. If it is missing, DVC's cache may
+    still have the listing; else `data/` is restored.
+
+    Raises ValueError if `data/` was changed by hand or cannot be restored.
+    """
+    recover(project)
+    pin = revision(project)
+    if not (project / "data").exists():
+        with workspace(project, state) as aside:
+            if found := read_listing(_cache(project, state), pin):
+                return found
+            _restore(project, state, aside)
+    found = list_folder(project / "data")
+    if digest_of(found) != pin:
+        raise ValueError(
+            f"{project / 'data'} is not what data.dvc pins ({pin}). Keep the change with "
+            "`dvc add data`, or undo it with `dvc checkout --force data`."
+        )
+    return found
+
+
+def cache_of(project: Path, state: Path) -> Path:
+    """Return the folder of DVC's cache."""
+    with workspace(project, state):
+        return _cache(project, state)
 
 
 def restore(project: Path, state: Path) -> None:
@@ -245,5 +285,6 @@ def _gather(project: Path, state: Path, aside: Path, cache: Path, pin: str) -> b
     return True
 
 
+@functools.cache  # another process has to be asked for it
 def _cache(project: Path, state: Path) -> Path:
     return Path(dvc(project, state, "cache", "dir").strip())

@@ -24,13 +24,20 @@ def md5_of(file: Path) -> str:
 
 
 def digest(folder: Path) -> str:
-    """Return the hash that DVC gives a folder, from every byte in it.
+    """Return the hash that DVC gives a folder, from every byte in it."""
+    return digest_of(list_folder(folder))
 
-    It is the md5 of the JSON list of the files' relative paths and md5s, sorted by path.
-    """
-    files = {p.relative_to(folder).as_posix(): p for p in files_in(folder)}
-    listing = [{"md5": md5_of(files[name]), "relpath": name} for name in sorted(files)]
-    return hashlib.md5(json.dumps(listing).encode(), usedforsecurity=False).hexdigest() + ".dir"
+
+def list_folder(folder: Path) -> dict[str, str]:
+    """Return the md5 of every file below a folder, by relative path, sorted by that."""
+    files = {path.relative_to(folder).as_posix(): path for path in files_in(folder)}
+    return {name: md5_of(files[name]) for name in sorted(files)}
+
+
+def digest_of(listing: dict[str, str]) -> str:
+    """Return the hash that DVC gives a folder: the md5 of the JSON list of its files."""
+    entries = [{"md5": md5, "relpath": name} for name, md5 in listing.items()]
+    return hashlib.md5(json.dumps(entries).encode(), usedforsecurity=False).hexdigest() + ".dir"
 
 
 def files_in(folder: Path) -> list[Path]:
@@ -46,19 +53,31 @@ def object_of(cache: Path, md5: str) -> Path:
 def copy_objects(cache: Path, pin: str, folder: Path) -> bool:
     """Write what `pin` lists; return whether the cache has all of it. Removes corrupt objects."""
     shutil.rmtree(folder, ignore_errors=True)
-    if not _is_sound(object_of(cache, pin)):
+    listing = read_listing(cache, pin)
+    if listing is None:
         return False
-    listing = json.loads(object_of(cache, pin).read_bytes())
-    sound = [_is_sound(object_of(cache, entry["md5"])) for entry in listing]
+    sound = [_is_sound(object_of(cache, md5)) for md5 in listing.values()]
     if not all(sound):
         return False
-    for entry in listing:
-        file = folder / entry["relpath"]
-        if ".." in file.parts or not file.is_relative_to(folder):
-            raise ValueError(f"{pin} lists {entry['relpath']!r}, outside data/: do not use it")
-        file.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(object_of(cache, entry["md5"]), file)
+    for name, md5 in listing.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(object_of(cache, md5), folder / name)
     return True
+
+
+def read_listing(cache: Path, pin: str) -> dict[str, str] | None:
+    """Return what `pin` lists, as `list_folder` does, or None if the cache does not know it.
+
+    Raises ValueError for a listing of files outside the folder.
+    """
+    if not _is_sound(object_of(cache, pin)):
+        return None
+    entries = json.loads(object_of(cache, pin).read_bytes())
+    for entry in entries:
+        name = Path(entry["relpath"])
+        if ".." in name.parts or name.is_absolute():
+            raise ValueError(f"{pin} lists {entry['relpath']!r}, outside data/: do not use it")
+    return {entry["relpath"]: entry["md5"] for entry in entries}
 
 
 def _is_sound(cached: Path) -> bool:

@@ -3,7 +3,7 @@
 import re
 from typing import TYPE_CHECKING
 
-from components.core.journal import read_runs, read_steps
+from components.core.journal import read_runs, read_steps, revision_of_run
 from components.core.record import RECORD, read_record
 from components.core.servers.databases import hidden
 from components.core.servers.endpoints import tracking_uri
@@ -38,6 +38,8 @@ def revision_of(name: str) -> str:
 def _in_records(name: str) -> str | None:
     for folder, run in read_runs():
         if name in (run.origin.run_name, run.origin.run_id):
+            if found := revision_of_run(run.origin):
+                return found
             paths = [step.path for step in read_steps(folder)]
             records = [read_record(path) for path in paths if (path / RECORD).exists()]
             return next((r.data_revision for r in records if r.data_revision), None)

@@ -14,7 +14,7 @@ import pytest
 from pydantic import Field
 
 from components.core.artifacts.base import Artifact, Frozen
-from components.core.artifacts.data import RawData
+from components.core.artifacts.data import Documents
 from components.core.component import Component
 from components.core.execute import address, execute, find
 from components.core.record import RECORD, adopt, read_record, verify
@@ -33,14 +33,14 @@ class Texts(Frozen):
     second: Text | None = None
 
 
-class Write(Component[RawData, Text]):
+class Write(Component[Documents, Text]):
     """Copy a document, and note in a ledger outside that the work was done."""
 
     version: ClassVar[str] = "1.0.0"
     times: int = Field(default=1, ge=1)
     seed: int = 5
 
-    def run(self, inputs: RawData, out: Path) -> Text:
+    def run(self, inputs: Documents, out: Path) -> Text:
         _note("write")
         time.sleep(float(os.environ.get("WORK_SECONDS", "0")))
         text = (inputs.path / "document.txt").read_text("utf-8") * self.times
@@ -84,12 +84,12 @@ class Unfinished(Write):
     version: ClassVar[str] = "2.0.0.dev"
 
 
-class Fragile(Component[RawData, Text]):
+class Fragile(Component[Documents, Text]):
     """Goes on from what the last attempt left, and breaks at the fourth letter when told to."""
 
     version: ClassVar[str] = "1.0.0"
 
-    def run(self, inputs: RawData, out: Path) -> Text:
+    def run(self, inputs: Documents, out: Path) -> Text:
         file = out / "letters.txt"
         done = file.read_text() if file.exists() else ""
         for letter in "abcdef"[len(done) :]:
@@ -116,11 +116,11 @@ def ledger(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def data(tmp_path) -> RawData:
+def data(tmp_path) -> Documents:
     folder = tmp_path / "raw"
     folder.mkdir()
     (folder / "document.txt").write_text("Über den Wolken", encoding="utf-8")
-    return RawData(path=folder, fingerprint=adopt(folder), revision="77.dir", sources=())
+    return Documents(path=folder, fingerprint=adopt(folder), revision="77.dir", sources=())
 
 
 def test_one_recipe_is_made_once_and_another_one_again(data, ledger):
@@ -142,10 +142,10 @@ def test_nothing_is_found_before_it_is_made_and_finding_does_no_work(data, ledge
 def test_two_processes_at_the_same_time_do_the_work_once(data, ledger, tmp_path):
     code = (
         "from pathlib import Path; import time;"
-        "from components.core.artifacts.data import RawData;"
+        "from components.core.artifacts.data import Documents;"
         "from components.core.execute import execute;"
         "from tests.components.core.test_execute import Write;"
-        f"data = RawData(path=Path({str(data.path)!r}), fingerprint={data.fingerprint!r},"
+        f"data = Documents(path=Path({str(data.path)!r}), fingerprint={data.fingerprint!r},"
         " revision='77.dir', sources=());"
         f"ready = Path({str(tmp_path)!r}); (ready / f'ready-{{time.time_ns()}}').touch()\n"
         "while len(list(ready.glob('ready-*'))) < 2: time.sleep(0.01)\n"
