@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from components.core.artifacts.data import DataCard, DocumentShards, Documents
+from components.core.artifacts.data import DataCard, Documents, DocumentShards
 from components.core.journal import find_run, read_runs, read_steps
 from components.core.record import read_record
 from dashboards.text.card import read_card

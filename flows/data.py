@@ -1,16 +1,14 @@
 """What `data.dvc` pins -> the data that stages read, with a card and a gate that holds it."""
 
-
 from components.core.artifacts.base import Frozen
 from components.core.artifacts.data import (
     ContaminationReport,
     Corpus,
     DataCard,
-    DocumentShards,
     Documents,
+    DocumentShards,
     EvaluationSets,
     TokenShards,
-    Vocabulary,
 )
 from components.core.processes.ray_driver import kept_ray
 from components.data.card import Card, CardInputs
@@ -121,9 +119,7 @@ def data(corpus: CorpusSteps, tokens: TokenSteps, base: Base) -> Prepared:
     )
 
 
-def _clean(
-    corpus: CorpusSteps, documents: Documents, evaluation: EvaluationSets
-) -> CleanDocuments:
+def _clean(corpus: CorpusSteps, documents: Documents, evaluation: EvaluationSets) -> CleanDocuments:
     clean = step(corpus.clean, documents)
     known = documents_of_run(corpus.known) if corpus.known else None
     distinct = step(corpus.deduplicate, DeduplicateInputs(documents=clean, known=known))

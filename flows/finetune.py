@@ -18,7 +18,5 @@ class Supervised(Stage):
 
     def apply(self, model: Checkpoint, prepared: Prepared) -> Checkpoint:
         """Fine-tune `model` on `prepared.instructions`, with text for replay."""
-        inputs = SFTInputs(
-            model=model, instructions=prepared.instructions, shards=prepared.shards
-        )
+        inputs = SFTInputs(model=model, instructions=prepared.instructions, shards=prepared.shards)
         return step(self.sft, inputs)

@@ -9,9 +9,9 @@ after a change to a late stage, run the same command again.
     bloomery run finetune                 # as far as one stage
 """
 
-from typing import Any, Literal
+from typing import Any
 
-from prefect import flow
+from prefect import Flow, flow
 from prefect.client.schemas.objects import State
 
 from components.core.artifacts.models import Checkpoint, CompressedModel, Release
@@ -21,28 +21,51 @@ from flows.data import data
 from flows.evals import MEASURED, baselines, measured
 from flows.publish import publish
 from flows.recipes import Recipe, tiny
-from flows.release import Candidate, is_rejected, release
-from flows.stage import Prepared, apply
+from flows.release import Candidate, ReleaseSteps, is_rejected, release
+from flows.stage import Prepared, Stage, apply
 from flows.step import preemptible, subflow
 
-Until = Literal["data", "pretrain", "finetune", "align", "compress", "release"]
+Made = Prepared | Checkpoint | CompressedModel | Release | State[Any]
+"""What a run comes to; a state if the gate or a person said no."""
 
 
 @flow
 @preemptible
-def pipeline(
-    recipe: Recipe = tiny(), until: Until = "release"
-) -> Prepared | Checkpoint | CompressedModel | Release | State[Any]:
-    """Take raw text to a released model, measured at every stage boundary, or as far as `until`.
+def pipeline(recipe: Recipe = tiny()) -> Made:
+    """Take raw text to a released model, measured at every stage boundary.
 
     Raises:
-        ValueError: the recipe leaves out the stage that `until` names, or a person is to approve
-            the release and no server runs to do so in.
+        ValueError: a person is to approve the release, and no server runs to do so in.
     """
-    stages = recipe.until(until)
-    is_released = until == "release" and recipe.release is not None
-    if is_released:
+    if recipe.release is not None:
         require_answerable(recipe.release.approval)
+    return _build(recipe, recipe.stages(), recipe.release)
+
+
+def _as_far_as(stage: str) -> Flow[..., Made]:
+    """Return the pipeline up to a stage, as a flow of its own that is named after the stage."""
+
+    @flow(name=stage)
+    @preemptible
+    def run(recipe: Recipe = tiny()) -> Made:
+        """Take raw text as far as this stage, measured at every stage boundary.
+
+        Raises:
+            ValueError: the recipe leaves the stage out.
+        """
+        return _build(recipe, recipe.until(stage), None)
+
+    return run
+
+
+until_data = _as_far_as("data")
+until_pretrain = _as_far_as("pretrain")
+until_finetune = _as_far_as("finetune")
+until_align = _as_far_as("align")
+until_compress = _as_far_as("compress")
+
+
+def _build(recipe: Recipe, stages: tuple[Stage, ...], releasing: ReleaseSteps | None) -> Made:
     prepared = subflow(data, "data")(recipe.corpus, recipe.tokens, recipe.pretrain)
     if not stages:
         return prepared
@@ -56,7 +79,7 @@ def pipeline(
         if stage.makes() in MEASURED:
             ledger.append(measured(recipe.evals, prepared, length, stage, made[-1]))
 
-    if not is_released:
+    if releasing is None:
         publish("FINISHED")
         return made[-1]
     candidate = Candidate(
@@ -66,7 +89,7 @@ def pipeline(
         ledger=tuple(ledger),
         data=prepared.card,
     )
-    outcome = subflow(release, "release")(recipe.release, candidate)
+    outcome = release(releasing, candidate)
     publish("FAILED" if is_rejected(outcome) else "FINISHED")
     return outcome
 

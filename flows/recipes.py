@@ -6,13 +6,13 @@ is not said here is the default of the component, documented where it is defined
 
 from collections.abc import Callable, Iterator
 from itertools import pairwise
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from components.core.artifacts.base import Frozen
 from components.align.dpo import DPO
 from components.align.sample import SamplePreferences
+from components.core.artifacts.base import Frozen
 from components.core.artifacts.reports import Budget
 from components.data.vocabulary import TrainVocabulary
 from components.evals.probe import Probe
@@ -71,8 +71,6 @@ class Recipe(Frozen):
         names = [stage.name for stage in stages]
         if name in names:
             return stages[: names.index(name) + 1]
-        if name == "release" and self.release is not None:
-            return stages
         if name == "release":
             return stages
         raise ValueError(
@@ -92,8 +90,8 @@ class Recipe(Frozen):
             if not fits(before.makes(), after):
                 taken = " or ".join(kind.__name__ for kind in after.takes())
                 yield (
-                    f"{after.name} ({type(after).__name__}) takes a model of type {taken}, but "
-                    f"{before.name} ({type(before).__name__}) makes a {before.makes().__name__}. "
+                    f"{after.name} ({type(after).__name__}) takes {taken}, but "
+                    f"{before.name} ({type(before).__name__}) makes {before.makes().__name__}. "
                     f"Leave {after.name} out (--set {after.name}=null), or change {before.name}."
                 )
         for stage in stages:
@@ -118,7 +116,7 @@ def tiny() -> Recipe:
         ),
         align=DirectPreference(budget=Budget(max_accuracy_loss=0.03)),
         evals=Evals(num_sequences=512),
-        release=ReleaseSteps(register=Register(model_name="bloomery-tiny")),
+        release=ReleaseSteps(registration=Register(model_name="bloomery-tiny")),
     )
 
 
@@ -138,7 +136,7 @@ def small() -> Recipe:
             )
         ),
         align=DirectPreference(budget=Budget(max_accuracy_loss=0.03)),
-        release=ReleaseSteps(register=Register(model_name="bloomery-small")),
+        release=ReleaseSteps(registration=Register(model_name="bloomery-small")),
     )
 
 
@@ -171,7 +169,8 @@ def smoke() -> Recipe:
         compress=Int8(budget=Budget(max_bits_per_byte_increase=0.02)),
         evals=Evals(num_sequences=32, probe=Probe(num_instructions=48)),
         release=ReleaseSteps(
-            gate=Gate(max_trigram_shortfall=10.0), register=Register(model_name="bloomery-smoke")
+            gate=Gate(max_trigram_shortfall=10.0),
+            registration=Register(model_name="bloomery-smoke"),
         ),
     )
 

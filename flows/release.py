@@ -27,7 +27,7 @@ class ReleaseSteps(Frozen):
     """What the candidate must hold, beside the budgets of the stages."""
     approval: Approval = Approval()
     """Whether a person is asked before it is released."""
-    register: Register = Register()
+    registration: Register = Register()
     """Released model."""
 
 
@@ -60,7 +60,7 @@ def release(steps: ReleaseSteps, candidate: Candidate) -> Release | State[Any]:
     if isinstance(answer, State):
         return answer
     made = step(
-        steps.register, RegisterInputs(verdict=verdict, champion=champion, **dict(candidate))
+        steps.registration, RegisterInputs(verdict=verdict, champion=champion, **dict(candidate))
     )
     publish_lineage(made)
     return _signed(made, answer)
@@ -73,10 +73,8 @@ def is_rejected(outcome: object) -> bool:
 
 def _judge(steps: ReleaseSteps, candidate: Candidate) -> tuple[ProbeReport | None, Verdict]:
     """Return the champion's report and the verdict."""
-    champion = opponent(steps.register.model_name, candidate.measured)
-    inputs = GateInputs(
-        baselines=candidate.baselines, ledger=candidate.ledger, champion=champion
-    )
+    champion = opponent(steps.registration.model_name, candidate.measured)
+    inputs = GateInputs(baselines=candidate.baselines, ledger=candidate.ledger, champion=champion)
     return champion, step(steps.gate, inputs)
 
 
@@ -85,7 +83,7 @@ def _asked(steps: ReleaseSteps, candidate: Candidate) -> Decision | State[Any] |
 
     Nobody is asked about the champion itself.
     """
-    name = steps.register.model_name
+    name = steps.registration.model_name
     if not steps.approval.ask or is_champion(name, candidate.measured):
         return None
     answer = decide(steps.approval, summary(publish("SCHEDULED")))

@@ -71,12 +71,13 @@ class Stage(Frozen, ABC):
 class Base(Stage):
     """A stage that a recipe begins with: it takes no model."""
 
-    sequence_length: int
-    """Tokens of the sequences that its models are measured on, as they were trained."""
-
     @abstractmethod
     def apply(self, model: None, prepared: Prepared) -> Checkpoint:
         """Return the first model."""
+
+    @abstractmethod
+    def measured_length(self) -> int:
+        """Return the tokens of the sequences that models are measured on: as they were trained."""
 
     def vocabulary(self) -> Vocabulary | None:
         """Return the tokenizer that the model brings along; None where the recipe makes one."""

@@ -7,7 +7,6 @@ from filelock import FileLock
 from pydantic import BaseModel, ValidationError
 
 from components.core import store
-from components.core.artifacts.base import Artifact
 from components.core.artifacts.data import DataFiles, DataRevision, PinnedData
 from components.core.component import Component, In, Out
 from components.core.journal import Origin, Step, revision_of_run, write_step
@@ -138,15 +137,10 @@ def _data_revision(inputs: BaseModel, origin: Origin | None) -> str | None:
     for source in inputs_of(inputs).values():
         if isinstance(source, PinnedData):
             return source.revision
-<<<<<<< HEAD
         if source is None or not (source.path / RECORD).exists():
             continue
         if (revision := read_record(source.path).data_revision) is not None:
             return revision
-=======
-        if (source.path / RECORD).exists():
-            return read_record(source.path).data_revision
->>>>>>> 0ce480f
     return None
 
 

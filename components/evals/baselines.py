@@ -3,28 +3,31 @@
 from pathlib import Path
 from typing import ClassVar
 
-from pydantic import Field
-
+from components.core.artifacts.base import Frozen
 from components.core.artifacts.data import TokenShards
-from components.core.artifacts.reports import BaselineReport
+from components.core.artifacts.reports import BaselineReport, HeldOutText
 from components.core.component import Component
 
 
-class Baselines(Component[TokenShards, BaselineReport]):
+class BaselineInputs(Frozen):
+    """What `Baselines` reads."""
+
+    shards: TokenShards
+    """The train split is counted, the test split measured."""
+    held_out: HeldOutText = HeldOutText()
+    """Which held-out text is measured: the probe's."""
+
+
+class Baselines(Component[BaselineInputs, BaselineReport]):
     """Measure a unigram and a Kneser-Ney trigram, counted on the train split, in bits per byte.
 
     They see the same tokens, the same held-out sequences and the same contexts as the probe's model
     does: a sequence's first targets have no history from before it.
     """
 
-    version: ClassVar[str] = "1.0.0"
+    version: ClassVar[str] = "2.0.0"
 
-    sequence_length: int = Field(default=256, ge=8)
-    """Tokens of a held-out sequence; the same as the probe's."""
-    num_sequences: int = Field(default=256, ge=1)
-    """Held-out sequences; the same as the probe's."""
-
-    def run(self, inputs: TokenShards, out: Path) -> BaselineReport:
+    def run(self, inputs: BaselineInputs, out: Path) -> BaselineReport:
         """Count, score and write `report.json`."""
         import numpy as np
 
@@ -33,10 +36,10 @@ class Baselines(Component[TokenShards, BaselineReport]):
         from components.lib.inference.held_out import HeldOut
         from components.lib.text.tokens import bits_per_byte
 
-        size = inputs.vocab_size
-        shards = [np.load(file) for file in sorted((inputs.path / "train").glob("shard_*.npy"))]
+        size, folder = inputs.shards.vocab_size, inputs.shards.path / "train"
+        shards = [np.load(file) for file in sorted(folder.glob("shard_*.npy"))]
         train = np.concatenate(shards).astype(np.int64)
-        held_out = HeldOut(inputs, "test", self.sequence_length, self.num_sequences)
+        held_out = HeldOut.of(inputs.shards, inputs.held_out)
         windows = held_out.windows
         targets = windows[:, 1:].ravel()
         no_history = np.full((len(windows), 1), size)  # an id never seen: backs off to the bigram

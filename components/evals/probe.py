@@ -12,7 +12,7 @@ from pydantic import Field
 from components.core.artifacts.base import Frozen
 from components.core.artifacts.data import EvaluationSets, TokenShards
 from components.core.artifacts.models import Checkpoint, CompressedModel
-from components.core.artifacts.reports import Interval, ProbeReport
+from components.core.artifacts.reports import HeldOutText, Interval, ProbeReport
 from components.core.component import Component
 from components.core.files import write_json
 from components.core.settings import settings
@@ -40,6 +40,8 @@ class ProbeInputs(Frozen):
     """Held-out text in its `test` split."""
     evaluation: EvaluationSets
     """Held-out micro-tasks, in its `test.jsonl`."""
+    held_out: HeldOutText = HeldOutText()
+    """Which held-out text it is measured on."""
 
 
 class Probe(Component[ProbeInputs, ProbeReport]):
@@ -49,12 +51,8 @@ class Probe(Component[ProbeInputs, ProbeReport]):
     what the model makes of a fixed set of beginnings.
     """
 
-    version: ClassVar[str] = "1.1.0"
+    version: ClassVar[str] = "2.0.0"
 
-    sequence_length: int = Field(default=256, ge=8)
-    """Tokens of a held-out sequence."""
-    num_sequences: int = Field(default=256, ge=1)
-    """Held-out sequences, taken evenly from the split."""
     num_instructions: int = Field(default=480, ge=1)
     """Held-out micro-tasks, the same number of each kind and level."""
     num_resamples: int = Field(default=2000, ge=100)
@@ -74,7 +72,7 @@ class Probe(Component[ProbeInputs, ProbeReport]):
 
         model = open_model(inputs.model)
         tokenizer = load_tokenizer(inputs.model.path)
-        held_out = HeldOut(inputs.shards, "test", self.sequence_length, self.num_sequences)
+        held_out = HeldOut.of(inputs.shards, inputs.held_out)
         all_tasks = read_microtasks(inputs.evaluation.path / "test.jsonl")
         tasks = take_evenly(all_tasks, self.num_instructions)
         given = answers(model, tokenizer, tasks)

@@ -38,7 +38,9 @@ class SFT(Component[SFTInputs, Checkpoint]):
 
     version: ClassVar[str] = "2.0.0"
 
-    training: Hyperparameters
+    training: Hyperparameters = Hyperparameters(
+        num_steps=480, batch_size=64, micro_batch_size=32, learning_rate=0.005
+    )
     """Steps, batch and learning rate; an example is one instruction with its answer."""
     replay_share: float = Field(default=0.05, ge=0, le=0.5)
     """Share of the examples that are pretraining text, against forgetting; on top of the batch."""

@@ -147,7 +147,7 @@ print(tokenizer.decode(made[0, inputs["input_ids"].shape[1] :], skip_special_tok
         return
     speed = facts.compressed.decode_tokens_per_second
     ratio = speed / facts.compressed.original_decode_tokens_per_second
-    yield f"""With ONNX Runtime GenAI, {ratio:.1f} times as fast on the processor it was measured on:
+    yield f"""With ONNX Runtime GenAI, {ratio:.1f} times as fast where it was measured:
 
 ```python
 import onnxruntime_genai as og

@@ -28,7 +28,6 @@ app.add_typer(release_app, name="release")
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 
 _out = Console(width=None if sys.stdout.isatty() else 110)
-_FLOWS = ("pipeline", "data", "baselines", "pretrain", "finetune", "align", "compress", "evals")
 
 
 @app.callback()
@@ -42,27 +41,26 @@ def main(
 
 @app.command()
 def run(
-    flow: Annotated[str, typer.Argument(help=f"One of {', '.join(_FLOWS)}.")] = "pipeline",
+    flow: Annotated[
+        str, typer.Argument(help="The pipeline, or the stage to go as far as.")
+    ] = "pipeline",
     recipe: Annotated[str, typer.Option(help="Name of a recipe in flows/recipes.py.")] = "tiny",
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="path.to.field=value, changes the recipe.")
     ] = None,
     known: Annotated[
         str | None,
-        typer.Option(help="For `data`: a flow run whose documents stay, and are not read again."),
+        typer.Option(help="A run whose documents stay and are not read again."),
     ] = None,
 ) -> None:
     """Run a flow through Prefect; what was done before is served from cache."""
-    from flows.command.find import find_documents
-    from flows.command.running import run_flow
+    from flows.command.running import FLOWS, run_flow
 
-    if flow not in _FLOWS:
-        raise ValueError(f"No flow {flow!r}. There are: {', '.join(_FLOWS)}.")
-    if known is not None and flow != "data":
-        raise ValueError(f"--known is for the flow 'data', not for {flow!r}.")
-    inputs = {} if known is None else {"known": find_documents(known)}
+    if flow not in FLOWS:
+        raise ValueError(f"No flow {flow!r}. There are: {', '.join(FLOWS)}.")
+    changes = [*(set_ or []), *([f"corpus.known={known}"] if known else [])]
     try:
-        released = run_flow(flow, recipe, set_ or [], **inputs)
+        released = run_flow(flow, recipe, changes)
     except KeyboardInterrupt:
         typer.echo("Interrupted. The same command goes on where this one stopped.", err=True)
         raise typer.Exit(130) from None
@@ -231,7 +229,7 @@ def _say_where_to_look(flow: str) -> None:
         f"\nNext:  {first}\n"
         "       make up                  the runs in Prefect and MLflow\n"
         "       bloomery lineage MODEL   the chain back to the data\n"
-        "       bloomery run --set quantize.block_size=64   change one decision",
+        "       bloomery run --set compress.block_size=64   change one decision",
         highlight=False,
     )
 

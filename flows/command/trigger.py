@@ -7,7 +7,7 @@ from typing import Any
 from components.core.artifacts.base import Frozen
 from components.core.servers.calls import Refused, call
 from components.core.servers.endpoints import flow_run_url, running_servers
-from flows.command.running import change
+from flows.changes import changed
 
 _LOOK_EVERY_SECONDS = 1.0
 _AWAY_SECONDS = 180.0  # a server that is started again within this is waited for
@@ -56,7 +56,7 @@ def request(recipe: str, changes: list[str], key: str | None) -> dict[str, Any]:
 
     body: dict[str, Any] = {}
     if recipe != "tiny" or changes:  # what is left out is `tiny`, or what people set in the UI
-        chosen = change(recipes.recipe(recipe), changes)
+        chosen = changed(recipes.recipe(recipe), changes)
         body["parameters"] = {"recipe": chosen.model_dump(mode="json")}
     return body | ({"idempotency_key": key} if key else {})
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.core.artifacts.data import TokenShards
+from components.core.artifacts.reports import HeldOutText
 from components.lib.examples.shards import BYTE_LENGTHS, Sequences
 from components.lib.text.tokens import bits_per_byte
 
@@ -30,6 +31,11 @@ class HeldOut:
         self.windows = Sequences(shards.path / split, length).spread(number)  # (B, T + 1)
         lengths = np.load(shards.path / BYTE_LENGTHS)
         self.num_bytes = int(lengths[self.windows[:, 1:]].sum())
+
+    @classmethod
+    def of(cls, shards: TokenShards, text: HeldOutText) -> "HeldOut":
+        """Take what all models are measured on: sequences of the test split."""
+        return cls(shards, "test", text.sequence_length, text.num_sequences)
 
     def bits_per_byte(self, model: Scorer) -> float:
         """Return what `model` needs for a byte: nats of all targets / (ln 2 x their bytes).

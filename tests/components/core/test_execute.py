@@ -242,7 +242,7 @@ def test_a_flipped_byte_in_an_input_of_a_tuple_or_dict_is_refused(data, ledger, 
 
 
 def test_the_revision_of_the_data_is_found_at_whichever_input_has_one(data, tmp_path):
-    other = RawData(path=data.path, fingerprint=data.fingerprint, revision="", sources=())
+    other = Documents(path=data.path, fingerprint=data.fingerprint, revision="", sources=())
     brought = execute(Write(), other)
     file = brought.path / RECORD
     file.write_text(
