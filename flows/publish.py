@@ -16,7 +16,8 @@ from dashboards.text.card import markdown as markdown_of_card
 from dashboards.text.card import read_card
 from dashboards.text.lineage import markdown as markdown_of_lineage
 from dashboards.text.report import Report, report_of
-from dashboards.text.scorecard import markdown
+from dashboards.text.scorecard import markdown, summary
+from flows.served import is_serving
 from flows.step import current_origin
 
 logger = logging.getLogger(__name__)
@@ -26,8 +27,18 @@ Status = Literal["FINISHED", "FAILED", "SCHEDULED"]
 """What MLflow shows of a whole run; SCHEDULED stands for one that waits for a person's answer."""
 
 
-def publish(status: Status) -> Report:
-    """Publish the scorecard, so far, of the flow run that this code runs in, and return it."""
+def publish(status: Status) -> None:
+    """Publish the scorecard of the flow run that this code runs in, unless all is served."""
+    if not is_serving():
+        _publish(status)
+
+
+def publish_waiting() -> str:
+    """Publish the scorecard so far of a run that waits; return what a decision needs, Markdown."""
+    return summary(_publish("SCHEDULED"))
+
+
+def _publish(status: Status) -> Report:
     origin = current_origin()
     folder, run = find_run(origin.run_id)
     report = report_of(folder, run)
@@ -39,6 +50,8 @@ def publish(status: Status) -> Report:
 
 def publish_lineage(released: Release) -> None:
     """Write to a registered version, unless it has a description, what it was made from."""
+    if is_serving():
+        return
     mlflow, version = client(), str(released.registered_version)
     if mlflow.get_model_version(released.name, version).description:
         return
@@ -54,6 +67,8 @@ def publish_lineage(released: Release) -> None:
 
 def publish_card(card: DataCard) -> None:
     """Publish a data card on the flow run that this code runs in; MLflow has it from its step."""
+    if is_serving():
+        return
     text = markdown_of_card(read_card(card.path))
     page = f"The whole card: `{card.path / REPORT / 'card.html'}`"
     if run_id := read_record(card.path).mlflow_run_id:

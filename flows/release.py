@@ -12,9 +12,9 @@ from components.core.artifacts.reports import BaselineReport, ProbeReport, Stage
 from components.release.gate import Gate, GateInputs
 from components.release.register import Register, RegisterInputs
 from components.release.registry import is_champion, note, opponent
-from dashboards.text.scorecard import summary
 from flows.approval import Approval, Decision, decide
-from flows.publish import publish, publish_lineage
+from flows.publish import publish_lineage, publish_waiting
+from flows.served import NotMade, is_serving
 from flows.step import step
 
 _REJECTED = "Rejected"
@@ -86,7 +86,9 @@ def _asked(steps: ReleaseSteps, candidate: Candidate) -> Decision | State[Any] |
     name = steps.registration.model_name
     if not steps.approval.ask or is_champion(name, candidate.measured):
         return None
-    answer = decide(steps.approval, summary(publish("SCHEDULED")))
+    if is_serving():
+        raise NotMade("approval")
+    answer = decide(steps.approval, publish_waiting())
     if answer is None:
         return _rejected(f"Not released: no answer in {steps.approval.timeout_hours:g} hours.")
     if answer.decision == "reject":

@@ -1,5 +1,6 @@
 """Adopt: a model in a folder -> a checkpoint that a recipe can begin with."""
 
+import json
 import shutil
 from pathlib import Path
 from typing import ClassVar
@@ -50,7 +51,7 @@ class Adopt(Component[ModelFolder, Checkpoint]):
         Raises:
             ValueError: the weights do not fit the config, or the tokenizer lacks a special token.
         """
-        from components.lib.models.folders import context_length, describe, load_tokenizer
+        from components.lib.models.folders import describe, load_tokenizer
         from components.lib.text.chat import SPECIAL_TOKENS
 
         for file in inputs.path.iterdir():
@@ -64,7 +65,13 @@ class Adopt(Component[ModelFolder, Checkpoint]):
                 "after it need. Begin with a model that this platform made."
             )
         shutil.copystat(inputs.path, out)
-        return describe(out, context_length(out))
+        return describe(out, _context_length(out))
+
+
+def _context_length(folder: Path) -> int:
+    """Return the longest context that a config declares, in tokens."""
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    return config.get("max_position_embeddings") or config["n_positions"]
 
 
 def vocabulary_of(model: Checkpoint) -> Vocabulary:
