@@ -11,11 +11,11 @@ from components.core.artifacts.base import Artifact
 from components.core.artifacts.data import DataRevision, RawData
 from components.core.component import Component, In, Out
 from components.core.journal import Origin, Step, write_step
+from components.core.machine import machine
 from components.core.record import (
     RECORD,
     InputRecord,
     Record,
-    devices,
     git_revision,
     hash_files,
     inputs_of,
@@ -87,7 +87,7 @@ def _make(component: Component[In, Out], inputs: In, out: Path, origin: Origin |
             files=hash_files(out),
             seed=getattr(component, "seed", None),
             seconds=round(time.monotonic() - start, 3),
-            devices=devices(),
+            machine=machine(),
             packages=packages(),
             git_revision=git_revision(),
             data_revision=_data_revision(inputs, artifact),

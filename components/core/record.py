@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import platform
 import subprocess
 from collections.abc import Iterable, Iterator
@@ -11,10 +10,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, cast
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ValidationError, model_validator
 
 from components.core.artifacts.base import Artifact, ArtifactPath, Frozen
 from components.core.files import manifest, sha256, write_atomically
+from components.core.machine import Machine
 from components.core.settings import settings
 
 RECORD = "artifact.json"
@@ -68,8 +68,8 @@ class Record(Frozen):
     """Seed of the random numbers, where the component has one."""
     seconds: float
     """Wall time of the work, resumed attempts not included."""
-    devices: str
-    """What it ran on."""
+    machine: Machine | None = None
+    """What it ran on; None in a record that was written before this was noted."""
     packages: dict[str, str]
     """Versions of the libraries that can change a result."""
     git_revision: str | None
@@ -78,6 +78,15 @@ class Record(Frozen):
     """DVC revision of the raw data at the root of the lineage."""
     mlflow_run_id: str | None
     """The MLflow run that shows it; None if tracking was down."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_devices(cls, data: Any) -> Any:
+        """Let a record be read that says `"devices": "2 x x86_64 CPU"`, whatever the machine."""
+        if not isinstance(data, dict):
+            return data
+        said = cast("dict[str, Any]", data)
+        return {name: value for name, value in said.items() if name != "devices"}
 
 
 def inputs_of(inputs: BaseModel) -> dict[str, Artifact]:
@@ -174,8 +183,3 @@ def git_revision() -> str | None:
         return git("rev-parse", "HEAD") + ("+" if changed else "")
     except (subprocess.CalledProcessError, FileNotFoundError):
         return None
-
-
-def devices() -> str:
-    """Return what this process can compute on."""
-    return f"{os.cpu_count()} x {platform.machine()} CPU"
