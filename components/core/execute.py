@@ -1,5 +1,6 @@
 """Run a component once for each recipe: serve what is there, else do the work and prove it."""
 
+import platform
 import time
 from pathlib import Path
 
@@ -19,12 +20,12 @@ from components.core.record import (
     git_revision,
     hash_files,
     inputs_of,
-    packages,
     read_record,
     verify,
     write_record,
 )
 from components.core.settings import settings
+from components.core.sources import libraries
 from components.core.tracking.tracker import Tracker
 
 
@@ -88,7 +89,7 @@ def _make(component: Component[In, Out], inputs: In, out: Path, origin: Origin |
             seed=getattr(component, "seed", None),
             seconds=round(time.monotonic() - start, 3),
             machine=machine(),
-            packages=packages(),
+            packages=_packages(component),
             git_revision=git_revision(),
             data_revision=_data_revision(inputs, artifact),
             mlflow_run_id=tracker.run_id(),
@@ -97,6 +98,10 @@ def _make(component: Component[In, Out], inputs: In, out: Path, origin: Origin |
     _note(record, out, cached=False, origin=origin)
     store.push(out)
     return artifact
+
+
+def _packages(component: Component[In, Out]) -> dict[str, str]:
+    return {"python": platform.python_version(), **libraries(type(component).__module__)}
 
 
 def _load(kind: type[Out], record: Record, out: Path) -> Out:

@@ -2,11 +2,9 @@
 
 import hashlib
 import json
-import platform
 import subprocess
 from collections.abc import Iterable, Iterator
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,21 +19,6 @@ RECORD = "artifact.json"
 REPORT = "report"
 """Folder of the small files of an artifact that are for people: MLflow gets a copy of it."""
 WORKING = frozenset({RECORD, "metrics.jsonl", "checkpoints"})  # not part of what was made
-_PACKAGES = (
-    "torch",
-    "transformers",
-    "tokenizers",
-    "fastokens",
-    "rensa",
-    "datatrove",
-    "ftfy",
-    "trafilatura",
-    "py3langid",
-    "trl",
-    "ray",
-    "onnxruntime",
-    "numpy",
-)
 
 
 class InputRecord(Frozen):
@@ -71,7 +54,7 @@ class Record(Frozen):
     machine: Machine | None = None
     """What it ran on; None in a record that was written before this was noted."""
     packages: dict[str, str]
-    """Versions of the libraries that can change a result."""
+    """Versions of the libraries that the component runs, and of Python."""
     git_revision: str | None
     """Commit of this checkout, with `+` if files were changed; None outside git."""
     data_revision: str | None
@@ -156,18 +139,6 @@ def adopt(folder: Path) -> str:
     """Return the fingerprint of a folder that no component made: the hash of its content."""
     files = json.dumps(manifest(folder, exclude=WORKING), sort_keys=True)
     return hashlib.sha256(files.encode()).hexdigest()[:16]
-
-
-@cache
-def packages() -> dict[str, str]:
-    """Return the installed versions of the libraries that can change a result."""
-    found = {"python": platform.python_version()}
-    for name in _PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 @cache
