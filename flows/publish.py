@@ -81,7 +81,7 @@ def _log(report: Report, status: Status) -> None:
         mlflow = client()
         run_id = parent_run(mlflow, report.origin)
         for stage in report.stages:
-            numbers = stage.model_dump(exclude_none=True, exclude={"cached"})
+            numbers = stage.model_dump(exclude_none=True, exclude={"cached", "machine"})
             log_numbers(mlflow, run_id, {stage.label: numbers})
         mlflow.log_text(run_id, markdown(report), "scorecard.md")
         mlflow.log_text(run_id, report.model_dump_json(indent=2), "report.json")

@@ -217,7 +217,6 @@ def trained(shards: TokenShards, vocabulary: Vocabulary):
             files=hash_files(out),
             seed=None,
             seconds=1.0,
-            devices="",
             packages={},
             git_revision=None,
             data_revision=None,

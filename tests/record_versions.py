@@ -13,7 +13,6 @@ import json
 import re
 import sys
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 from typing import TypedDict
 
@@ -71,8 +70,10 @@ def source_hash(module: str, root: Path) -> str:
 
     Comments, docstrings, types under `TYPE_CHECKING` and `components.core` do not count.
     """
-    modules = sorted(_reached(module, root, set()))
-    dumps = [f"{name}\n{ast.dump(_tree(_file(name, root)))}" for name in modules]
+    from components.core.sources import essence, reached
+
+    modules = {name: essence(name, root) for name in sorted(reached(module, root))}
+    dumps = [f"{name}\n{ast.dump(content)}" for name, content in modules.items() if content]
     return hashlib.sha256("\n".join(dumps).encode()).hexdigest()
 
 
@@ -85,48 +86,6 @@ def unraised(old: dict[str, Recorded], new: dict[str, Recorded]) -> list[str]:
         and old[name]["version"] == found["version"]
         and old[name]["sha256"] != found["sha256"]
     ]
-
-
-def _file(module: str, root: Path) -> Path:
-    return root.joinpath(*module.split(".")).with_suffix(".py")
-
-
-def _reached(module: str, root: Path, seen: set[str]) -> set[str]:
-    """Return the modules below `components` that `module` runs, itself among them."""
-    if module in seen or module.startswith("components.core.") or not _file(module, root).exists():
-        return seen
-    seen.add(module)
-    for node in ast.walk(_tree(_file(module, root))):
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{module} imports relatively"
-            source = node.module or ""
-            names = [source, *(f"{source}.{alias.name}" for alias in node.names)]
-        else:
-            continue
-        for name in names:
-            if name.startswith("components."):
-                _reached(name, root, seen)
-    return seen
-
-
-@cache
-def _tree(file: Path) -> ast.Module:
-    return _Essence().visit(ast.parse(file.read_text("utf-8")))
-
-
-class _Essence(ast.NodeTransformer):
-    """Removes what has no effect: docstrings and imports for the type checker alone."""
-
-    def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
-        is_docstring = isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
-        return None if is_docstring else node
-
-    def visit_If(self, node: ast.If) -> ast.AST | None:
-        if isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
-            return None
-        return self.generic_visit(node)
 
 
 def main() -> None:

@@ -1,5 +1,6 @@
 """Run a component once for each recipe: serve what is there, else do the work and prove it."""
 
+import platform
 import time
 from pathlib import Path
 
@@ -10,20 +11,20 @@ from components.core import store
 from components.core.artifacts.data import DataFiles, DataRevision, PinnedData
 from components.core.component import Component, In, Out
 from components.core.journal import Origin, Step, revision_of_run, write_step
+from components.core.machine import machine
 from components.core.record import (
     RECORD,
     InputRecord,
     Record,
-    devices,
     git_revision,
     hash_files,
     inputs_of,
-    packages,
     read_record,
     verify,
     write_record,
 )
 from components.core.settings import settings
+from components.core.sources import libraries
 from components.core.tracking.tracker import Tracker
 
 
@@ -87,8 +88,8 @@ def _make(component: Component[In, Out], inputs: In, out: Path, origin: Origin |
             files=hash_files(out),
             seed=getattr(component, "seed", None),
             seconds=round(time.monotonic() - start, 3),
-            devices=devices(),
-            packages=packages(),
+            machine=machine(),
+            packages=_packages(component),
             git_revision=git_revision(),
             data_revision=revision,
             mlflow_run_id=tracker.run_id(),
@@ -97,6 +98,10 @@ def _make(component: Component[In, Out], inputs: In, out: Path, origin: Origin |
     _note(record, out, inputs, cached=False, origin=origin)
     store.push(out)
     return artifact
+
+
+def _packages(component: Component[In, Out]) -> dict[str, str]:
+    return {"python": platform.python_version(), **libraries(type(component).__module__)}
 
 
 def _load(kind: type[Out], record: Record, out: Path) -> Out:

@@ -2,40 +2,23 @@
 
 import hashlib
 import json
-import os
-import platform
 import subprocess
 from collections.abc import Iterable, Iterator
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, cast
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ValidationError, model_validator
 
 from components.core.artifacts.base import Artifact, ArtifactPath, Frozen
 from components.core.files import manifest, sha256, write_atomically
+from components.core.machine import Machine
 from components.core.settings import settings
 
 RECORD = "artifact.json"
 REPORT = "report"
 """Folder of the small files of an artifact that are for people: MLflow gets a copy of it."""
 WORKING = frozenset({RECORD, "metrics.jsonl", "checkpoints"})  # not part of what was made
-_PACKAGES = (
-    "torch",
-    "transformers",
-    "tokenizers",
-    "fastokens",
-    "rensa",
-    "datatrove",
-    "ftfy",
-    "trafilatura",
-    "py3langid",
-    "trl",
-    "ray",
-    "onnxruntime",
-    "numpy",
-)
 
 
 class InputRecord(Frozen):
@@ -68,16 +51,25 @@ class Record(Frozen):
     """Seed of the random numbers, where the component has one."""
     seconds: float
     """Wall time of the work, resumed attempts not included."""
-    devices: str
-    """What it ran on."""
+    machine: Machine | None = None
+    """What it ran on; None in a record that was written before this was noted."""
     packages: dict[str, str]
-    """Versions of the libraries that can change a result."""
+    """Versions of the libraries that the component runs, and of Python."""
     git_revision: str | None
     """Commit of this checkout, with `+` if files were changed; None outside git."""
     data_revision: str | None
     """DVC revision of the raw data at the root of the lineage."""
     mlflow_run_id: str | None
     """The MLflow run that shows it; None if tracking was down."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_devices(cls, data: Any) -> Any:
+        """Let a record be read that says `"devices": "2 x x86_64 CPU"`, whatever the machine."""
+        if not isinstance(data, dict):
+            return data
+        said = cast("dict[str, Any]", data)
+        return {name: value for name, value in said.items() if name != "devices"}
 
 
 def inputs_of(inputs: BaseModel) -> dict[str, Artifact]:
@@ -150,18 +142,6 @@ def adopt(folder: Path) -> str:
 
 
 @cache
-def packages() -> dict[str, str]:
-    """Return the installed versions of the libraries that can change a result."""
-    found = {"python": platform.python_version()}
-    for name in _PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
-@cache
 def git_revision() -> str | None:
     """Return the commit of the checkout, with `+` where tracked files were changed."""
 
@@ -174,8 +154,3 @@ def git_revision() -> str | None:
         return git("rev-parse", "HEAD") + ("+" if changed else "")
     except (subprocess.CalledProcessError, FileNotFoundError):
         return None
-
-
-def devices() -> str:
-    """Return what this process can compute on."""
-    return f"{os.cpu_count()} x {platform.machine()} CPU"

@@ -10,12 +10,9 @@ from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
+from components.core.accelerators import accelerators
+
 _CHECKOUT = Path(__file__).resolve().parents[2]
-
-
-def _num_gpus() -> int:
-    known = Path("/proc/driver/nvidia/gpus").glob("*"), Path("/dev").glob("nvidia[0-9]*")
-    return max(len(list(found)) for found in known)  # a container may show only one of them
 
 
 class Settings(BaseModel):
@@ -33,7 +30,7 @@ class Settings(BaseModel):
     """MLflow server or database; empty means the running server of `home`, else its database."""
     ray_address: str = "local"
     """`local` starts Ray for the step, `off` runs in plain processes, else a cluster's address."""
-    num_workers: int = Field(default_factory=lambda: max(1, _num_gpus()), ge=1)
+    num_workers: int = Field(default_factory=lambda: max(1, len(accelerators())), ge=1)
     """Data-parallel training processes: by default one a GPU, or one that has all CPU threads.
 
     On two cores two processes train the tiny recipe 1.1 times as fast, for 1.3 GB more."""
@@ -78,7 +75,7 @@ class Settings(BaseModel):
     @property
     def compiles(self) -> bool:
         """Whether models are compiled for training: on two CPU cores it takes a minute to pay."""
-        return _num_gpus() > 0 if self.compile is None else self.compile
+        return bool(accelerators()) if self.compile is None else self.compile
 
     @property
     def artifacts(self) -> Path:

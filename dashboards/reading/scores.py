@@ -1,4 +1,4 @@
-"""Models side by side: what pipelines scored, what was registered, and how their recipes differ."""
+"""Models side by side: what pipelines scored, and in what recipes and machines differ."""
 
 import re
 from typing import TYPE_CHECKING, Any
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from dashboards.reading.sources import experiment
+from dashboards.text import machines
 from dashboards.text.report import Report
 
 if TYPE_CHECKING:
@@ -170,7 +171,7 @@ def models(reports: dict[str, Report]) -> pd.DataFrame:
 
 
 def differences(mlflow: "MlflowClient", reports: dict[str, Report]) -> pd.DataFrame:
-    """Return the parameters in which pipelines differ: one a row, a column for each pipeline.
+    """Return in what pipelines differ, recipes and machines: a row each, a column a pipeline.
 
     A step of the same fingerprint has the same recipe, so only steps that differ are looked up.
     """
@@ -189,6 +190,7 @@ def differences(mlflow: "MlflowClient", reports: dict[str, Report]) -> pd.DataFr
             values = {name: params[print_].get(key, "") for name, print_ in prints.items()}
             if len(set(values.values())) > 1:
                 table[f"{component}: {key}"] = values
+    table |= machines.differences(reports)
     return pd.DataFrame.from_dict(table, orient="index", columns=list(reports))
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from components.core.artifacts.base import Frozen
 from components.core.journal import Origin, Run, Step, read_steps, revision_of_run
+from components.core.machine import Machine
 from components.core.record import Record, read_record
 from components.core.tracking import spool
 
@@ -59,6 +60,8 @@ class StageRow(Frozen):
     """Greedy, batch 1."""
     decode_speedup: float | None = None
     """That against the model it was made from, run by transformers in turns with it."""
+    machine: Machine | None = None
+    """What it was made on; None in what was made before this was noted."""
 
     @property
     def label(self) -> str:
@@ -130,6 +133,7 @@ def _row(step: Step, record: Record, probes: dict[str, dict[str, Any]]) -> Stage
         accuracy_interval=(interval["low"], interval["high"]) if interval else None,
         accuracy_by_task=probe.get("accuracy_by_task"),
         decode_speedup=_speedup(made),
+        machine=record.machine,
         training=_last_metrics(step.path) if "flops_per_token" in made else None,
         **{name: made[name] for name in _MEASURED if name in made},
     )

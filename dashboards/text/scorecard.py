@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from rich.table import Table
 
+from dashboards.text.machines import made_on
 from dashboards.text.report import Report, StageRow
 
 _HEADINGS = ("step", "bits/byte", "accuracy (95 %)", "size", "decode tokens/s", "seconds", "")
@@ -69,7 +70,8 @@ def _trained(row: StageRow) -> tuple[str, ...]:
 def markdown(report: Report) -> str:
     """Return the scorecard as Markdown."""
     tables = [[_HEADINGS, *_rows(report)], _task_grid(report) or []]
-    return "\n\n".join([_title(report), *map(_lines, tables), _caption(report)]) + "\n"
+    after = [_outcome(report), *made_on(report)]
+    return "\n\n".join([_title(report), *map(_lines, tables), *after]) + "\n"
 
 
 def summary(report: Report) -> str:
@@ -130,6 +132,10 @@ def _title(report: Report) -> str:
 
 
 def _caption(report: Report) -> str:
+    return "\n".join([_outcome(report), *made_on(report)])
+
+
+def _outcome(report: Report) -> str:
     if report.model is not None:
         model = report.model
         return f"Released: {model.name} version {model.version}, alias {model.alias}"

@@ -1,4 +1,4 @@
-"""Compare models: scores with intervals, size against quality, recipes that differ."""
+"""Compare models: scores with intervals, size against quality, recipes and machines that differ."""
 
 from typing import Any
 
@@ -157,15 +157,15 @@ def _trade(models: pd.DataFrame) -> alt.Chart:
 
 
 def _draw_differences(chosen: dict[str, str]) -> None:
-    st.subheader("What differs in their recipes")
+    st.subheader("What differs in their recipes and machines")
     if len(chosen) < 2:
-        st.caption("Choose two runs or more to see in which parameters they differ.")
+        st.caption("Choose two runs or more to see in what they differ.")
         return
     found = loaded("MLflow", _differences, chosen)
     if found is None:
         return
     if found.empty:
-        st.caption("Nothing: every step of the chosen runs has the same recipe.")
+        st.caption("Nothing: the chosen runs have one recipe, and were made on like machines.")
         return
     st.dataframe(found)
 

@@ -9,6 +9,7 @@ from typing import Any
 from components.align.dpo import DPO
 from components.core.component import Component
 from components.core.journal import Origin
+from components.core.machine import Machine
 from components.core.record import REPORT, Record, write_record
 from components.core.settings import settings
 from components.core.tracking import shipping, spool
@@ -68,7 +69,6 @@ def _record(component: Component[Any, Any], out: Path, artifact: dict[str, Any])
         files={},
         seed=None,
         seconds=1.0,
-        devices="",
         packages={},
         git_revision=None,
         data_revision=REVISION,
@@ -95,7 +95,13 @@ def train(of: Origin, fingerprint: str, num_steps: int = 30, learning_rate: floa
     return ship(component, of, fingerprint, {"bytes_on_disk": 4_000_000}, points)
 
 
-def pipeline(name: str, base: str, beta: float = 0.1, version: int | None = None) -> Report:
+def pipeline(
+    name: str,
+    base: str,
+    beta: float = 0.1,
+    version: int | None = None,
+    machine: Machine | None = None,
+) -> Report:
     """Leave the scorecard of a pipeline and the run of its alignment; `base` names the base."""
     of = origin(name)
     ship(DPO(beta=beta), of, f"dpo-{name}", {"bytes_on_disk": 4_000_000})
@@ -111,7 +117,7 @@ def pipeline(name: str, base: str, beta: float = 0.1, version: int | None = None
         origin=of,
         data_revision=REVISION,
         baselines={"unigram": 3.4, "trigram": 1.6},
-        stages=rows,
+        stages=tuple(row.model_copy(update={"machine": machine}) for row in rows),
         rejected=() if version else ("accuracy: 0.5 against at most 0.2",),
         model=released,
     )

@@ -17,6 +17,7 @@ from components.core.artifacts.base import Artifact, Frozen
 from components.core.artifacts.data import Documents
 from components.core.component import Component
 from components.core.execute import address, execute, find
+from components.core.machine import machine
 from components.core.record import RECORD, adopt, read_record, verify
 from components.core.settings import settings
 from dashboards.text import lineage
@@ -274,7 +275,8 @@ def test_the_record_holds_what_is_needed_to_trust_trace_and_repeat_it(data):
 
     assert record.packages["torch"] == torch.__version__
     assert record.packages["python"] == ".".join(map(str, sys.version_info[:3]))
-    assert "CPU" in record.devices
+    assert record.machine == machine()
+    assert record.machine.threads == settings().num_threads
 
     above = read_record(made.path)
     assert {k: v.fingerprint for k, v in above.inputs.items()} == {"first": text.fingerprint}

@@ -41,7 +41,6 @@ def _report(name: str, accuracy: float) -> ProbeReport:
         files={},
         seed=None,
         seconds=0.0,
-        devices="",
         packages={},
         git_revision=None,
         data_revision=None,

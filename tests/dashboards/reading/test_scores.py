@@ -2,6 +2,7 @@
 
 import pytest
 
+from components.core.machine import Machine
 from components.core.settings import settings
 from dashboards.reading import scores
 from tests.dashboards import store
@@ -68,6 +69,22 @@ def test_only_the_parameters_that_differ_are_told(mlflow):
     }
     found = scores.differences(mlflow, reports)
     assert found.to_dict("index") == {"align.dpo: beta": {"one": "0.1", "two": "0.25"}}
+
+
+def test_one_recipe_on_other_machines_differs_in_what_made_the_weights(mlflow):
+    one = Machine(processor="AMD EPYC", features=("avx2",), threads=2, workers=1, accelerators=())
+    two = one.model_copy(update={"features": ("avx2", "avx512f"), "threads": 8})
+    store.train(store.origin("one"), "base")
+    made = {
+        name: store.pipeline(name, base="base", machine=machine)
+        for name, machine in (("one", one), ("two", two))
+    }
+    reports = {name: scores.report_of_flow_run(mlflow, f"id-{name}") for name in made}
+    assert reports == made, "MLflow's copy lacks the machines"
+    assert scores.differences(mlflow, reports).to_dict("index") == {
+        "machine: features": {"one": "avx2", "two": "avx2, avx512f"},
+        "machine: threads": {"one": "2", "two": "8"},
+    }
 
 
 def test_a_step_that_one_run_lacks_differs_in_all_its_parameters(mlflow):

@@ -4,11 +4,16 @@ from pathlib import Path
 from typing import Any
 
 from components.core.journal import Origin, Step, find_run, write_step
+from components.core.machine import Machine
 from components.core.record import Record, write_record
 from components.core.settings import settings
 from dashboards.text.report import Report, report_of
 
 ORIGIN = Origin(run_id="id", run_name="brave-otter", flow="pipeline")
+
+MACHINE = Machine(
+    processor="AMD EPYC", features=("avx2",), threads=2, workers=1, accelerators=("NVIDIA L4",)
+)
 
 
 def _take(component: str, fingerprint: str, *, cached: bool = False, **artifact: Any) -> Path:
@@ -25,7 +30,7 @@ def _take(component: str, fingerprint: str, *, cached: bool = False, **artifact:
         files={},
         seed=None,
         seconds=2.0,
-        devices="",
+        machine=MACHINE,
         packages={},
         git_revision=None,
         data_revision="77.dir" if component != "data.ingest" else None,
@@ -88,6 +93,7 @@ def test_each_number_stands_in_the_row_of_the_model_it_was_measured_on():
             assert row.accuracy_interval == (accuracy - 0.1, accuracy + 0.1)
     assert rows["pretrain.train"].cached
     assert not rows["finetune.sft"].cached
+    assert rows["pretrain.train"].machine == MACHINE
     assert rows["finetune.sft"].num_parameters == 100
     assert rows["data.ingest"].accuracy is None
     assert rows["data.ingest"].stage == "data"

@@ -1,6 +1,7 @@
 from rich.console import Console
 
 from components.core.journal import Origin
+from components.core.machine import Machine
 from dashboards.text.report import ReleasedModel, Report, StageRow
 from dashboards.text.scorecard import markdown, summary, table
 
@@ -42,6 +43,27 @@ def test_both_scorecards_show_every_number_of_a_stage() -> None:
             assert part in shown
         assert "trigram baseline" in shown
         assert "Released: bloomery-tiny version 2, alias champion" in shown
+
+
+def test_both_scorecards_say_what_machine_made_the_models() -> None:
+    machine = Machine(
+        processor="AMD EPYC",
+        features=("avx2", "avx512f"),
+        threads=2,
+        workers=1,
+        accelerators=("NVIDIA H100", "NVIDIA H100"),
+    )
+    row = _report().stages[0].model_copy(update={"machine": machine})
+    other = row.model_copy(
+        update={"component": "x", "machine": machine.model_copy(update={"threads": 1})}
+    )
+    for shown in (_printed(_report(stages=(row,))), markdown(_report(stages=(row,)))):
+        words = " ".join(shown.split())
+        assert "Made on AMD EPYC (avx2 avx512f), 2 CPU threads, 1 worker, 2 x NVIDIA H100." in words
+    shown = markdown(_report(stages=(row, other)))
+    assert "2 x NVIDIA H100: align.dpo." in shown
+    assert "1 CPU thread, 1 worker, 2 x NVIDIA H100: x." in shown
+    assert "Made on" not in markdown(_report()), "an old run does not say what it was made on"
 
 
 def test_a_rejected_run_says_why() -> None:
