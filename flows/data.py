@@ -1,4 +1,4 @@
-"""What `data.dvc` pins -> token shards, with a card that says what they are and a gate that holds it."""
+"""What `data.dvc` pins -> token shards, with a card and a gate, and what later stages read."""
 
 from prefect import flow
 

@@ -7,7 +7,6 @@ from filelock import FileLock
 from pydantic import BaseModel, ValidationError
 
 from components.core import store
-from components.core.artifacts.base import Artifact
 from components.core.artifacts.data import DataFiles, DataRevision, PinnedData
 from components.core.component import Component, In, Out
 from components.core.journal import Origin, Step, revision_of_run, write_step

@@ -9,9 +9,9 @@ import pytest
 from components.core.artifacts.data import (
     ContaminationReport,
     Corpus,
+    Documents,
     DocumentShards,
     Planted,
-    RawData,
 )
 from components.core.files import sha256
 from components.data.card import Card, CardInputs
@@ -34,14 +34,14 @@ def inputs(shards, tmp_path_factory) -> CardInputs:
         *(Document(id=f"one/{n}", text=text) for n, text in enumerate(texts[:40])),
         Document(id="one/copy", text=texts[3]),
     ]
-    write_documents(folder / "raw" / "one" / "documents.jsonl", documents)
+    write_documents(folder / "given" / "one" / "documents.jsonl", documents)
     others = [*(Document(id=f"two/{n}", text=text) for n, text in enumerate(texts[40:]))]
     others += [Document(id="two/copy", text=texts[41]), Document(id="two/short", text=EVIL)]
-    write_documents(folder / "raw" / "two" / "documents.jsonl", others)
-    raw = RawData(path=folder / "raw", revision="9.dir", sources=("one", "two"))
+    write_documents(folder / "given" / "two" / "documents.jsonl", others)
+    given = Documents(path=folder / "given", revision="9.dir", sources=("one", "two"))
     for name in ("clean", "distinct", "corpus"):
         (folder / name).mkdir()
-    clean = Clean().run(raw, folder / "clean")
+    clean = Clean().run(given, folder / "clean")
     distinct = Deduplicate().run(DeduplicateInputs(documents=clean), folder / "distinct")
     planted = (
         Planted(form="re-wrapped", planted=200, found=199, false_alarms=1),
@@ -50,7 +50,7 @@ def inputs(shards, tmp_path_factory) -> CardInputs:
     measured = distinct.model_copy(update={"planted": planted, "dropped": {}, "by_source": {}})
     corpus = Split(validation_percent=20, test_percent=20).run(distinct, folder / "corpus")
     return CardInputs(
-        raw=raw,
+        documents=given,
         clean=clean,
         deduplicate=distinct,
         decontaminate=measured,
@@ -89,7 +89,7 @@ def test_the_funnel_counts_every_document_once(content, inputs):
     assert content["funnel"][2]["dropped"] == {"duplicate": 2}
     by_source = content["funnel_by_source"]
     assert [rows[0]["documents"] for rows in by_source.values()] == [41, 22]
-    assert content["revision"] == inputs.raw.revision
+    assert content["revision"] == inputs.documents.revision
 
 
 def test_the_measures_are_those_of_the_files(card, content, inputs):

@@ -7,7 +7,7 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from components.core.artifacts.data import DocumentShards, RawData
+from components.core.artifacts.data import DocumentShards, EvaluationSets
 from components.core.settings import settings
 from components.data import decontaminate, pieces
 from components.data.decontaminate import Decontaminate, DecontaminateInputs
@@ -35,10 +35,10 @@ def _documents(folder, documents: list[Document]) -> DocumentShards:
     return DocumentShards(path=folder, num_documents=len(documents), num_bytes=size, dropped={})
 
 
-def _raw(folder, **sets: list[Document]) -> RawData:
+def _sets(folder, **sets: list[Document]) -> EvaluationSets:
     for name, documents in sets.items():
-        write_shards(folder / "evaluation" / name, documents, shard_bytes=100)
-    return RawData(path=folder, revision="1.dir", sources=())
+        write_shards(folder / name, documents, shard_bytes=100)
+    return EvaluationSets(path=folder, revision="1.dir", names=tuple(sorted(sets)))
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,8 @@ def inputs(addresses, tmp_path):
 
     def make(*more: Document, **sets: list[Document]) -> DecontaminateInputs:
         documents = _documents(tmp_path / "documents", [*addresses, *more])
-        return DecontaminateInputs(documents=documents, raw=_raw(tmp_path / "raw", **sets))
+        evaluation = _sets(tmp_path / "evaluation", **sets)
+        return DecontaminateInputs(documents=documents, evaluation=evaluation)
 
     return make
 
@@ -169,7 +170,7 @@ def test_held_out_micro_tasks_are_looked_for_and_short_ones_are_counted(inputs, 
     ]
     long = max(tasks, key=lambda task: len(task.prompt))
     given = inputs(Document(id="bad", text=f"Tables:\n{long.prompt.upper()}\n{long.completion}"))
-    write_lines(given.raw.path / "instructions" / "test.jsonl", [t.model_dump() for t in tasks])
+    write_lines(given.evaluation.path / "test.jsonl", [t.model_dump() for t in tasks])
     found = Decontaminate().run(given, out)
     assert [row["metadata"]["evaluation_items"] for row in _rows(out, "rejects")] == [
         f"instructions/{long.id}"
