@@ -49,7 +49,7 @@ class Decontaminate(Component[DecontaminateInputs, DocumentShards]):
     re-punctuated, embedded (`planted.json`). A reject says which items it overlaps, and the words.
     """
 
-    version: ClassVar[str] = "1.0.0"
+    version: ClassVar[str] = "1.0.1"
 
     search: Search = Search()
     """What counts as an overlap."""

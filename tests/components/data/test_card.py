@@ -20,6 +20,7 @@ from components.data.deduplicate import Deduplicate, DeduplicateInputs
 from components.data.document import Document, write_documents
 from components.data.repository import speeches
 from components.data.split import SPLITS, Split
+from dashboards.text.card import markdown
 
 EVIL = '<script>alert("x")</script><img src=x onerror=alert(1)>'
 
@@ -44,7 +45,7 @@ def inputs(shards, tmp_path_factory) -> CardInputs:
     clean = Clean().run(given, folder / "clean")
     distinct = Deduplicate().run(DeduplicateInputs(documents=clean), folder / "distinct")
     planted = (
-        Planted(form="re-wrapped", planted=200, found=199, false_alarms=1),
+        Planted(form="re-wrapped", planted=200, found=199, false_alarms=1, due=100, due_found=99),
         Planted(form="too short to embed", planted=0, found=0),
     )
     measured = distinct.model_copy(update={"planted": planted, "dropped": {}, "by_source": {}})
@@ -117,6 +118,13 @@ def test_recall_and_precision_are_told_in_percent(content):
     (row,) = content["planted"]["decontaminate"]
     assert content["planted"]["scan"][0]["recall_percent"] == 100.0
     assert (row["recall_percent"], row["precision_percent"]) == (99.5, 99.5)
+
+
+def test_of_what_must_be_found_the_share_is_told_apart(content):
+    (row,) = content["planted"]["decontaminate"]
+    assert (row["due"], row["due_recall_percent"]) == (100, 99.0)
+    assert content["planted"]["scan"][0]["due_recall_percent"] is None
+    assert "100: 99.0 %" in markdown(content)
 
 
 def test_samples_show_what_was_kept_and_each_reason_to_drop(content):

@@ -84,9 +84,8 @@ def test_a_question_in_the_shards_stops_the_line_however_it_is_wrapped(
 def test_clean_shards_pass_with_the_recall_of_what_was_planted(
     shards, vocabulary, corpus, evaluation, asked, out
 ):
-    (asked.path / "instructions").mkdir()
     tasks = (evaluation.path / "test.jsonl").read_text("utf-8")
-    (asked.path / "instructions" / "test.jsonl").write_text(tasks, "utf-8")
+    (asked.path / "test.jsonl").write_text(tasks, "utf-8")
     inputs = ScanInputs(shards=shards, vocabulary=vocabulary, evaluation=asked, search=FEW)
     report = Scan().run(inputs, out)
     assert report.num_documents == corpus.num_documents["train"]
