@@ -6,9 +6,9 @@ from itertools import islice
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from py3langid.langid import LanguageIdentifier
 
 from components.core.artifacts.data import Documents
-from components.data import clean as clean_module
 from components.data.clean import WEB, Clean
 from components.data.document import Document, document_files, write_documents, write_shards
 from components.data.pieces import documents_of
@@ -160,14 +160,15 @@ def test_text_from_the_web_passes_the_rules_of_its_preset_or_is_dropped_by_name(
 
 
 def _failing(monkeypatch, bad: str) -> None:
-    """Let identification fail on texts that hold `bad`, as a bug in a library would."""
+    """Let the library that identifies languages fail on texts that hold `bad`, as a bug would."""
+    classify = LanguageIdentifier.classify
 
-    def fail(text: str) -> tuple[str, float]:
+    def fail(self: LanguageIdentifier, text: str) -> tuple[str, float]:
         if bad in text:
             raise RecursionError("too deep")
-        return "en", 1.0
+        return classify(self, text)
 
-    monkeypatch.setattr(clean_module, "identify", fail)
+    monkeypatch.setattr(LanguageIdentifier, "classify", fail)
 
 
 def test_a_document_on_which_a_filter_fails_is_dropped_and_the_rest_lives(
