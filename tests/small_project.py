@@ -19,11 +19,16 @@ def make(project: Path) -> Path:
     for name in (".dvcignore", ".dvc/config"):
         shutil.copy(_CHECKOUT / name, project / name)
     write_data(project / "data")
-    sizes = [file.stat().st_size for file in files_in(project / "data")]
-    pin = f"- md5: {digest(project / 'data')}\n  size: {sum(sizes)}\n  nfiles: {len(sizes)}\n"
-    text = f"outs:\n{pin}  hash: md5\n  path: data\n"
-    (project / "data.dvc").write_text(text, encoding="utf-8")
+    pin(project)
     return project
+
+
+def pin(project: Path) -> None:
+    """Let data.dvc name `data/` as it is now."""
+    sizes = [file.stat().st_size for file in files_in(project / "data")]
+    listed = f"- md5: {digest(project / 'data')}\n  size: {sum(sizes)}\n  nfiles: {len(sizes)}\n"
+    text = f"outs:\n{listed}  hash: md5\n  path: data\n"
+    (project / "data.dvc").write_text(text, encoding="utf-8")
 
 
 def write_data(folder: Path) -> None:

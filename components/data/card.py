@@ -60,6 +60,8 @@ class PlantedRow(Planted):
 
     recall_percent: float
     """Share of the planted items that were found, in percent."""
+    due_recall_percent: float | None
+    """Share of those that must be found that were, in percent; None if none must be."""
     precision_percent: float
     """Share of what was taken that had been planted, in percent."""
 
@@ -109,7 +111,7 @@ class Card(Component[CardInputs, DataCard]):
     file.
     """
 
-    version: ClassVar[str] = "1.0.0"
+    version: ClassVar[str] = "1.0.1"
 
     num_samples: int = Field(default=5, ge=0, le=100)
     """Documents that are shown, of those kept and of those that each step left out."""
@@ -180,6 +182,7 @@ def _planted(
             PlantedRow(
                 **row.model_dump(),
                 recall_percent=round(100 * row.recall, 2),
+                due_recall_percent=round(100 * row.due_recall, 2) if row.due else None,
                 precision_percent=round(100 * row.precision, 2),
             )
             for row in shards.planted

@@ -19,6 +19,7 @@ from components.data.overlap.passages import Shared, search
 from components.data.overlap.planted import measure, require_recall
 from components.data.pieces import (
     KEPT,
+    PIECE_BYTES,
     REJECTS,
     Piece,
     Sieve,
@@ -49,7 +50,7 @@ class Decontaminate(Component[DecontaminateInputs, DocumentShards]):
     re-punctuated, embedded (`planted.json`). A reject says which items it overlaps, and the words.
     """
 
-    version: ClassVar[str] = "1.0.0"
+    version: ClassVar[str] = "1.0.1"
 
     search: Search = Search()
     """What counts as an overlap."""
@@ -68,7 +69,10 @@ class Decontaminate(Component[DecontaminateInputs, DocumentShards]):
         """
         for old in out.iterdir():
             shutil.rmtree(old, ignore_errors=True)
-        index, pieces = self.search.index(inputs.evaluation), cut(kept_files(inputs.documents))
+        index, pieces = (
+            self.search.index(inputs.evaluation),
+            cut(kept_files(inputs.documents), PIECE_BYTES),
+        )
         if self.search.common_in is not None:
             index.save(out / _INDEX)
             counts = work_through(f"{__name__}:count", pieces, out, {})

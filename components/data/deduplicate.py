@@ -15,9 +15,9 @@ from components.core.artifacts.data import DocumentShards, Planted
 from components.core.component import Component
 from components.core.files import link_or_copy, write_json
 from components.data.document import write_lines
-from components.data.duplicates.find import Duplicates, Verdict, find_duplicates
+from components.data.duplicates.find import Duplicates, LeftOut, find_duplicates
 from components.data.duplicates.minhash import Matching
-from components.data.duplicates.planted import NUM_POOLS, measure, write_report
+from components.data.duplicates.planted import NUM_POOLS, measure, require_found, write_report
 from components.data.pieces import (
     KEPT,
     PIECE_BYTES,
@@ -37,7 +37,7 @@ class Order(NamedTuple):
     """What is done with the documents of a piece."""
 
     piece: Piece
-    verdicts: dict[int, Verdict]
+    verdicts: dict[int, LeftOut]
     """What is left out, by place in the piece."""
     sampled: list[int]
     """Places of documents whose text serves for planting."""
@@ -61,15 +61,21 @@ class Deduplicate(Matching, Component[DeduplicateInputs, DocumentShards]):
     those that a new one holds.
     """
 
-    version: ClassVar[str] = "2.0.0"
+    version: ClassVar[str] = "2.1.0"
 
     num_planted: int = Field(default=200, ge=0)
     """Duplicates of each form that are planted to measure recall and precision."""
+    min_recall: float = Field(default=0.95, ge=0, le=1)
+    """Share of the planted copies that must be found, in every form. Those count that are copies by
+    these settings with a margin: so not a fifth of the words changed, and no very short text."""
+    min_precision: float = Field(default=0.95, ge=0, le=1)
+    """Share of what is taken that must have been planted, in every form of which copies count."""
 
     def run(self, inputs: DeduplicateInputs, out: Path) -> DocumentShards:
         """Write the documents that stay, and those that do not with the reason.
 
-        Raises ValueError if `known` has no index, or one made with other settings than these.
+        Raises ValueError if `known` has no index, or one made with other settings than these, and
+        if too few of the planted copies are found or too much else is taken.
         """
         for old in out.iterdir():
             shutil.rmtree(old, ignore_errors=True)
@@ -86,6 +92,7 @@ class Deduplicate(Matching, Component[DeduplicateInputs, DocumentShards]):
         planted = self._measure(scratch)
         write_report(planted, out / "planted.json")
         shutil.rmtree(scratch)
+        require_found(planted, self.min_recall, self.min_precision)
         made = gathered(out, answers)
         size = round(found.sketches.num_bytes_on_disk() / max(1, len(found.sketches)))
         counts = {**made.counts, "bytes of index per document": size}
@@ -121,7 +128,7 @@ class Deduplicate(Matching, Component[DeduplicateInputs, DocumentShards]):
 def sift(piece: Piece, out: Path, payload: dict[str, Any]) -> dict[str, Any]:
     """Keep the documents of a piece that nothing was decided against."""
     order = json.loads(_order_file(Path(payload["orders"]), piece).read_text("utf-8"))
-    verdicts: dict[str, Verdict] = order["verdicts"]
+    verdicts: dict[str, LeftOut] = order["verdicts"]
     sampled = set(order["sampled"])
     samples: list[dict[str, object]] = []
     with Sieve(piece, out) as sieve:

@@ -46,11 +46,12 @@ def write_documents(file: Path, documents: Iterable[Document]) -> int:
 
 
 def write_shards(
-    folder: Path, documents: Iterable[Document], shard_bytes: int = SHARD_BYTES, first: int = 0
+    folder: Path, documents: Iterable[Document], shard_bytes: int | None = None, first: int = 0
 ) -> None:
     """Write documents to as few files in `folder` as hold about `shard_bytes` of text each.
 
-    `first` is the number of the first file: see `document_files`.
+    That is `SHARD_BYTES` if nothing is said. `first` is the number of the first file, as
+    `document_files` counts them.
     """
     rest = iter(documents)
     for number in count(first):
@@ -58,7 +59,7 @@ def write_shards(
         if begun is None and number > first:
             return
         rows = chain([] if begun is None else [begun], rest)
-        write_documents(folder / _shard_name(number), _some(rows, shard_bytes))
+        write_documents(folder / _shard_name(number), _some(rows, shard_bytes or SHARD_BYTES))
 
 
 def document_files(folder: Path) -> list[Path]:

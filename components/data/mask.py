@@ -10,7 +10,7 @@ from pydantic import Field
 
 from components.core.artifacts.data import DocumentShards, Planted
 from components.core.component import Component
-from components.data.personal.detect import Kind, mask
+from components.data.personal.detect import PersonalDataKind, mask
 from components.data.personal.national import Region
 from components.data.personal.planted import Results, measure
 from components.data.pieces import Piece, Sieve, cut, gathered, kept_files, work_through
@@ -24,9 +24,9 @@ class Mask(Component[DocumentShards, DocumentShards]):
     of it was found, and too little of a kind is a ValueError.
     """
 
-    version: ClassVar[str] = "1.0.0"
+    version: ClassVar[str] = "1.0.1"
 
-    kinds: tuple[Kind, ...] = ("email", "iban", "card", "ip", "national_id", "phone")
+    kinds: tuple[PersonalDataKind, ...] = ("email", "iban", "card", "ip", "national_id", "phone")
     """What is masked. Of IP addresses, those that point at nobody (loopback, netmasks) stay."""
     regions: tuple[Region, ...] = Field(
         default=("CA", "DE", "ES", "FR", "GB", "IT", "US"), min_length=1
@@ -58,7 +58,7 @@ class Mask(Component[DocumentShards, DocumentShards]):
         low = [
             f"{row.form} {row.found} of {row.planted} ({row.recall:.3f})"
             for row in rows
-            if row.form in self.kinds and row.recall < self.min_recall
+            if row.due_recall < self.min_recall
         ]
         if low:
             raise ValueError(

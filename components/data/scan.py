@@ -19,7 +19,7 @@ from components.core.artifacts.data import (
 )
 from components.core.component import Component
 from components.data.overlap import passages
-from components.data.overlap.index import Item, Overlap
+from components.data.overlap.index import EvaluationItem, Overlap
 from components.data.overlap.items import Search, evaluation_items
 from components.data.overlap.planted import measure, require_recall
 from components.data.pieces import Piece, work_through
@@ -51,7 +51,7 @@ class Scan(Component[ScanInputs, ContaminationReport]):
     `planted.json`.
     """
 
-    version: ClassVar[str] = "1.0.0"
+    version: ClassVar[str] = "1.0.1"
 
     max_contaminated: int = Field(default=0, ge=0)
     """Documents that may share words with evaluation items; more stop the flow."""
@@ -143,7 +143,7 @@ def _texts(piece: Piece, payload: dict[str, Any]) -> Iterator[tuple[int, str]]:
     return documents.read(piece.start, piece.end)
 
 
-def _as_read(sets: EvaluationSets, documents: DecodedDocuments) -> Iterator[Item]:
+def _as_read(sets: EvaluationSets, documents: DecodedDocuments) -> Iterator[EvaluationItem]:
     decoder = documents.decoder
     for item in evaluation_items(sets):
         yield item if decoder.is_exact else item._replace(text=decoder.again(item.text))

@@ -11,7 +11,7 @@ from components.core.artifacts.data import Corpus, Vocabulary
 from components.core.component import Component
 from components.data.document import Document, read_documents
 from components.data.split import SplitName
-from components.data.tokens.subwords import Kind, train
+from components.data.tokens.subwords import SubwordKind, train
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -30,7 +30,7 @@ class TrainVocabulary(Component[Corpus, Vocabulary]):
 
     version: ClassVar[str] = "1.1.0"
 
-    kind: Kind = "bpe"
+    kind: SubwordKind = "bpe"
     """How text is cut; `components/data/tokens/subwords.py` says how each is trained."""
     vocab_size: int = Field(default=4096, gt=_NUM_BYTES)
     """Number of ids, special tokens included. There may be fewer if the kind is `character` (those

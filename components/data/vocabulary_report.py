@@ -60,7 +60,7 @@ class Tally(Frozen):
         }
 
 
-class Measured(Frozen):
+class VocabularyMeasures(Frozen):
     """What encoding the sample found."""
 
     by_domain: dict[str, Tally]
@@ -136,7 +136,7 @@ class ReportVocabulary(Component[VocabularyReportInputs, VocabularyReport]):
         return Shown(document.id, text, tokens)
 
 
-def measure(tokenizer: "Tokenizer", documents: Sequence[Document]) -> Measured:
+def measure(tokenizer: "Tokenizer", documents: Sequence[Document]) -> VocabularyMeasures:
     """Encode and decode documents, and count."""
     from components.lib.text.tokens import unknown_id
 
@@ -159,7 +159,7 @@ def measure(tokenizer: "Tokenizer", documents: Sequence[Document]) -> Measured:
                 by_language[language] = by_language.get(language, Tally()) + tally
             if text != document.text:
                 lost.append(document.id)
-    return Measured(
+    return VocabularyMeasures(
         by_domain=by_domain, by_language=by_language, counts=dict(counts), lost=tuple(lost)
     )
 

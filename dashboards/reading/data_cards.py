@@ -62,6 +62,8 @@ def planted(card: dict[str, Any]) -> pd.DataFrame:
             "items": row["planted"],
             "found": row["found"],
             "recall %": row["recall_percent"],
+            "must be found": row.get("due", 0),  # a card of before had none
+            "recall of those %": row.get("due_recall_percent"),
             "precision %": row["precision_percent"],
         }
         for step, forms in card["planted"].items()

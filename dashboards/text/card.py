@@ -6,8 +6,12 @@ from typing import Any
 
 from rich.console import Group
 from rich.table import Table
+from tabulate import tabulate
 
 from components.core.record import REPORT
+
+_FUNNEL = ("step", "documents", "bytes", "left out")
+_PLANTED = ("step", "planted as", "items", "recall", "must be found", "precision")
 
 
 def read_card(folder: Path, source: str | None = None) -> dict[str, Any]:
@@ -21,7 +25,7 @@ def read_card(folder: Path, source: str | None = None) -> dict[str, Any]:
 def tables(content: dict[str, Any]) -> Group:
     """Return the funnel and the planted items for a terminal."""
     funnel = Table("step", title=f"data revision {content['revision']}", title_justify="left")
-    for name in ("documents", "bytes"):
+    for name in _FUNNEL[1:3]:
         funnel.add_column(name, justify="right")
     funnel.add_column("left out")
     for row in _funnel(content):
@@ -29,7 +33,7 @@ def tables(content: dict[str, Any]) -> Group:
     if not content["planted"]:
         return Group(funnel)
     planted = Table("step", "planted as")
-    for name in ("items", "recall", "precision"):
+    for name in _PLANTED[2:]:
         planted.add_column(name, justify="right")
     for row in _planted(content):
         planted.add_row(*row)
@@ -38,14 +42,9 @@ def tables(content: dict[str, Any]) -> Group:
 
 def markdown(content: dict[str, Any]) -> str:
     """Return the same as Markdown tables."""
-    funnel = _table(("step", "documents", "bytes", "left out"), _funnel(content))
-    planted = _table(("step", "planted as", "items", "recall", "precision"), _planted(content))
+    funnel = tabulate(_funnel(content), _FUNNEL, "github", disable_numparse=True)
+    planted = tabulate(_planted(content), _PLANTED, "github", disable_numparse=True)
     return f"Data revision `{content['revision']}`\n\n{funnel}\n\n{planted}\n"
-
-
-def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    lines = (head, ("---",) * len(head), *rows)
-    return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines)
 
 
 def _funnel(content: dict[str, Any]) -> list[tuple[str, ...]]:
@@ -67,6 +66,7 @@ def _planted(content: dict[str, Any]) -> list[tuple[str, ...]]:
             row["form"],
             f"{row['planted']:,}",
             f"{row['recall_percent']:.1f} %",
+            f"{row['due']:,}: {row['due_recall_percent']:.1f} %" if row.get("due") else "",
             f"{row['precision_percent']:.1f} %",
         )
         for step, rows in content["planted"].items()

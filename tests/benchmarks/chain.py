@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 
-from components.core.artifacts.data import Corpus, DocumentShards, RawData, Vocabulary
+from components.core.artifacts.data import Corpus, Documents, DocumentShards, Vocabulary
 from components.core.processes.ray_driver import kept_ray
 from components.core.settings import apply_environment
 from components.data.clean import WEB
@@ -55,15 +55,15 @@ CLEAN = WEB.model_copy(
 def run(work: Work) -> list[Row]:
     """Measure, show the table and return its rows."""
     megabytes = int(os.environ.get("BLOOMERY_BENCH_MEGABYTES", _MEGABYTES).split(",")[0])
-    raw = _documents(work.out / "raw", megabytes * 1_000_000)
-    vocabulary = _vocabulary(raw, work.out / "vocabulary")
+    documents = _documents(work.out / "raw", megabytes * 1_000_000)
+    vocabulary = _vocabulary(documents, work.out / "vocabulary")
     used = {name: list[Used]() for name in _PEERS}
     kept: dict[str, int] = {}
     for turn in range(int(os.environ.get("BLOOMERY_BENCH_TURNS", _TURNS))):
         for name, function in _PEERS.items():
             out = work.out / f"{function}_{turn}"
             out.mkdir()
-            used[name].append(_run(function, raw, vocabulary, out))
+            used[name].append(_run(function, documents, vocabulary, out))
             kept[name] = json.loads(used[name][-1].output.splitlines()[-1])
             say(f"{name}: {used[name][-1].seconds:.0f} s, {used[name][-1].cpu_seconds:.0f} CPU s")
     rows = [_row(name, used, kept[name], megabytes) for name in _PEERS]
@@ -84,20 +84,20 @@ def _row(name: str, used: dict[str, list[Used]], kept: int, megabytes: int) -> R
     }
 
 
-def _run(function: str, raw: RawData, vocabulary: Vocabulary, out: Path) -> Used:
+def _run(function: str, documents: Documents, vocabulary: Vocabulary, out: Path) -> Used:
     command = [sys.executable, "-m", "tests.benchmarks.chain", function]
-    command += [raw.model_dump_json(), vocabulary.model_dump_json(), str(out)]
+    command += [documents.model_dump_json(), vocabulary.model_dump_json(), str(out)]
     settings = {"BLOOMERY_RAY_ADDRESS": "local", "BLOOMERY_NUM_THREADS": str(_WORKERS)}
     return watched(command, {**settings, "BLOOMERY_HOME": str(out / "home")}, out / "log.txt")
 
 
-def _documents(folder: Path, num_bytes: int) -> RawData:
+def _documents(folder: Path, num_bytes: int) -> Documents:
     """Write pages of paragraphs of what the project builds, a tenth of them copies."""
     names = tuple(f"part_{number}" for number in range(_FILES))
     for number, name in enumerate(names):
         rows = _pages(random.Random(number), name, num_bytes // _FILES)
         write_documents(folder / name / "documents.jsonl", rows)
-    return RawData(path=folder, revision="bench", sources=names)
+    return Documents(path=folder, revision="bench", sources=names)
 
 
 def _pages(rng: random.Random, name: str, num_bytes: int) -> Iterator[Document]:
@@ -119,24 +119,24 @@ def _pages(rng: random.Random, name: str, num_bytes: int) -> Iterator[Document]:
         written, number = written + len(text), number + 1
 
 
-def _vocabulary(raw: RawData, folder: Path) -> Vocabulary:
+def _vocabulary(documents: Documents, folder: Path) -> Vocabulary:
     """Train the vocabulary of all peers on one of the files."""
     folder.mkdir()
-    file = raw.path / raw.sources[0] / "documents.jsonl"
+    file = documents.path / documents.sources[0] / "documents.jsonl"
     (folder / "train.jsonl").symlink_to(file)
     corpus = Corpus(path=folder, num_documents={"train": 1}, num_bytes={"train": 1})
     (folder / "out").mkdir()
     return TrainVocabulary(vocab_size=8192).run(corpus, folder / "out")
 
 
-def ours(raw: RawData, vocabulary: Vocabulary, out: Path) -> int:
+def ours(documents: Documents, vocabulary: Vocabulary, out: Path) -> int:
     """Run our components, without their planted sets; return how many documents stay."""
     apply_environment()
     folders = [out / name for name in ("clean", "distinct", "corpus", "shards")]
     for folder in folders:
         folder.mkdir()
     with kept_ray():
-        clean = CLEAN.run(raw, folders[0])
+        clean = CLEAN.run(documents, folders[0])
         inputs = DeduplicateInputs(documents=clean)
         distinct: DocumentShards = Deduplicate(num_planted=0).run(inputs, folders[1])
         corpus = Split().run(distinct, folders[2])
@@ -144,19 +144,19 @@ def ours(raw: RawData, vocabulary: Vocabulary, out: Path) -> int:
     return distinct.num_documents
 
 
-def datatrove(raw: RawData, vocabulary: Vocabulary, out: Path) -> int:
+def datatrove(documents: Documents, vocabulary: Vocabulary, out: Path) -> int:
     """Run datatrove as it comes."""
-    return datatrove_chain.run(raw, vocabulary, out, _FILES, _WORKERS)
+    return datatrove_chain.run(documents, vocabulary, out, _FILES, _WORKERS)
 
 
-def datatrove_spaces(raw: RawData, vocabulary: Vocabulary, out: Path) -> int:
+def datatrove_spaces(documents: Documents, vocabulary: Vocabulary, out: Path) -> int:
     """Run datatrove, the words of its deduplication parted by spaces."""
     words = datatrove_chain.spaces()
-    return datatrove_chain.run(raw, vocabulary, out, _FILES, _WORKERS, words)
+    return datatrove_chain.run(documents, vocabulary, out, _FILES, _WORKERS, words)
 
 
 if __name__ == "__main__":
     peers = {"ours": ours, "datatrove": datatrove, "datatrove_spaces": datatrove_spaces}
-    given = RawData.model_validate_json(sys.argv[2]), Vocabulary.model_validate_json(sys.argv[3])
+    given = Documents.model_validate_json(sys.argv[2]), Vocabulary.model_validate_json(sys.argv[3])
     number = peers[sys.argv[1]](*given, Path(sys.argv[4]))
     sys.stdout.write(f"{number}\n")

@@ -9,7 +9,7 @@ import shutil
 import time
 from pathlib import Path
 
-from components.core.artifacts.data import RawData
+from components.core.artifacts.data import Documents
 from components.data.document import Document, write_documents
 from components.data.repository import library, speeches
 from tests.benchmarks import datatrove_chain
@@ -24,7 +24,7 @@ _TURNS = 2
 
 def run(work: Work) -> list[Row]:
     """Clean the same documents in turns and show the rates."""
-    raw = _documents(work.out / "raw")
+    documents = _documents(work.out / "raw")
     size = sum(file.stat().st_size for file in work.out.glob("raw/*/*.jsonl")) / 1e6
     seconds: dict[str, list[float]] = {"ours": [], "datatrove": []}
     kept: dict[str, int] = {}
@@ -34,7 +34,7 @@ def run(work: Work) -> list[Row]:
             shutil.rmtree(out, ignore_errors=True)
             out.mkdir()
             since = time.perf_counter()
-            kept[name] = peer(raw, out)
+            kept[name] = peer(documents, out)
             seconds[name].append(time.perf_counter() - since)
             say(f"{name}: {seconds[name][-1]:.1f} s")
     rows: list[Row] = [
@@ -50,7 +50,7 @@ def run(work: Work) -> list[Row]:
     return rows
 
 
-def _documents(folder: Path) -> RawData:
+def _documents(folder: Path) -> Documents:
     """Write pages of four paragraphs of speeches and documentation in one file a worker."""
     pages: list[Document] = []
     for source in (speeches, library):
@@ -62,13 +62,13 @@ def _documents(folder: Path) -> RawData:
     names = tuple(f"part_{number}" for number in range(_WORKERS))
     for number, name in enumerate(names):
         write_documents(folder / name / "documents.jsonl", pages[number::_WORKERS])
-    return RawData(path=folder, revision="bench", sources=names)
+    return Documents(path=folder, revision="bench", sources=names)
 
 
-def _ours(raw: RawData, out: Path) -> int:
-    return CLEAN.run(raw, out).num_documents
+def _ours(documents: Documents, out: Path) -> int:
+    return CLEAN.run(documents, out).num_documents
 
 
-def _datatrove(raw: RawData, out: Path) -> int:
-    datatrove_chain.clean(raw, out, _WORKERS, _WORKERS)
+def _datatrove(documents: Documents, out: Path) -> int:
+    datatrove_chain.clean(documents, out, _WORKERS, _WORKERS)
     return sum(1 for file in (out / "clean").iterdir() for _ in file.open("rb"))

@@ -12,8 +12,9 @@ from components.core.execute import execute
 from components.core.settings import apply_environment
 from components.data.clean import Clean
 from components.data.deduplicate import Deduplicate, DeduplicateInputs
-from components.data.ingest import Ingest, current_revision
+from components.data.repository.pinned import pinned_files
 from components.data.split import Split
+from components.data.take_documents import TakeDocuments, documents_in
 from components.data.tokenize import Tokenize, TokenizeInputs
 from components.data.vocabulary import TrainVocabulary
 
@@ -30,7 +31,8 @@ def shards(vocab_size: int) -> Path:
 
 def _make(vocab_size: int) -> Path:
     apply_environment()
-    clean = execute(Clean(), execute(Ingest(), current_revision()))
+    documents = execute(TakeDocuments(), documents_in(pinned_files()))
+    clean = execute(Clean(), documents)
     distinct = execute(Deduplicate(), DeduplicateInputs(documents=clean))
     corpus = execute(Split(), distinct)
     vocabulary = execute(TrainVocabulary(vocab_size=vocab_size), corpus)

@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from components.core.artifacts.data import RawData
+from components.core.artifacts.data import Documents
 from components.core.component import Component
 from components.core.processes.ray_driver import kept_ray
 from components.core.settings import apply_environment, settings
@@ -58,8 +58,14 @@ def run(work: Work) -> list[Row]:
 
 def measure(megabytes: int, out: Path) -> Row:
     """Run the steps on so much text in a process of its own, and watch it."""
-    raw = generated_text.write(out / "raw", megabytes * 1_000_000)
-    command = [sys.executable, "-m", "tests.benchmarks.data_size", str(out), raw.model_dump_json()]
+    documents = generated_text.write(out / "raw", megabytes * 1_000_000)
+    command = [
+        sys.executable,
+        "-m",
+        "tests.benchmarks.data_size",
+        str(out),
+        documents.model_dump_json(),
+    ]
     environment = {**_ENVIRONMENT, "BLOOMERY_HOME": str(out / "home")}
     used = watched(command, environment, out / "log.txt")
     seconds: dict[str, float] = json.loads(used.output)
@@ -114,7 +120,7 @@ def draw(rows: list[Row], file: Path) -> None:
     figure.savefig(file)
 
 
-def _chain(out: Path, raw: RawData) -> dict[str, float]:
+def _chain(out: Path, documents: Documents) -> dict[str, float]:
     """Run the steps and return the seconds of each."""
     apply_environment()
     seconds: dict[str, float] = {}
@@ -127,18 +133,19 @@ def _chain(out: Path, raw: RawData) -> dict[str, float]:
         seconds[name] = time.perf_counter() - start
         return artifact
 
+    sets = generated_text.evaluation_beside(documents)
     with kept_ray():
-        clean = made(Clean(), raw)
+        clean = made(Clean(), documents)
         distinct = made(Deduplicate(), DeduplicateInputs(documents=clean))
-        unseen = made(Decontaminate(), DecontaminateInputs(documents=distinct, raw=raw))
+        unseen = made(Decontaminate(), DecontaminateInputs(documents=distinct, evaluation=sets))
         masked = made(Mask(), unseen)
         corpus = made(Split(), masked)
         vocabulary = made(TrainVocabulary(vocab_size=8192), corpus)
         shards = made(Tokenize(), TokenizeInputs(corpus=corpus, vocabulary=vocabulary))
-        made(Scan(), ScanInputs(shards=shards, vocabulary=vocabulary, raw=raw))
+        made(Scan(), ScanInputs(shards=shards, vocabulary=vocabulary, evaluation=sets))
     return seconds
 
 
 if __name__ == "__main__":
-    answer = _chain(Path(sys.argv[1]), RawData.model_validate_json(sys.argv[2]))
+    answer = _chain(Path(sys.argv[1]), Documents.model_validate_json(sys.argv[2]))
     sys.stdout.write(json.dumps(answer) + "\n")

@@ -4,12 +4,12 @@ import importlib
 from pathlib import Path
 from typing import Any
 
-from components.core.artifacts.data import RawData, Vocabulary
+from components.core.artifacts.data import Documents, Vocabulary
 from components.data.duplicates.minhash import Matching
 
 
 def run(
-    raw: RawData,
+    documents: Documents,
     vocabulary: Vocabulary,
     out: Path,
     num_files: int,
@@ -20,7 +20,7 @@ def run(
     from datatrove.pipeline.readers import JsonlReader
     from datatrove.pipeline.tokens import DocumentTokenizer
 
-    clean(raw, out, num_files, num_workers)
+    clean(documents, out, num_files, num_workers)
     deduplicate(out / "clean", out, num_files, num_workers, words)
     tokens = DocumentTokenizer(
         str(out / "tokens"), str(vocabulary.path / "tokenizer.json"), shuffle_documents=False
@@ -29,7 +29,7 @@ def run(
     return sum(1 for file in (out / "kept").iterdir() for _ in file.open("rb"))
 
 
-def clean(raw: RawData, out: Path, num_files: int, num_workers: int) -> None:
+def clean(documents: Documents, out: Path, num_files: int, num_workers: int) -> None:
     """Write what passes FineWeb's rules to `out/clean`, and the rest to `out/rejects`."""
     from datatrove.pipeline import filters
     from datatrove.pipeline.readers import JsonlReader
@@ -38,7 +38,7 @@ def clean(raw: RawData, out: Path, num_files: int, num_workers: int) -> None:
         return _writer(out / "rejects" / name)
 
     steps = [
-        JsonlReader(str(raw.path), glob_pattern="*/documents.jsonl"),
+        JsonlReader(str(documents.path), glob_pattern="*/documents.jsonl"),
         filters.GopherRepetitionFilter(exclusion_writer=rejects("repetition")),
         filters.GopherQualityFilter(exclusion_writer=rejects("quality")),
         filters.C4QualityFilter(exclusion_writer=rejects("c4"), filter_no_terminal_punct=False),

@@ -80,9 +80,9 @@ def _timed(function: str, documents: Path, out: Path) -> float:
 
 def _documents(out: Path, num_bytes: int) -> Path:
     """Write the documents as several files of `kept/`."""
-    raw = generated_text.write(out / "raw", num_bytes)
+    generated = generated_text.write(out / "raw", num_bytes)
     (out / "in" / "kept").mkdir(parents=True)
-    with (raw.path / "generated" / "documents.jsonl").open("rb") as lines:
+    with (generated.path / "generated" / "documents.jsonl").open("rb") as lines:
         everything = lines.readlines()
     share = -(-len(everything) // _FILES)
     for number in range(_FILES):

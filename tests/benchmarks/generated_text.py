@@ -10,7 +10,7 @@ import random
 from collections.abc import Iterator
 from pathlib import Path
 
-from components.core.artifacts.data import RawData
+from components.core.artifacts.data import Documents, EvaluationSets
 from components.data.duplicates.planted import change_words
 from components.data.repository import library, speeches
 
@@ -24,8 +24,8 @@ FORMS = ("same", "re-wrapped", "1 %", "5 %")
 COPY, LEAK = "generated/copy/", "generated/leak/"  # what ids begin with: source and kind
 
 
-def write(folder: Path, num_bytes: int, seed: int = 7) -> RawData:
-    """Write about `num_bytes` of text as raw data, beside an evaluation set.
+def write(folder: Path, num_bytes: int, seed: int = 7) -> Documents:
+    """Write about `num_bytes` of text, beside the set that `evaluation_beside` returns.
 
     An id begins with `COPY` if the document is a copy, with `LEAK` if it has an evaluation item.
     """
@@ -36,7 +36,13 @@ def write(folder: Path, num_bytes: int, seed: int = 7) -> RawData:
     _write(folder / "evaluation" / "quiz" / "documents.jsonl", rows, num_bytes)
     file = folder / "generated" / "documents.jsonl"
     _write(file, _texts(rng, runs, items), num_bytes)
-    return RawData(path=folder, revision="generated", sources=("generated",))
+    return Documents(path=folder, revision="generated", sources=("generated",))
+
+
+def evaluation_beside(documents: Documents) -> EvaluationSets:
+    """Return the evaluation set that was written with the documents."""
+    folder = documents.path / "evaluation"
+    return EvaluationSets(path=folder, revision="generated", names=("quiz",))
 
 
 def _write(file: Path, rows: Iterator[tuple[str, str]], num_bytes: int) -> None:

@@ -104,7 +104,10 @@ def _processes(home: str) -> Iterator[psutil.Process]:
 def test_the_scorecard_has_every_stage_in_order(report: dict[str, Any]) -> None:
     made = [s["component"] for s in report["stages"] if s["component"] != "evals.probe"]
     assert made == [
-        "data.ingest",
+        "data.take_documents",
+        "data.take_instructions",
+        "data.take_preferences",
+        "data.take_evaluation",
         "data.clean",
         "data.deduplicate",
         "data.decontaminate",
@@ -215,7 +218,7 @@ def test_lineage_leads_back_to_the_revision_of_the_data(
         link = next(iter(link["inputs"].values()))
         seen.append(link["component"])
     assert seen[0] == "release.register"
-    assert seen[-1] == "data.ingest"
+    assert seen[-1] == "data.take_documents"
     assert link["data_revision"] == report["data_revision"]
 
 

@@ -156,7 +156,7 @@ def test_a_trigger_that_waits_ends_as_the_run_does(stack: Stack) -> None:
     assert stack.state(run["id"]) in FINAL
     wanted = {"flow_runs": {"id": {"any_": [run["id"]]}}}
     tasks = stack.call("/task_runs/filter", wanted)[1]
-    assert {"data.ingest", "data.tokenize"} <= {t["name"].rsplit("-", 1)[0] for t in tasks}
+    assert {"data.take_documents", "data.tokenize"} <= {t["name"].rsplit("-", 1)[0] for t in tasks}
     assert (stack.home / "runs" / run["id"] / "steps.jsonl").exists()
     impossible = ("--set", "split.validation_percent=50", "--set", "split.test_percent=49")
     failed = stack.command("trigger", "data", "--recipe", "smoke", *impossible, "--wait")

@@ -72,11 +72,20 @@ class Planted(Frozen):
     """Those of them that it found."""
     false_alarms: int = 0
     """Items that it should leave alone, and took."""
+    due: int = 0
+    """Planted items that it must find: too few of them found stop the flow."""
+    due_found: int = 0
+    """Those of them that it found."""
 
     @property
     def recall(self) -> float:
         """Share of the planted items that were found, 0 to 1; 1 if there were none."""
         return self.found / self.planted if self.planted else 1.0
+
+    @property
+    def due_recall(self) -> float:
+        """Share of the items that must be found that were, 0 to 1; 1 if there were none."""
+        return self.due_found / self.due if self.due else 1.0
 
     @property
     def precision(self) -> float:

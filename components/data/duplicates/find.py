@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 DUPLICATE, NEAR, CONTAINED = "duplicate", "near duplicate", "contained"
 _LATER_NEAR, _LATER_INSIDE, _EARLIER_INSIDE = range(3)
 
-Verdict = tuple[str, str]
+LeftOut = tuple[str, str]
 """Why a document is left out, and the id of the one that stands for it."""
 
 
@@ -54,9 +54,9 @@ class Duplicates(NamedTuple):
         late = [row for row in self.reasons if row < self.first_new]
         return np.union1d(rows[rows < self.first_new], np.array(late, np.int64))
 
-    def verdicts(self, start: int, count: int) -> dict[int, Verdict]:
+    def verdicts(self, start: int, count: int) -> dict[int, LeftOut]:
         """Return what is left out of `count` new documents from `start`, by place among them."""
-        found: dict[int, Verdict] = {}
+        found: dict[int, LeftOut] = {}
         rows = self.row_of[start : start + count].tolist()
         firsts = self.is_first[start : start + count].tolist()
         for place, (row, first) in enumerate(zip(rows, firsts, strict=True)):
@@ -66,7 +66,7 @@ class Duplicates(NamedTuple):
                 found[place] = self.reasons[row], self._stands_for(row)
         return found
 
-    def verdicts_on_known(self, rows: Rows) -> dict[int, Verdict]:
+    def verdicts_on_known(self, rows: Rows) -> dict[int, LeftOut]:
         """Return which of `rows`, kept before, are left out now, by place among them."""
         return {
             place: (self.reasons[row], self._stands_for(row))

@@ -117,6 +117,11 @@ def normalise(text: str) -> str:
     return " ".join(text.casefold().split())
 
 
+def words_of(text: str) -> list[bytes]:
+    """Return the words of a text, as they are compared."""
+    return _spaced(normalise(text)).split()
+
+
 def word_hashes(text: bytes) -> tuple[NDArray[np.intp], U64]:
     """Return where each word of `text` starts, and its hash; words are parted by spaces.
 

@@ -28,7 +28,7 @@ _SPREADS = ((1, 4), (0xC2B2AE3D27D4EB4F, 16))  # a table for the cache, and one 
 _MIN_BITS, _MAX_BITS = 12, 26  # of these tables: at most 64 MiB
 
 
-class Item(NamedTuple):
+class EvaluationItem(NamedTuple):
     """A text of an evaluation set."""
 
     set: str
@@ -117,7 +117,7 @@ class Overlap:
         }
 
     @classmethod
-    def build(cls, items: Iterable[Item], ngram_words: int) -> "Overlap":
+    def build(cls, items: Iterable[EvaluationItem], ngram_words: int) -> "Overlap":
         """Index `items`. Of equal n-grams of one set it keeps the first."""
         texts: list[Letters] = [np.empty(0, np.uint32)]
         rows: list[NDArray[Any]] = [np.empty((0, 5), np.uint64)]

@@ -9,7 +9,7 @@ from pydantic import Field
 from components.core.artifacts.base import Frozen
 from components.core.artifacts.data import EvaluationSets
 from components.data.document import document_files, read_documents
-from components.data.overlap.index import Item, Overlap
+from components.data.overlap.index import EvaluationItem, Overlap
 from components.lib.tasks.microtasks import MicroTask
 
 MICROTASKS = "instructions"  # the evaluation set of the platform's own held-out micro-tasks
@@ -40,13 +40,13 @@ class Search(Frozen):
         return index.without(np.flatnonzero(documents > self.common_in))
 
 
-def evaluation_items(sets: EvaluationSets) -> Iterator[Item]:
+def evaluation_items(sets: EvaluationSets) -> Iterator[EvaluationItem]:
     """Yield the documents of the evaluation sets, and the prompts of held-out micro-tasks."""
     for name in sets.names:
         files = document_files(sets.path / name)
         for document in chain.from_iterable(map(read_documents, files)):
-            yield Item(name, document.id, document.text)
+            yield EvaluationItem(name, document.id, document.text)
     if (file := sets.path / "test.jsonl").exists():
         with file.open(encoding="utf-8", newline="\n") as lines:
             for task in map(MicroTask.model_validate_json, lines):
-                yield Item(MICROTASKS, task.id, task.prompt)
+                yield EvaluationItem(MICROTASKS, task.id, task.prompt)

@@ -18,7 +18,7 @@ from components.data.personal.people import names
 from components.data.personal.phone import phones
 from components.data.personal.span import Span
 
-Kind = Literal["email", "iban", "card", "ip", "national_id", "phone"]
+PersonalDataKind = Literal["email", "iban", "card", "ip", "national_id", "phone"]
 """Kinds of structured personal data, those first whose form leaves least doubt."""
 
 PLACEHOLDERS = {

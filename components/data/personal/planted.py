@@ -7,7 +7,7 @@ from typing import NamedTuple
 from components.core.artifacts.data import Planted
 from components.data.personal import invented
 from components.data.personal.decoys import decoys
-from components.data.personal.detect import PLACEHOLDERS, Kind, mask
+from components.data.personal.detect import PLACEHOLDERS, PersonalDataKind, mask
 from components.data.personal.national import Region
 
 ITEMS = 240
@@ -45,7 +45,7 @@ _PEOPLE = (
 )
 
 
-class Item(NamedTuple):
+class PlantedSentence(NamedTuple):
     """A sentence with one piece of invented personal data."""
 
     form: str
@@ -81,7 +81,9 @@ class Results(NamedTuple):
     """Decoys that were masked."""
 
 
-def items(kinds: Sequence[Kind], regions: Sequence[Region], names: bool = False) -> Iterator[Item]:
+def items(
+    kinds: Sequence[PersonalDataKind], regions: Sequence[Region], names: bool = False
+) -> Iterator[PlantedSentence]:
     """Yield `ITEMS` sentences for each kind, the same ones every time."""
     for kind in kinds:
         random = Random(f"{SEED} {kind}")  # a text, so that a kind has its own whatever the others
@@ -98,7 +100,7 @@ def items(kinds: Sequence[Kind], regions: Sequence[Region], names: bool = False)
             yield _in(random, "person", "person", name, _PEOPLE)
 
 
-def _item(random: Random, kind: Kind, region: Region) -> Item:
+def _item(random: Random, kind: PersonalDataKind, region: Region) -> PlantedSentence:
     around = _AROUND + _WORDS.get(kind, ())
     if kind == "phone":
         value, is_plain = invented.phone(random, region)
@@ -112,12 +114,14 @@ def _item(random: Random, kind: Kind, region: Region) -> Item:
 
 def _in(
     random: Random, form: str, kind: str, value: str, around: Sequence[str], word: str = ""
-) -> Item:
+) -> PlantedSentence:
     before, after = random.choice(around).replace("{{it}}", "it").split("{}")
-    return Item(form, kind, before + word, value, after)
+    return PlantedSentence(form, kind, before + word, value, after)
 
 
-def measure(kinds: Sequence[Kind], regions: Sequence[Region], names: bool = False) -> Results:
+def measure(
+    kinds: Sequence[PersonalDataKind], regions: Sequence[Region], names: bool = False
+) -> Results:
     """Mask the planted items and the decoys, and compare with what they should become.
 
     A decoy counts as a false alarm of each kind that took something of it.
@@ -139,7 +143,14 @@ def measure(kinds: Sequence[Kind], regions: Sequence[Region], names: bool = Fals
             alarms.append(decoy)
             taken |= {kind: taken[kind] + 1 for kind in counts}
     rows = tuple(
-        Planted(form=form, planted=count, found=found[form], false_alarms=taken[form])
+        Planted(
+            form=form,
+            planted=count,
+            found=found[form],
+            false_alarms=taken[form],
+            due=count if form in kinds else 0,
+            due_found=found[form] if form in kinds else 0,
+        )
         for form, count in planted.items()
     )
     return Results(rows, missed, alarms)

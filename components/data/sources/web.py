@@ -122,11 +122,17 @@ def _fetch_patiently(download: _Download) -> None:
             size = now
             if failed >= NUM_ATTEMPTS:
                 raise
-            wait = min(_MAX_WAIT, FIRST_WAIT * 2 ** (failed - 1)) * random.uniform(0.5, 1)
-            wait = min(_MAX_WAIT, error.wait) if error.wait is not None else wait
+            wait = wait_before(failed, error.wait)
             place = without_credentials(download.url)
             log.warning("%s: %s; again in %.1f s, from byte %d", place, error, wait, now)
             time.sleep(wait)
+
+
+def wait_before(failed: int, asked: float | None) -> float:
+    """Return the seconds to wait after so many failures, or those that a server asked for."""
+    if asked is not None:
+        return min(_MAX_WAIT, asked)
+    return min(_MAX_WAIT, FIRST_WAIT * 2 ** (failed - 1)) * random.uniform(0.5, 1)
 
 
 def _fetch(download: _Download) -> None:
@@ -141,7 +147,7 @@ def _fetch(download: _Download) -> None:
         headers |= {"Range": f"bytes={offset}-", "If-Range": validator}
     try:
         with httpx.Client(timeout=_TIMEOUT, follow_redirects=False) as client:
-            response = _follow(client, download.url, headers)
+            response = follow(client, download.url, headers)
             try:
                 _take(download, response, offset)
             finally:
@@ -152,7 +158,7 @@ def _fetch(download: _Download) -> None:
         raise ValueError(f"{without_credentials(download.url)} is no URL: {error}") from error
 
 
-def _follow(client: "httpx.Client", url: str, headers: dict[str, str]) -> "httpx.Response":
+def follow(client: "httpx.Client", url: str, headers: dict[str, str]) -> "httpx.Response":
     """Send the request, and again where a redirect leads that may be followed."""
     given = urlsplit(url)
     if not given.hostname:
@@ -192,7 +198,7 @@ def _take(download: _Download, response: "httpx.Response", offset: int) -> None:
     """Write the body behind what is there, or anew, and call it whole at its end."""
     code, start = response.status_code, response.headers.get("content-range", "")
     if code in _WORTH_ANOTHER:
-        raise _Again(f"HTTP {code}", _retry_after(response.headers.get("retry-after", "")))
+        raise _Again(f"HTTP {code}", retry_after(response.headers.get("retry-after", "")))
     if code == 416 or (code == 206 and not start.startswith(f"bytes {offset}-")):
         download.part.unlink(missing_ok=True)
         raise _Again(f"HTTP {code}: another range than was asked", 0)
@@ -216,7 +222,7 @@ def _take(download: _Download, response: "httpx.Response", offset: int) -> None:
     download.part.replace(download.whole)
 
 
-def _retry_after(value: str) -> float | None:
+def retry_after(value: str) -> float | None:
     """Return the seconds that a Retry-After header asks for, in either of its forms."""
     if value.isdigit():
         return float(value)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
     from tokenizers.pre_tokenizers import PreTokenizer
 
-Kind = Literal["bpe", "unigram", "wordpiece", "character", "byte"]
+SubwordKind = Literal["bpe", "unigram", "wordpiece", "character", "byte"]
 
 _SCORE_DIGITS = 9  # of Unigram's log probabilities: what the order of a sum does not reach
 _SCORE_STEP = 0.0001  # between the scores that Unigram's trainer gives to bytes it adds at the end
@@ -24,7 +24,7 @@ _LONGEST_WORD = 64  # bytes; WordPiece looks for the longest token, in time quad
 
 
 def train(
-    kind: Kind, texts: Iterator[str], vocab_size: int, special_tokens: list[str]
+    kind: SubwordKind, texts: Iterator[str], vocab_size: int, special_tokens: list[str]
 ) -> "Tokenizer":
     """Return a tokenizer of at most `vocab_size` ids, the special tokens first among them."""
     if kind == "bpe":

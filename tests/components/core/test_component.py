@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from components.core.artifacts.base import Artifact, Frozen
-from components.core.artifacts.data import DataRevision
+from components.core.artifacts.data import DataFile, DataFiles, DataRevision
 from components.core.component import Component, identity
 from components.core.execute import address
 from components.core.settings import settings
@@ -58,6 +58,13 @@ class Brought(Component[DataRevision, Letters]):
         raise AssertionError("a fingerprint must not run anything")
 
 
+class Counted(Component[DataFiles, Letters]):
+    version: ClassVar[str] = "1.0.0"
+
+    def run(self, inputs: DataFiles, out: Path) -> Letters:
+        raise AssertionError("a fingerprint must not run anything")
+
+
 A = Letters(path=Path("/nowhere/a"), fingerprint="aaaa", num_letters=1)
 B = Letters(path=Path("/nowhere/b"), fingerprint="bbbb", num_letters=1)
 
@@ -70,6 +77,14 @@ def test_it_is_sixteen_hexadecimal_digits_and_the_same_each_time():
     # a golden value: if it changes, every artifact that was ever made is lost from sight
     golden = Brought().fingerprint(DataRevision(revision="1.dir"))
     assert golden == _by_hand(f'["{Brought().name}", "1.0.0", {{}}, {{"revision": "1.dir"}}]')
+
+
+def test_where_files_came_from_is_no_part_of_the_fingerprint_and_their_content_is():
+    def fingerprint(md5: str, revision: str) -> str:
+        files = DataFiles(files=(DataFile(name="a", md5=md5),), revision=revision)
+        return Counted().fingerprint(files)
+
+    assert fingerprint("1", "1.dir") == fingerprint("1", "2.dir") != fingerprint("2", "1.dir")
 
 
 def _by_hand(text: str) -> str:

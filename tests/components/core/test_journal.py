@@ -4,7 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from components.core.journal import Origin, Step, find_run, read_runs, read_steps, write_step
+from components.core.journal import (
+    Origin,
+    Step,
+    find_run,
+    read_runs,
+    read_steps,
+    revision_of_run,
+    write_step,
+)
 from components.core.settings import settings
 
 
@@ -50,6 +58,16 @@ def test_a_step_that_was_taken_again_counts_once_and_as_made_if_this_run_made_it
         ("evals.probe", "b", False),
         ("evals.gate", "f0", False),
     ]
+
+
+def test_the_revision_of_a_run_is_the_one_that_it_read_last():
+    assert revision_of_run(_origin(1)) is None
+    write_step(_origin(1), _step("data.take").model_copy(update={"data_revision": "1.dir"}))
+    write_step(_origin(1), _step("data.clean"))
+    assert revision_of_run(_origin(1)) == "1.dir"
+    again = _step("data.take", cached=True).model_copy(update={"data_revision": "2.dir"})
+    write_step(_origin(1), again)
+    assert revision_of_run(_origin(1)) == "2.dir"
 
 
 def test_runs_are_found_newest_first_by_name_by_id_and_by_flow():

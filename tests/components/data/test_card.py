@@ -9,9 +9,9 @@ import pytest
 from components.core.artifacts.data import (
     ContaminationReport,
     Corpus,
+    Documents,
     DocumentShards,
     Planted,
-    RawData,
 )
 from components.core.files import sha256
 from components.data.card import Card, CardInputs
@@ -20,6 +20,7 @@ from components.data.deduplicate import Deduplicate, DeduplicateInputs
 from components.data.document import Document, write_documents
 from components.data.repository import speeches
 from components.data.split import SPLITS, Split
+from dashboards.text.card import markdown
 
 EVIL = '<script>alert("x")</script><img src=x onerror=alert(1)>'
 
@@ -34,23 +35,23 @@ def inputs(shards, tmp_path_factory) -> CardInputs:
         *(Document(id=f"one/{n}", text=text) for n, text in enumerate(texts[:40])),
         Document(id="one/copy", text=texts[3]),
     ]
-    write_documents(folder / "raw" / "one" / "documents.jsonl", documents)
+    write_documents(folder / "given" / "one" / "documents.jsonl", documents)
     others = [*(Document(id=f"two/{n}", text=text) for n, text in enumerate(texts[40:]))]
     others += [Document(id="two/copy", text=texts[41]), Document(id="two/short", text=EVIL)]
-    write_documents(folder / "raw" / "two" / "documents.jsonl", others)
-    raw = RawData(path=folder / "raw", revision="9.dir", sources=("one", "two"))
+    write_documents(folder / "given" / "two" / "documents.jsonl", others)
+    given = Documents(path=folder / "given", revision="9.dir", sources=("one", "two"))
     for name in ("clean", "distinct", "corpus"):
         (folder / name).mkdir()
-    clean = Clean().run(raw, folder / "clean")
+    clean = Clean().run(given, folder / "clean")
     distinct = Deduplicate().run(DeduplicateInputs(documents=clean), folder / "distinct")
     planted = (
-        Planted(form="re-wrapped", planted=200, found=199, false_alarms=1),
+        Planted(form="re-wrapped", planted=200, found=199, false_alarms=1, due=100, due_found=99),
         Planted(form="too short to embed", planted=0, found=0),
     )
     measured = distinct.model_copy(update={"planted": planted, "dropped": {}, "by_source": {}})
     corpus = Split(validation_percent=20, test_percent=20).run(distinct, folder / "corpus")
     return CardInputs(
-        raw=raw,
+        documents=given,
         clean=clean,
         deduplicate=distinct,
         decontaminate=measured,
@@ -89,7 +90,7 @@ def test_the_funnel_counts_every_document_once(content, inputs):
     assert content["funnel"][2]["dropped"] == {"duplicate": 2}
     by_source = content["funnel_by_source"]
     assert [rows[0]["documents"] for rows in by_source.values()] == [41, 22]
-    assert content["revision"] == inputs.raw.revision
+    assert content["revision"] == inputs.documents.revision
 
 
 def test_the_measures_are_those_of_the_files(card, content, inputs):
@@ -117,6 +118,13 @@ def test_recall_and_precision_are_told_in_percent(content):
     (row,) = content["planted"]["decontaminate"]
     assert content["planted"]["scan"][0]["recall_percent"] == 100.0
     assert (row["recall_percent"], row["precision_percent"]) == (99.5, 99.5)
+
+
+def test_of_what_must_be_found_the_share_is_told_apart(content):
+    (row,) = content["planted"]["decontaminate"]
+    assert (row["due"], row["due_recall_percent"]) == (100, 99.0)
+    assert content["planted"]["scan"][0]["due_recall_percent"] is None
+    assert "100: 99.0 %" in markdown(content)
 
 
 def test_samples_show_what_was_kept_and_each_reason_to_drop(content):

@@ -6,9 +6,9 @@ from itertools import islice
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from py3langid.langid import LanguageIdentifier
 
-from components.core.artifacts.data import RawData
-from components.data import clean as clean_module
+from components.core.artifacts.data import Documents
 from components.data.clean import WEB, Clean
 from components.data.document import Document, document_files, write_documents, write_shards
 from components.data.pieces import documents_of
@@ -17,10 +17,10 @@ from components.data.repository import speeches
 LENIENT = Clean(min_characters=20)
 
 
-def _raw(folder, **sources: list[Document]) -> RawData:
+def _given(folder, **sources: list[Document]) -> Documents:
     for name, documents in sources.items():
         write_documents(folder / name / "documents.jsonl", documents)
-    return RawData(path=folder, revision="1.dir", sources=tuple(sorted(sources)))
+    return Documents(path=folder, revision="1.dir", sources=tuple(sorted(sources)))
 
 
 def _paragraphs(number: int) -> list[Document]:
@@ -42,8 +42,8 @@ def out(tmp_path):
 def test_a_document_is_kept_or_among_the_rejects_with_the_reason(out, tmp_path):
     paragraphs = _paragraphs(60)
     bad = [Document(id="empty", text=" \n\x00\t "), Document(id="short", text="Too short.")]
-    raw = _raw(tmp_path / "raw", one=paragraphs[:30], two=paragraphs[30:] + bad)
-    shards = LENIENT.run(raw, out)
+    given = _given(tmp_path / "given", one=paragraphs[:30], two=paragraphs[30:] + bad)
+    shards = LENIENT.run(given, out)
     assert [d.id for d in documents_of(shards)] == [d.id for d in paragraphs]
     assert shards.dropped == {"empty": 1, "short": 1}
     (file,) = [f for f in (out / "rejects").glob("*.jsonl") if f.stat().st_size]
@@ -53,16 +53,18 @@ def test_a_document_is_kept_or_among_the_rejects_with_the_reason(out, tmp_path):
 
 def test_the_documents_of_all_files_of_a_source_are_read_in_order(out, tmp_path):
     paragraphs = _paragraphs(12)
-    write_shards(tmp_path / "raw" / "one", paragraphs, shard_bytes=1000)
-    assert len(document_files(tmp_path / "raw" / "one")) > 2
-    shards = LENIENT.run(RawData(path=tmp_path / "raw", revision="1.dir", sources=("one",)), out)
+    write_shards(tmp_path / "given" / "one", paragraphs, shard_bytes=1000)
+    assert len(document_files(tmp_path / "given" / "one")) > 2
+    shards = LENIENT.run(
+        Documents(path=tmp_path / "given", revision="1.dir", sources=("one",)), out
+    )
     assert [d.id for d in documents_of(shards)] == [d.id for d in paragraphs]
 
 
 def _one(out, tmp_path, step: Clean, *documents: Document):
     """Clean one source; return the shards, the kept documents and the rejects by id."""
-    raw = _raw(tmp_path / "raw", one=list(documents))
-    shards = step.run(raw, out)
+    given = _given(tmp_path / "given", one=list(documents))
+    shards = step.run(given, out)
     rows = [json.loads(line) for file in (out / "rejects").iterdir() for line in file.open()]
     return shards, list(documents_of(shards)), {row["id"]: row for row in rows}
 
@@ -158,14 +160,15 @@ def test_text_from_the_web_passes_the_rules_of_its_preset_or_is_dropped_by_name(
 
 
 def _failing(monkeypatch, bad: str) -> None:
-    """Let identification fail on texts that hold `bad`, as a bug in a library would."""
+    """Let the library that identifies languages fail on texts that hold `bad`, as a bug would."""
+    classify = LanguageIdentifier.classify
 
-    def fail(text: str) -> tuple[str, float]:
+    def fail(self: LanguageIdentifier, text: str) -> tuple[str, float]:
         if bad in text:
             raise RecursionError("too deep")
-        return "en", 1.0
+        return classify(self, text)
 
-    monkeypatch.setattr(clean_module, "identify", fail)
+    monkeypatch.setattr(LanguageIdentifier, "classify", fail)
 
 
 def test_a_document_on_which_a_filter_fails_is_dropped_and_the_rest_lives(
@@ -194,14 +197,14 @@ def test_whatever_the_text_each_document_is_kept_or_dropped(texts, tmp_path_fact
     (folder / "out").mkdir()
     documents = [Document(id=str(n), text=text) for n, text in enumerate(texts)]
     step = Clean(min_characters=2, sniff_html=True, boilerplate=("notices", "license", "gutenberg"))
-    shards = step.run(_raw(folder / "raw", one=documents), folder / "out")
+    shards = step.run(_given(folder / "given", one=documents), folder / "out")
     assert shards.num_documents + sum(shards.dropped.values()) == len(texts)
     assert not any(reason.startswith("error") for reason in shards.dropped)
 
 
 def test_a_second_attempt_overwrites_what_the_first_one_left(out, tmp_path):
-    raw = _raw(tmp_path / "raw", a=_paragraphs(60))
-    first = LENIENT.run(raw, out)
+    given = _given(tmp_path / "given", a=_paragraphs(60))
+    first = LENIENT.run(given, out)
     files = {file: file.read_bytes() for file in out.rglob("*.jsonl")}
-    assert LENIENT.run(raw, out) == first
+    assert LENIENT.run(given, out) == first
     assert {file: file.read_bytes() for file in out.rglob("*.jsonl")} == files

@@ -4,17 +4,16 @@ import json
 import re
 from itertools import islice
 
-import numpy as np
 import pytest
 
-from components.core.artifacts.data import DocumentShards, RawData
+from components.core.artifacts.data import DocumentShards, EvaluationSets
 from components.core.settings import settings
-from components.data import decontaminate, pieces
+from components.data import decontaminate
 from components.data.decontaminate import Decontaminate, DecontaminateInputs
 from components.data.document import Document, write_documents, write_lines, write_shards
-from components.data.overlap import planted
+from components.data.overlap.index import EvaluationItem, Overlap
 from components.data.overlap.items import Search
-from components.data.overlap.planted import FORMS
+from components.data.overlap.planted import FORMS, FoundPlanted, measure, require_recall
 from components.data.repository import speeches
 from components.lib.tasks import microtasks
 
@@ -35,10 +34,10 @@ def _documents(folder, documents: list[Document]) -> DocumentShards:
     return DocumentShards(path=folder, num_documents=len(documents), num_bytes=size, dropped={})
 
 
-def _raw(folder, **sets: list[Document]) -> RawData:
+def _sets(folder, **sets: list[Document]) -> EvaluationSets:
     for name, documents in sets.items():
-        write_shards(folder / "evaluation" / name, documents, shard_bytes=100)
-    return RawData(path=folder, revision="1.dir", sources=())
+        write_shards(folder / name, documents, shard_bytes=100)
+    return EvaluationSets(path=folder, revision="1.dir", names=tuple(sorted(sets)))
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +56,8 @@ def inputs(addresses, tmp_path):
 
     def make(*more: Document, **sets: list[Document]) -> DecontaminateInputs:
         documents = _documents(tmp_path / "documents", [*addresses, *more])
-        return DecontaminateInputs(documents=documents, raw=_raw(tmp_path / "raw", **sets))
+        evaluation = _sets(tmp_path / "evaluation", **sets)
+        return DecontaminateInputs(documents=documents, evaluation=evaluation)
 
     return make
 
@@ -169,7 +169,7 @@ def test_held_out_micro_tasks_are_looked_for_and_short_ones_are_counted(inputs, 
     ]
     long = max(tasks, key=lambda task: len(task.prompt))
     given = inputs(Document(id="bad", text=f"Tables:\n{long.prompt.upper()}\n{long.completion}"))
-    write_lines(given.raw.path / "instructions" / "test.jsonl", [t.model_dump() for t in tasks])
+    write_lines(given.evaluation.path / "test.jsonl", [t.model_dump() for t in tasks])
     found = Decontaminate().run(given, out)
     assert [row["metadata"]["evaluation_items"] for row in _rows(out, "rejects")] == [
         f"instructions/{long.id}"
@@ -190,26 +190,26 @@ def test_ngrams_of_many_documents_are_boilerplate_if_one_says_so(inputs, out):
     assert [row["id"] for row in _rows(out, "rejects")] == ["bad"]
 
 
-def test_a_search_that_loses_rewrapped_text_stops_the_line(inputs, out, monkeypatch):
-    def by_line(text: str) -> np.ndarray:
-        kept = "".join(mark for mark in text.lower() if mark.isalnum() or mark == "\n")
-        return np.array([ord(mark) for mark in kept], np.uint32)
+def _measured(addresses, as_read) -> FoundPlanted:
+    """What the search finds of the questions among the addresses, if texts are read like this."""
+    items = [EvaluationItem("gsm", question.id, question.text) for question in QUESTIONS]
+    search, index = Search(), Overlap.build(items, 13)
+    return measure(search, index, items, [address.text for address in addresses], as_read)
 
-    given = inputs(gsm=QUESTIONS)
-    Decontaminate().run(given, out)
-    monkeypatch.setattr(planted, "letters", by_line)
+
+def test_a_search_that_loses_rewrapped_text_stops_the_line(addresses, tmp_path):
+    measured = _measured(addresses, lambda text: text.split("\n")[0])
+    measured.write(tmp_path)
     with pytest.raises(ValueError, match=r"re-wrapped 0\.\d+ \(\d+ of \d+\).*min_recall is 0.99"):
-        Decontaminate().run(given, out)
-    assert json.loads((out / "planted.json").read_text("utf-8"))["forms"][1]["missed"]
+        require_recall(Search(), measured.rows)
+    assert json.loads((tmp_path / "planted.json").read_text("utf-8"))["forms"][1]["missed"]
+    require_recall(Search(), _measured(addresses, str).rows)
 
 
-def test_a_search_that_finds_what_is_not_there_shows_in_the_precision(inputs, out, monkeypatch):
-    same = np.frombuffer(b"abcdefghijklmnopqrstuvwxyz0123456789" * 2, np.uint8)
-    monkeypatch.setattr(planted, "letters", lambda text: same)
-    item = Document(id="1", text=bytes(same).decode())
-    found = Decontaminate().run(inputs(quiz=[item, *QUESTIONS]), out)
-    assert all(row.false_alarms > 0 for row in found.planted)
-    assert all(row.precision < 1 for row in found.planted)
+def test_a_search_that_finds_what_is_not_there_shows_in_the_precision(addresses):
+    measured = _measured(addresses, lambda text: f"{QUESTIONS[0].text} {text}")
+    assert all(row.false_alarms > 0 for row in measured.rows)
+    assert all(row.precision < 1 for row in measured.rows)
 
 
 def test_a_second_attempt_overwrites_what_the_first_one_left(inputs, out):
@@ -226,8 +226,7 @@ def test_a_second_attempt_overwrites_what_the_first_one_left(inputs, out):
 @pytest.mark.slow
 def test_workers_find_what_one_process_finds(inputs, out, tmp_path, home, monkeypatch):
     home.mkdir()
-    cut = pieces.cut
-    monkeypatch.setattr(decontaminate, "cut", lambda files: cut(files, 40_000))
+    monkeypatch.setattr(decontaminate, "PIECE_BYTES", 40_000)
     given = inputs(Document(id="bad", text=QUESTION), gsm=QUESTIONS)
     one = Decontaminate().run(given, out)
     files = {file.relative_to(out): file.read_bytes() for file in out.rglob("*.json*")}

@@ -250,3 +250,12 @@ def test_planted_copies_of_real_documents_are_found_and_little_else(tmp_path):
         "rejects",
     }
     assert not np.isnan(found.counts["bytes of index per document"])
+
+
+def test_settings_that_miss_copies_stop_the_flow_and_leave_what_was_measured(tmp_path):
+    shards = shards_of(tmp_path / "in", list(speeches.documents())[::4])
+    with pytest.raises(ValueError, match=r"1% of words changed 0\..*is 0\.95.*num_bands"):
+        distinct(shards, tmp_path / "out", num_planted=30, num_bands=1)
+    report = json.loads((tmp_path / "out" / "planted.json").read_text("utf-8"))
+    assert {row["form"]: row["found"] for row in report}["re-wrapped"] == 30
+    distinct(shards, tmp_path / "lenient", num_planted=30, num_bands=1, min_recall=0)

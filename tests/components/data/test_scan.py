@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
-from components.core.artifacts.data import Corpus, RawData, TokenShards, Vocabulary
+from components.core.artifacts.data import Corpus, EvaluationSets, TokenShards, Vocabulary
 from components.data.document import Document, read_documents, write_documents, write_lines
 from components.data.overlap.items import Search
 from components.data.scan import Scan, ScanInputs
@@ -29,12 +29,12 @@ def out(tmp_path):
 
 
 @pytest.fixture
-def asked(tmp_path) -> RawData:
-    """Raw data whose evaluation set `gsm` holds two questions; its documents hold neither."""
+def asked(tmp_path) -> EvaluationSets:
+    """An evaluation set `gsm` of two questions, which no document of the corpus holds."""
     other = "A robe takes 2 bolts of blue fiber and half that much white fiber: how many bolts?"
     items = [Document(id="0", text=QUESTION), Document(id="1", text=other)]
-    write_documents(tmp_path / "raw" / "evaluation" / "gsm" / "documents.jsonl", items)
-    return RawData(path=tmp_path / "raw", revision="1.dir", sources=())
+    write_documents(tmp_path / "evaluation" / "gsm" / "documents.jsonl", items)
+    return EvaluationSets(path=tmp_path / "evaluation", revision="1.dir", names=("gsm",))
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def test_a_question_in_the_shards_stops_the_line_however_it_is_wrapped(
         Document(id="web/2", text=wrapped),
         Document(id="web/3", text=" ".join(QUESTION.split()[:11])),
     )
-    inputs = ScanInputs(shards=shards, vocabulary=vocabulary, raw=asked, search=FEW)
+    inputs = ScanInputs(shards=shards, vocabulary=vocabulary, evaluation=asked, search=FEW)
     with pytest.raises(ValueError, match=r"^2 of .* web/1 holds gsm/0; web/2 holds gsm/0\."):
         Scan().run(inputs, out)
     told = json.loads((out / "scan.json").read_text("utf-8"))
@@ -82,12 +82,11 @@ def test_a_question_in_the_shards_stops_the_line_however_it_is_wrapped(
 
 
 def test_clean_shards_pass_with_the_recall_of_what_was_planted(
-    shards, vocabulary, corpus, raw, asked, out
+    shards, vocabulary, corpus, evaluation, asked, out
 ):
-    (asked.path / "instructions").mkdir()
-    tasks = (raw.path / "instructions" / "test.jsonl").read_text("utf-8")
-    (asked.path / "instructions" / "test.jsonl").write_text(tasks, "utf-8")
-    inputs = ScanInputs(shards=shards, vocabulary=vocabulary, raw=asked, search=FEW)
+    tasks = (evaluation.path / "test.jsonl").read_text("utf-8")
+    (asked.path / "test.jsonl").write_text(tasks, "utf-8")
+    inputs = ScanInputs(shards=shards, vocabulary=vocabulary, evaluation=asked, search=FEW)
     report = Scan().run(inputs, out)
     assert report.num_documents == corpus.num_documents["train"]
     assert report.num_contaminated == 0
@@ -156,7 +155,7 @@ def test_a_vocabulary_that_loses_letters_hides_no_question(corpus, asked, tmp_pa
     assert not Decoder(vocabulary.path).is_exact
     assert "16" not in Decoder(vocabulary.path).again(QUESTION)
     clean = _encoded(tmp_path / "clean", vocabulary, texts)
-    inputs = ScanInputs(shards=clean, vocabulary=vocabulary, raw=asked, search=FEW)
+    inputs = ScanInputs(shards=clean, vocabulary=vocabulary, evaluation=asked, search=FEW)
     report = Scan().run(inputs, out)
     assert all(row.recall == 1 for row in report.planted if row.form != "paraphrased")
     bad = _encoded(tmp_path / "bad", vocabulary, [*texts, f"So:\n{QUESTION.upper()}"])
@@ -168,4 +167,4 @@ def test_shards_without_an_index_of_documents_are_refused(shards, vocabulary, as
     write_lines(tmp_path / "old" / "train" / "nothing.jsonl", [])
     old = shards.model_copy(update={"path": tmp_path / "old"})
     with pytest.raises(ValueError, match="has no document_starts"):
-        Scan().run(ScanInputs(shards=old, vocabulary=vocabulary, raw=asked), out)
+        Scan().run(ScanInputs(shards=old, vocabulary=vocabulary, evaluation=asked), out)

@@ -4,6 +4,7 @@ import json
 import logging
 import sys
 
+import fastokens
 import numpy as np
 import pytest
 from tokenizers import Tokenizer
@@ -186,10 +187,10 @@ def test_the_fast_encoder_serves_our_own_tokenizer_and_reads_every_alphabet_alik
 
 @pytest.fixture
 def plant(monkeypatch, vocabulary):
-    """Return a function that puts another encoder in the fast one's place."""
+    """Return a function that puts another tokenizer in the place of the one of `fastokens`."""
 
-    def put(encoder):
-        monkeypatch.setattr(encoders, "fast_encoder", encoder)
+    def put(tokenizer):
+        monkeypatch.setattr("fastokens.Tokenizer", tokenizer)
         encoders.encoders.cache_clear()
 
     yield put
@@ -210,10 +211,16 @@ def test_an_encoder_of_another_tokenizer_is_refused_with_a_warning(
     corpus, vocabulary, shards, out, caplog, plant, read_spool
 ):
     """Its merges are in another order, so that only some texts are read otherwise."""
-    other = json.loads(_content(vocabulary))
-    other["model"]["merges"].reverse()
-    real = encoders.fast_encoder
-    plant(lambda content, saved: real(json.dumps(other), saved))
+
+    class Reversed:
+        @staticmethod
+        def from_json_str(content: str) -> fastokens.Tokenizer:
+            other = json.loads(content)
+            other["model"]["merges"].reverse()
+            return real.from_json_str(json.dumps(other))
+
+    real = fastokens.Tokenizer
+    plant(Reversed)
     reason = "fastokens is not used: it misreads"
     _assert_right_and_warned(corpus, vocabulary, shards, out, caplog, reason, read_spool)
 
@@ -224,20 +231,21 @@ def test_an_encoder_that_errs_in_one_piece_alone_is_trusted_with_none(
     """It reads the probes well, and all documents but one."""
     monkeypatch.setattr(tokenize, "PIECE_BYTES", 10_000)
     (marked,) = [d.text for n, d in enumerate(read_documents(corpus.path / "test.jsonl")) if n == 1]
-    real, taken = encoders.fast_encoder, []
+    real, taken = fastokens.Tokenizer, []
 
-    def planted(content, saved):
-        fast = real(content, saved)
+    class ErringOnce:
+        def __init__(self, content: str) -> None:
+            self._real = real.from_json_str(content)
 
-        def encode(texts):
-            found = fast(texts)
+        from_json_str = classmethod(lambda cls, content: cls(content))
+
+        def encode_batch_flat(self, texts, **how):
+            ids, offsets = self._real.encode_batch_flat(texts, **how)
             taken.extend(texts)
             is_wrong = any(len(text) > 200 and text in marked for text in texts)
-            return found._replace(ids=found.ids[::-1]) if is_wrong else found
+            return (np.frombuffer(ids, np.uint32)[::-1].tobytes() if is_wrong else ids), offsets
 
-        return encode
-
-    plant(planted)
+    plant(ErringOnce)
     reason = "fastokens is not used: it misreads"
     _assert_right_and_warned(corpus, vocabulary, shards, out, caplog, reason, read_spool)
     train = {d.text for d in read_documents(corpus.path / "train.jsonl")}
@@ -247,7 +255,7 @@ def test_an_encoder_that_errs_in_one_piece_alone_is_trusted_with_none(
 def test_without_the_fast_encoder_tokenizers_does_the_work(
     corpus, vocabulary, shards, out, caplog, plant, monkeypatch, read_spool
 ):
-    plant(encoders.fast_encoder)
+    encoders.encoders.cache_clear()
     monkeypatch.setitem(sys.modules, "fastokens", None)
     reason = "it is not installed"
     _assert_right_and_warned(corpus, vocabulary, shards, out, caplog, reason, read_spool)

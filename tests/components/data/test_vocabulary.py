@@ -15,7 +15,7 @@ from tokenizers import Tokenizer
 from components.core.artifacts.data import Corpus, Vocabulary
 from components.data.document import Document, write_documents
 from components.data.tokenize import Tokenize, TokenizeInputs
-from components.data.tokens.subwords import Kind
+from components.data.tokens.subwords import SubwordKind
 from components.data.vocabulary import TrainVocabulary, sample
 from components.lib.inference.held_out import HeldOut
 from components.lib.models.folders import load_tokenizer
@@ -23,7 +23,7 @@ from components.lib.text.chat import SPECIAL_TOKENS, TEMPLATE, decode, encode_pr
 from components.lib.text.tokens import byte_lengths
 from tests.record_versions import ROOT, source_hash
 
-KINDS = get_args(Kind)
+KINDS = get_args(SubwordKind)
 looks_special = st.lists(
     st.one_of(st.sampled_from(SPECIAL_TOKENS), st.text(max_size=5), st.just("<|")), max_size=6
 ).map("".join)

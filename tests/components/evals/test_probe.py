@@ -20,16 +20,16 @@ PROBE = Probe(sequence_length=32, num_sequences=20, num_instructions=48, num_res
 
 
 @pytest.fixture(scope="module")
-def found(instruct, shards, raw, tmp_path_factory):
+def found(instruct, shards, evaluation, tmp_path_factory):
     """The report on the tiny model, as returned and as written."""
     out = tmp_path_factory.mktemp("probe")
-    report = PROBE.run(ProbeInputs(model=instruct, shards=shards, data=raw), out)
+    report = PROBE.run(ProbeInputs(model=instruct, shards=shards, evaluation=evaluation), out)
     return report, json.loads((out / "report.json").read_text("utf-8"))
 
 
-def test_the_accuracy_is_the_share_of_items_whose_answer_the_checker_accepts(found, raw):
+def test_the_accuracy_is_the_share_of_items_whose_answer_the_checker_accepts(found, evaluation):
     report, written = found
-    tasks = {t.id: t for t in read_microtasks(raw.path / "instructions" / "test.jsonl")}
+    tasks = {t.id: t for t in read_microtasks(evaluation.path / "test.jsonl")}
     items = written["items"]
     assert len(items) == len({item["id"] for item in items}) == 48
     for item in items:
@@ -61,16 +61,18 @@ def test_the_bits_per_byte_are_those_of_the_held_out_text(found, instruct, shard
     assert all(len(text) > 0 for text in written["completions"])
 
 
-def test_the_same_model_gives_the_same_report(found, instruct, shards, raw, tmp_path):
-    again = PROBE.run(ProbeInputs(model=instruct, shards=shards, data=raw), tmp_path)
+def test_the_same_model_gives_the_same_report(found, instruct, shards, evaluation, tmp_path):
+    again = PROBE.run(ProbeInputs(model=instruct, shards=shards, evaluation=evaluation), tmp_path)
     assert json.loads((tmp_path / "report.json").read_text("utf-8")) == found[1]
     assert again.accuracy_interval == found[0].accuracy_interval
 
 
-def test_a_model_that_learned_the_test_by_heart_gets_all_of_it(checkpoint, shards, raw, tmp_path):
+def test_a_model_that_learned_the_test_by_heart_gets_all_of_it(
+    checkpoint, shards, evaluation, tmp_path
+):
     """An upper anchor: if nothing can score 1.0, the template or the checker is wrong."""
     tokenizer, model = load_tokenizer(checkpoint.path), load_model(checkpoint.path)
-    tasks = take_evenly(read_microtasks(raw.path / "instructions" / "test.jsonl"), 6)
+    tasks = take_evenly(read_microtasks(evaluation.path / "test.jsonl"), 6)
     training = Hyperparameters(num_steps=100, batch_size=6, learning_rate=0.01, evaluate_every=1000)
     fit(
         model, TrainSpec(Instructions(tokenizer, tasks), NextToken(), dict, 1.0), training, tmp_path
@@ -78,7 +80,7 @@ def test_a_model_that_learned_the_test_by_heart_gets_all_of_it(checkpoint, shard
     save_model(model, tokenizer, tmp_path / "oracle")
     oracle = checkpoint.model_copy(update={"path": tmp_path / "oracle"})
     probe = PROBE.model_copy(update={"num_instructions": 6})
-    report = probe.run(ProbeInputs(model=oracle, shards=shards, data=raw), tmp_path)
+    report = probe.run(ProbeInputs(model=oracle, shards=shards, evaluation=evaluation), tmp_path)
     assert report.accuracy == 1.0
     assert (report.accuracy_interval.low, report.accuracy_interval.high) == (1.0, 1.0)
 

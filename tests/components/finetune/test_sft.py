@@ -28,8 +28,8 @@ def nats_per_token(folder, tasks) -> float:
     return total / count
 
 
-def test_held_out_answers_get_much_likelier(checkpoint, instruct, raw, read_spool):
-    tasks = read_microtasks(raw.path / "instructions" / "validation.jsonl")[:40]
+def test_held_out_answers_get_much_likelier(checkpoint, instruct, instructions, read_spool):
+    tasks = read_microtasks(instructions.path / "validation.jsonl")[:40]
     before, after = nats_per_token(checkpoint.path, tasks), nats_per_token(instruct.path, tasks)
     assert before > 3.0
     assert after < 1.0
@@ -48,12 +48,12 @@ def test_the_model_before_is_left_as_it_was_and_the_new_one_stands_on_its_own(ch
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_one_does_not(
-    checkpoint, raw, shards, tmp_path
+    checkpoint, instructions, shards, tmp_path
 ):
     def train(name: str, seed: int) -> bytes:
         (tmp_path / name).mkdir()
         training = Hyperparameters(num_steps=3, batch_size=4, learning_rate=0.01, seed=seed)
-        inputs = SFTInputs(model=checkpoint, data=raw, shards=shards)
+        inputs = SFTInputs(model=checkpoint, instructions=instructions, shards=shards)
         SFT(training=training).run(inputs, tmp_path / name)
         return (tmp_path / name / "model.safetensors").read_bytes()
 
@@ -61,26 +61,26 @@ def test_the_same_seed_gives_the_same_weights_and_another_one_does_not(
     assert train("c", 1) != (tmp_path / "a" / "model.safetensors").read_bytes()
 
 
-def test_a_model_without_a_tokenizer_is_refused(checkpoint, raw, shards, tmp_path):
+def test_a_model_without_a_tokenizer_is_refused(checkpoint, instructions, shards, tmp_path):
     bare = tmp_path / "bare"
     bare.mkdir()
     for name in ("config.json", "model.safetensors"):
         (bare / name).symlink_to(checkpoint.path / name)
     model = checkpoint.model_copy(update={"path": bare})
-    inputs = SFTInputs(model=model, data=raw, shards=shards)
+    inputs = SFTInputs(model=model, instructions=instructions, shards=shards)
     training = Hyperparameters(num_steps=1, batch_size=4, learning_rate=0.01)
     with pytest.raises(ValueError, match=r"no tokenizer\.json"):
         SFT(training=training).run(inputs, tmp_path)
 
 
-def test_with_replay_less_of_the_text_is_forgotten(checkpoint, raw, shards, tmp_path):
+def test_with_replay_less_of_the_text_is_forgotten(checkpoint, instructions, shards, tmp_path):
     held_out = HeldOut(shards, "test", 64, 30)
 
     def bits_after(share: float) -> float:
         out = tmp_path / str(share)
         out.mkdir()
         training = Hyperparameters(num_steps=30, batch_size=16, learning_rate=0.01)
-        inputs = SFTInputs(model=checkpoint, data=raw, shards=shards)
+        inputs = SFTInputs(model=checkpoint, instructions=instructions, shards=shards)
         SFT(training=training, replay_share=share).run(inputs, out)
         return held_out.bits_per_byte(TorchModel(load_model(out)))
 

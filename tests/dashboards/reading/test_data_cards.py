@@ -36,6 +36,8 @@ def test_planted_items_have_their_recall_and_precision():
         "items": 20,
         "found": 19,
         "recall %": 95.0,
+        "must be found": 0,
+        "recall of those %": None,
         "precision %": 95.0,
     }
     assert data_cards.planted({"planted": {}}).empty

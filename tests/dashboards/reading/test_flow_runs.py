@@ -36,7 +36,7 @@ def step(name: str, *inputs: Thing) -> Thing:
 
 @flow
 def data() -> Thing:
-    return step("data.clean", step("data.ingest"))
+    return step("data.clean", step("data.take_documents"))
 
 
 @flow
@@ -94,7 +94,7 @@ def test_only_runs_that_no_other_run_started_are_listed_the_newest_first():
 
 
 def test_the_steps_of_a_run_are_those_of_its_flows_too_in_order(steps):
-    names = ["data.ingest", "data.clean", "pretrain.train", "evals.probe", "release.gate"]
+    names = ["data.take_documents", "data.clean", "pretrain.train", "evals.probe", "release.gate"]
     assert list(steps["step"]) == names
     assert list(steps["state"]) == ["Completed", "Cached", "Completed", "Completed", "Completed"]
     assert list(steps["flow"]) == ["data", "data", "train", "evals", "release"]
@@ -104,8 +104,8 @@ def test_a_step_reads_what_was_made_beside_it_or_given_to_its_flow(steps):
     name = dict(zip(steps["id"], steps["step"], strict=True))
     reads = {row["step"]: {name[i] for i in row["reads"]} for row in steps.to_dict("records")}
     assert reads == {
-        "data.ingest": set(),
-        "data.clean": {"data.ingest"},
+        "data.take_documents": set(),
+        "data.clean": {"data.take_documents"},
         "pretrain.train": {"data.clean"},
         "evals.probe": {"data.clean", "pretrain.train"},
         "release.gate": {"pretrain.train", "evals.probe"},
@@ -116,7 +116,7 @@ def test_the_graph_shows_each_step_once_and_no_edge_that_a_longer_way_says(steps
     dot = flow_runs.lineage(steps)
     ids = dict(zip(steps["step"], steps["id"], strict=True))
     edges = {line for line in dot.splitlines() if " -> " in line}
-    chain = ["data.ingest", "data.clean", "pretrain.train", "evals.probe", "release.gate"]
+    chain = ["data.take_documents", "data.clean", "pretrain.train", "evals.probe", "release.gate"]
     wanted = pairwise(chain)
     assert edges == {f'"{ids[one]}" -> "{ids[other]}"' for one, other in wanted}
     assert '"data\\nclean\\ncached"' in dot

@@ -33,7 +33,7 @@ def _take(component: str, fingerprint: str, *, cached: bool = False, **artifact:
         machine=MACHINE,
         packages={},
         git_revision=None,
-        data_revision="77.dir" if component != "data.ingest" else None,
+        data_revision="77.dir" if component != "data.take_documents" else None,
         mlflow_run_id=None,
     )
     write_record(record, folder)
@@ -67,7 +67,7 @@ def _report() -> Report:
 
 
 def test_each_number_stands_in_the_row_of_the_model_it_was_measured_on():
-    _take("data.ingest", "i")
+    _take("data.take_documents", "i")
     _take("evals.baselines", "n", unigram=4.0, trigram=3.0)
     _take("pretrain.train", "m1", cached=True, num_parameters=100, bytes_on_disk=400)
     _probe("p1", "m1", 0.25)
@@ -76,7 +76,7 @@ def test_each_number_stands_in_the_row_of_the_model_it_was_measured_on():
     report = _report()
     rows = {row.label: row for row in report.stages}
     assert list(rows) == [
-        "data.ingest",
+        "data.take_documents",
         "evals.baselines",
         "pretrain.train",
         "evals.probe.m1",
@@ -95,8 +95,8 @@ def test_each_number_stands_in_the_row_of_the_model_it_was_measured_on():
     assert not rows["finetune.sft"].cached
     assert rows["pretrain.train"].machine == MACHINE
     assert rows["finetune.sft"].num_parameters == 100
-    assert rows["data.ingest"].accuracy is None
-    assert rows["data.ingest"].stage == "data"
+    assert rows["data.take_documents"].accuracy is None
+    assert rows["data.take_documents"].stage == "data"
     assert report.baselines == {"unigram": 4.0, "trigram": 3.0}
     assert report.data_revision == "77.dir"
     assert report.rejected == ()

@@ -42,9 +42,9 @@ def _made_from(folder, component: str):
     return out
 
 
-def test_the_documents_of_a_run_are_what_its_deduplication_kept(raw):
+def test_the_documents_of_a_run_are_what_its_deduplication_kept(documents):
     origin = Origin(run_id="id-1", run_name="brave-otter", flow="data")
-    clean = execute(Clean(), raw, origin)
+    clean = execute(Clean(), documents, origin)
     with pytest.raises(ValueError, match="'brave-otter' has deduplicated no documents"):
         find_documents("brave-otter")
     kept = execute(Deduplicate(), DeduplicateInputs(documents=clean), origin)

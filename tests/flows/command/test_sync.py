@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from components.core.artifacts.data import DataFiles
 from components.core.execute import address
 from components.core.journal import Origin
 from components.core.settings import settings
 from components.core.tracking import shipping, spool
-from components.data.ingest import Ingest
+from components.data.take_documents import TakeDocuments
 from flows.command.app import app
-from flows.data import current_revision
 
 DONE = "MLflow has all of every step that is not at work.\n"
 
@@ -19,10 +19,10 @@ DONE = "MLflow has all of every step that is not at work.\n"
 @pytest.fixture
 def left() -> Path:
     """A step that was killed before it could ship anything."""
-    out = address(Ingest(), current_revision())
+    out = address(TakeDocuments(), DataFiles(files=(), revision="1.dir"))
     out.mkdir(parents=True)
     spool.append(out, 1, {"loss": 0.5})
-    shipping.save(out, shipping.prepare(Ingest(), out, Origin(), None))
+    shipping.save(out, shipping.prepare(TakeDocuments(), out, Origin(), None))
     return out
 
 

@@ -3,10 +3,20 @@
 import random
 from collections import Counter
 
+import pytest
+
+from components.core.artifacts.data import Planted
 from components.data.duplicates.minhash import Matching
-from components.data.duplicates.planted import change_words, measure, plant, score
+from components.data.duplicates.planted import (
+    change_words,
+    measure,
+    plant,
+    require_found,
+    score,
+)
 from components.data.repository import library, speeches
 
+MATCHING = Matching(seed=3)
 TEXTS = [document.text[:12_000] for document in [*speeches.documents()][:20]]
 
 
@@ -18,9 +28,9 @@ def test_as_many_words_are_changed_as_is_said():
 
 
 def test_every_form_is_planted_alike_and_a_copy_of_what_it_names():
-    items = plant(TEXTS, 8, seed=3)
-    assert items == plant(TEXTS, 8, seed=3)
-    assert items != plant(TEXTS, 8, seed=4)
+    items = plant(TEXTS, 8, MATCHING)
+    assert items == plant(TEXTS, 8, MATCHING)
+    assert items != plant(TEXTS, 8, Matching(seed=4))
     forms = Counter(item.form for item in items)
     assert set(forms.values()) == {8, 32}
     texts = {item.document.id: " ".join(item.document.text.lower().split()) for item in items}
@@ -35,12 +45,12 @@ def test_every_form_is_planted_alike_and_a_copy_of_what_it_names():
 
 
 def test_too_few_passages_give_nothing_to_measure(tmp_path):
-    assert plant(TEXTS[:1], 8, seed=3) == []
+    assert plant(TEXTS[:1], 8, MATCHING) == []
     assert measure(TEXTS[:1], 8, Matching(), tmp_path) == []
 
 
 def test_what_is_left_out_for_the_wrong_document_is_a_false_alarm():
-    items = plant(TEXTS, 8, seed=3)
+    items = plant(TEXTS, 8, MATCHING)
     place = {item.document.id: n for n, item in enumerate(items)}
     verdicts = {
         place["re-cased/0"]: ("duplicate", "original/0"),
@@ -61,3 +71,61 @@ def test_a_setting_that_finds_less_shows_in_what_is_measured(tmp_path):
         {row.form: row.found for row in rows}["5% of words changed"] for rows in (strict, default)
     ]
     assert found[0] < found[1]
+
+
+def _due(matching: Matching, texts: list[str] = TEXTS) -> Counter[str]:
+    items = plant(texts, 8, matching)
+    return Counter(item.form for item in items if item.is_due)
+
+
+def test_a_copy_must_be_found_if_the_settings_take_it_for_one_with_a_margin():
+    due = _due(MATCHING)
+    for form in ("re-wrapped", "re-cased", "1% of words changed", "5% of words changed"):
+        assert due[form] == 8
+    assert due["inside a later, longer text"] == due["inside an earlier, longer text"] == 8
+    assert due["20% of words changed"] == 0
+    assert _due(Matching(threshold=0.1))["20% of words changed"] == 8
+    assert _due(Matching(threshold=0.95))["5% of words changed"] == 0
+    assert _due(Matching(threshold=0.95))["re-wrapped"] == 8
+
+
+def test_of_texts_of_few_words_only_the_same_words_must_be_found():
+    words = " ".join(TEXTS).split()
+    short = [" ".join(words[start : start + 6]) for start in range(0, 1200, 6)]
+    due = _due(MATCHING, short)
+    assert due["re-wrapped"] == 8
+    assert due["5% of words changed"] == due["inside an earlier, longer text"] == 0
+
+
+def test_passages_that_are_alike_themselves_are_not_planted_as_distinct_ones():
+    template = " ".join(TEXTS[0].split()[:100])
+    alike = [f"{template} number {n}" for n in range(50)]
+    assert plant(alike, 8, MATCHING) == []
+    assert plant([*alike, *TEXTS], 8, MATCHING) != []
+
+
+ROW = Planted(form="5%", planted=200, found=190, due=100, due_found=100, false_alarms=0)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        ROW,
+        ROW.model_copy(update={"due": 0, "due_found": 0, "found": 0, "false_alarms": 9}),
+        ROW.model_copy(update={"due": 3, "due_found": 2}),
+        ROW.model_copy(update={"found": 1, "due": 1, "due_found": 1, "false_alarms": 1}),
+    ],
+    ids=["all found", "nothing is due", "one miss of few", "one false alarm of few"],
+)
+def test_what_holds_or_says_little_passes(row):
+    require_found([row], 0.95, 0.95)
+
+
+def test_too_few_found_or_too_much_taken_is_an_error_with_the_numbers_and_the_remedy():
+    missed = ROW.model_copy(update={"due_found": 90})
+    with pytest.raises(ValueError, match=r"5% 0\.900 \(90 of 100\).*0\.95.*raise num_bands"):
+        require_found([ROW, missed], 0.95, 0.95)
+    wrong = ROW.model_copy(update={"false_alarms": 60})
+    with pytest.raises(ValueError, match=r"5% 0\.760 \(60 false alarms\).*raise threshold"):
+        require_found([wrong], 0.95, 0.95)
+    require_found([missed, wrong], 0.9, 0.7)

@@ -10,12 +10,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from components.data.overlap import index as module
-from components.data.overlap.index import MIN_LETTERS, Item, Overlap
+from components.data.overlap.index import MIN_LETTERS, EvaluationItem, Overlap
 from components.data.overlap.letters import letters, places
 from components.data.overlap.passages import shared
 from components.data.repository import speeches
 
-ITEM = Item(
+ITEM = EvaluationItem(
     "trivia",
     "7",
     "The quick brown fox doesn't jump over lazy dogs while 3 well-known judges of vast quartz vow.",
@@ -90,7 +90,7 @@ def texts() -> list[str]:
     return [speech.text for speech in islice(speeches.documents(), 4)]
 
 
-def _by_substring(items: list[Item], text: str, size: int) -> set[tuple[str, str]]:
+def _by_substring(items: list[EvaluationItem], text: str, size: int) -> set[tuple[str, str]]:
     """Return what is found by the definition, in plain Python: (set, letters) of each n-gram."""
     found, spelt = set[tuple[str, str]](), _spelt(text)
     for item in items:
@@ -119,7 +119,7 @@ def test_the_index_finds_what_a_search_for_substrings_finds(monkeypatch, block):
     random, words = Random(3), ["a", "bc", "aa", "12", "long", "longer", "sentence"]
     for _ in range(20):
         lines = [" ".join(random.choices(words, k=30)) for _ in range(6)]
-        items = [Item(f"set {n % 2}", str(n), line) for n, line in enumerate(lines)]
+        items = [EvaluationItem(f"set {n % 2}", str(n), line) for n, line in enumerate(lines)]
         text = " ".join(line[random.randrange(40) : 60 + random.randrange(60)] for line in lines)
         found = _by_index(Overlap.build(items, 6), text)
         assert found == _by_substring(items, text, 6)
@@ -130,7 +130,7 @@ def test_hashes_that_collide_find_nothing_that_is_not_there(texts, monkeypatch):
     monkeypatch.setattr(module, "_BASE", 1)  # the hash is now the sum of the letters
     module._powers.cache_clear()
     try:
-        items = [Item("speech", "0", texts[0])]
+        items = [EvaluationItem("speech", "0", texts[0])]
         index = Overlap.build(items, 13)
         assert index.hits(letters(texts[1])) == []
         again = " ".join(reversed(texts[0].split()))
@@ -142,7 +142,7 @@ def test_hashes_that_collide_find_nothing_that_is_not_there(texts, monkeypatch):
 
 def test_twelve_words_in_a_row_are_no_overlap_and_thirteen_are(texts):
     words = [word for word in texts[0].split() if word.isalpha()]
-    index = Overlap.build([Item("speech", "0", " ".join(words[:200]))], 13)
+    index = Overlap.build([EvaluationItem("speech", "0", " ".join(words[:200]))], 13)
     assert not index.hits(letters(f"It is. {' '.join(words[40:52])} zzz {' '.join(words[60:72])}"))
     (hit,) = index.hits(letters(f"It is. {' '.join(words[40:53])} zzz"))
     assert (hit.start, hit.end) == (4, 4 + len("".join(words[40:53])))
@@ -150,10 +150,10 @@ def test_twelve_words_in_a_row_are_no_overlap_and_thirteen_are(texts):
 
 def test_an_item_of_few_words_is_found_whole_and_one_of_few_letters_is_not_looked_for():
     items = [
-        Item("quiz", "whole", "Photosynthesis requires electromagnetic radiation"),
-        Item("quiz", "short", "What is 3 + 4?"),
-        Item("quiz", "digits", "1 2 3 4 5 6 7 8 9 10 11 12 13 14"),
-        Item("other", "empty", " . "),
+        EvaluationItem("quiz", "whole", "Photosynthesis requires electromagnetic radiation"),
+        EvaluationItem("quiz", "short", "What is 3 + 4?"),
+        EvaluationItem("quiz", "digits", "1 2 3 4 5 6 7 8 9 10 11 12 13 14"),
+        EvaluationItem("other", "empty", " . "),
     ]
     index = Overlap.build(items, 13)
     assert index.listing.too_short == {"quiz": 2, "other": 1}
@@ -167,15 +167,15 @@ def test_an_item_of_few_words_is_found_whole_and_one_of_few_letters_is_not_looke
 
 def test_of_a_script_without_spaces_two_letters_are_a_word():
     text = "床前明月光疑是地上霜举头望明月低头思故乡白日依山尽黄河入海流欲穷千里目更上一层楼"
-    index = Overlap.build([Item("poems", "1", text)], 13)
+    index = Overlap.build([EvaluationItem("poems", "1", text)], 13)
     assert index.hits(letters(f"诗。\n{text[2:10]}\n{text[10:]}\uff0c好"))
     assert not index.hits(letters(text[:20] + "一" + text[20:]))
 
 
 def test_the_items_the_sets_and_the_words_are_told_as_they_stand_in_the_text(texts):
     sentence = "the propitious smiles of Heaven can never be expected on a nation that disregards"
-    items = [Item("a", f"a/{n}", f"{n} {sentence} {n}") for n in range(12)] + [
-        Item("b", "1", sentence + " it"),
+    items = [EvaluationItem("a", f"a/{n}", f"{n} {sentence} {n}") for n in range(12)] + [
+        EvaluationItem("b", "1", sentence + " it"),
         ITEM,
     ]
     wrapped = sentence.replace(" ", "\n").upper()
@@ -190,7 +190,9 @@ def test_the_items_the_sets_and_the_words_are_told_as_they_stand_in_the_text(tex
 
 
 def test_an_index_that_is_saved_finds_the_same(texts, tmp_path):
-    index = Overlap.build([Item("speech", str(n), text) for n, text in enumerate(texts)], 13)
+    index = Overlap.build(
+        [EvaluationItem("speech", str(n), text) for n, text in enumerate(texts)], 13
+    )
     index.save(tmp_path / "index")
     loaded = Overlap.load(tmp_path / "index")
     text = letters(" ".join(texts[2].split()[50:300]))
@@ -200,7 +202,7 @@ def test_an_index_that_is_saved_finds_the_same(texts, tmp_path):
 
 
 def test_ngrams_that_are_left_out_are_not_found_and_others_are(texts):
-    index = Overlap.build([Item("speech", "0", texts[0])], 13)
+    index = Overlap.build([EvaluationItem("speech", "0", texts[0])], 13)
     text = letters(texts[0])
     hits = index.hits(text)
     fewer = index.without(np.array([hits[0].ngram, hits[7].ngram]))

@@ -5,11 +5,11 @@ from random import Random
 import pytest
 
 from components.data.personal.decoys import decoys
-from components.data.personal.detect import Kind
+from components.data.personal.detect import PersonalDataKind
 from components.data.personal.national import Region
 from components.data.personal.planted import ITEMS, SEED, items, measure
 
-KINDS: tuple[Kind, ...] = ("email", "iban", "card", "ip", "national_id", "phone")
+KINDS: tuple[PersonalDataKind, ...] = ("email", "iban", "card", "ip", "national_id", "phone")
 REGIONS: tuple[Region, ...] = ("CA", "DE", "ES", "FR", "GB", "IT", "US")
 THRESHOLD = 0.4  # what Presidio gives a telephone number; its weaker patterns are any digits
 

@@ -5,23 +5,22 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
-from functools import partial
+import threading
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 
 from components.core.files import sha256
+from components.data import document as document_module
 from components.data.document import (
-    Document,
     document_files,
     read_documents,
     write_documents,
-    write_shards,
 )
 from components.data.repository import dataset, speeches
 from components.data.repository.objects import md5_of, object_of
-from components.data.sources.intake import Intake
 from components.data.sources.source import Source
 
 ROOT = Path(__file__).parents[4]
@@ -286,7 +285,7 @@ def test_appending_adds_each_document_once_and_says_what_was_there(project, tmp_
 
 def test_appending_leaves_full_files_as_they_are(project, tmp_path, monkeypatch):
     state = project / ".bloomery"
-    monkeypatch.setattr(dataset, "write_shards", partial(write_shards, shard_bytes=25))
+    monkeypatch.setattr(document_module, "SHARD_BYTES", 25)
     first, second = ([{"text": f"Number {n}."} for n in numbers] for numbers in (range(5), (5, 6)))
     (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, first)))
     (tmp_path / "b.jsonl").write_text("\n".join(map(json.dumps, second)))
@@ -302,18 +301,33 @@ def test_appending_leaves_full_files_as_they_are(project, tmp_path, monkeypatch)
     assert done.sha256 == {file.name: sha256(file) for file in files}
 
 
-def test_a_source_that_takes_its_time_keeps_nobody_waiting(project, tmp_path, monkeypatch):
-    state, read = project / ".bloomery", Intake.documents
+class Slow(BaseHTTPRequestHandler):
+    """Sends a text when `meanwhile` is done."""
+
+    meanwhile: Callable[[], None]
+
+    def do_GET(self) -> None:
+        type(self).meanwhile()
+        self.send_response(200)
+        self.send_header("Content-Length", "5")
+        self.end_headers()
+        self.wfile.write(b"Slow.")
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_a_source_that_takes_its_time_keeps_nobody_waiting(project, tmp_path):
+    state, waited = project / ".bloomery", []
     some_text(tmp_path / "quick", "Quick.")
-
-    def slowly(intake: Intake) -> Iterator[Document]:
-        for document in read(intake):
-            yield document
-            assert add_elsewhere(project, "quick", tmp_path / "quick").wait(100) == 0
-
-    monkeypatch.setattr(Intake, "documents", slowly)
-    source = Source(location=str(some_text(tmp_path / "slow", "Slow.")))
-    done = dataset.add(project, state, "slow", source)
+    Slow.meanwhile = lambda: waited.append(
+        add_elsewhere(project, "quick", tmp_path / "quick").wait(25)
+    )
+    with HTTPServer(("127.0.0.1", 0), Slow) as server:
+        threading.Thread(target=server.handle_request).start()
+        source = Source(location=f"http://127.0.0.1:{server.server_port}/slow.txt")
+        done = dataset.add(project, state, "slow", source)
+    assert waited == [0]
     assert {"quick", "slow"} <= {folder.name for folder in (project / "data").iterdir()}
     assert dataset.status(project) == "clean"
     dataset.bring(project, state, done.revision_before, tmp_path / "before")

@@ -62,9 +62,9 @@ def test_more_prompts_than_one_batch_holds_come_back_in_their_order(model):
     assert together[::29] == alone
 
 
-def test_an_answer_stops_at_the_end_and_does_not_hold_it(instruct, raw):
+def test_an_answer_stops_at_the_end_and_does_not_hold_it(instruct, evaluation):
     tokenizer, network = load_tokenizer(instruct.path), load_model(instruct.path)
-    tasks = read_microtasks(raw.path / "instructions" / "test.jsonl")[:20]
+    tasks = read_microtasks(evaluation.path / "test.jsonl")[:20]
     prompts = [encode_prompt(tokenizer, task.prompt) for task in tasks]
     answers = TorchModel(network).generate(prompts, 30)
     assert answers == [greedy(network, prompt, 30) for prompt in prompts]
