@@ -23,7 +23,7 @@ from components.core.settings import settings
 from components.lib.device import device, has_bfloat16, move
 from components.lib.examples.batches import Batch
 from components.lib.group import Group, gloo_group
-from components.lib.objectives.next_token import Objective
+from components.lib.objectives.objective import Objective
 from components.lib.training.optim import Optimizers
 
 

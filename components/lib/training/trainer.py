@@ -21,7 +21,7 @@ from components.lib.examples.batches import Batch, Examples
 from components.lib.examples.permutation import draw
 from components.lib.group import Group
 from components.lib.ledger.chain import Ledger, batch_hash
-from components.lib.objectives.next_token import Objective
+from components.lib.objectives.objective import Objective
 from components.lib.training.accumulate import backward, num_parts, share
 from components.lib.training.checkpoint import Checkpoints
 from components.lib.training.hyperparameters import Hyperparameters

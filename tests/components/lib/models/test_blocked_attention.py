@@ -6,8 +6,8 @@ import pytest
 import torch
 from transformers import AttentionInterface
 
-from components.lib.models.build import SpecialIds, build_model
 from components.lib.models.blocked_attention import BLOCKED, _blocks, attend
+from components.lib.models.build import SpecialIds, build_model
 from components.lib.models.shape import Shape
 
 CASES = [
