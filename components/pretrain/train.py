@@ -35,7 +35,7 @@ class TrainInputs(Frozen):
 
 
 class Resolved(NamedTuple):
-    """What `Train` does with a vocabulary, nothing left open."""
+    """What `Train` does once the vocabulary is known: nothing is left open."""
 
     shape: Shape
     training: Hyperparameters
@@ -44,11 +44,11 @@ class Resolved(NamedTuple):
 class Train(Component[TrainInputs, Checkpoint], ModelKind):
     """Pretrain under Ray Train, torchrun or in this process, resuming from its own checkpoints.
 
-    One dial, `depth`, says how large and how long; what is given beside it holds instead. While it
-    trains, the spool gets the loss and its terms, gradient norm, learning rate, tokens per second,
-    the share of this device's measured matmul peak, memory, and what validation finds.
-    Writes a model and tokenizer in Hugging Face layout, and `ledger.jsonl`: what each step saw;
-    where documents are packed or masked, also `packing.json`: how full sequences are, what was cut.
+    One dial, `depth`, sets the size and the length of the training. A field that is given
+    overrides what depth says. The spool gets the loss and its terms, gradient norm, learning rate,
+    tokens per second, the share of this device's measured matmul peak, memory, and validation.
+    Writes a model and tokenizer in Hugging Face layout, and `ledger.jsonl`: what each step saw.
+    If documents are packed or masked, `packing.json` says how full sequences are and what was cut.
     """
 
     version: ClassVar[str] = "2.0.0"
@@ -60,8 +60,8 @@ class Train(Component[TrainInputs, Checkpoint], ModelKind):
     num_heads: int | None = Field(default=None, ge=1)
     """Attention heads; else one for each 64 of the width that depth gives."""
     num_key_value_heads: int | None = Field(default=None, ge=1)
-    """Heads of keys and values; else half as many, or where the architecture has no grouped
-    queries, as many."""
+    """Heads of keys and values; else half of the attention heads, or all of them where the
+    architecture has no grouped queries."""
     training: DialledHyperparameters = DialledHyperparameters()
     """Steps, batch and learning rate; an example is one sequence."""
     tokens_per_parameter: float = Field(default=12.0, gt=0)
@@ -118,7 +118,7 @@ class Train(Component[TrainInputs, Checkpoint], ModelKind):
         return self.packing != "stream" or self.document_mask
 
     def resolve(self, vocab_size: int) -> Resolved:
-        """Return what depth and what is given beside it come to."""
+        """Return the sizes and the training, with what is given in place of what depth says."""
         shape = self.shape
         size = size_for(shape, vocab_size, self.sequence_length, self.tokens_per_parameter)
         given = self.training.model_dump(exclude_none=True)
@@ -131,7 +131,7 @@ class Train(Component[TrainInputs, Checkpoint], ModelKind):
         """Train, on as many processes as this machine says, and leave the model in `out`.
 
         Raises:
-            ValueError: the shapes do not fit, or the data is smaller than one batch.
+            ValueError: there are more workers than examples in a batch, or too little data.
         """
         from components.lib.models.folders import describe
 

@@ -1,4 +1,4 @@
-"""The history of a pretraining: which documents each step saw, out of its ledger and its data."""
+"""The history of a pretraining: which documents each step saw, from its ledger and its data."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -45,13 +45,14 @@ class History:
         self.entries = _proved(folder, self._record.files.get(LEDGER))
         self._shards = self._record.inputs["shards"].path
         config = self._record.config
-        architecture = config.get("architecture", "llama")  # of before there was a choice
+        # a record from before there was a choice names no architecture and no packing
+        architecture = config.get("architecture", "llama")
         if ARCHITECTURES[architecture].reads_both_ways:
             raise ValueError(
-                f"{folder} is an encoder: its examples are pairs of stretches, not windows, and "
-                f"whose documents are not traced. {LEDGER} proves their order all the same."
+                f"{folder} is an encoder. Its examples are pairs of stretches, whose documents are "
+                f"not traced; {LEDGER} still proves the order of the data."
             )
-        self._windows = sequences_of(  # a record from before there was a choice names none
+        self._windows = sequences_of(
             self._shards / "train",
             config["sequence_length"],
             config.get("packing", "stream"),

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 import transformers
+from torch import nn
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -126,7 +127,7 @@ def _experts_per_token(model: PreTrainedModel) -> int:
 def flops_per_token(model: PreTrainedModel, length: int, predicted: float = 1.0) -> float:
     """Return the FLOPs that training on one token of a sequence of `length` takes.
 
-    6 for each weight that multiplies (the tied embedding counts as the output head) and
+    6 for each weight that multiplies (a tied embedding counts as the output head) and
     12 x layers x width x length for attention (Chowdhery et al. 2022, PaLM, appendix B), where
     length is at most the window of sliding attention. `predicted` is the share of positions that
     the output head computes: BERT's objective asks it for the masked ones alone.
@@ -139,6 +140,7 @@ def flops_per_token(model: PreTrainedModel, length: int, predicted: float = 1.0)
 
 
 def _num_looked_up(model: PreTrainedModel) -> int:
-    """Return the number of weights of tables that nothing multiplies with."""
-    tables = ("wpe.weight", "position_embeddings.weight", "token_type_embeddings.weight")
-    return sum(p.numel() for name, p in model.named_parameters() if name.endswith(tables))
+    """Return the weights of tables that are looked up alone: embeddings that are no output head."""
+    head: Any = model.get_output_embeddings()
+    tables = [module.weight for module in model.modules() if isinstance(module, nn.Embedding)]
+    return sum(table.numel() for table in tables if table is not head.weight)

@@ -59,7 +59,7 @@ class Losses(nn.Module):
 
 
 def losses(model: PreTrainedModel, objective: Objective, group: Group) -> nn.Module:
-    """Return what a batch goes through; behind it, gradients are averaged over replicas."""
+    """Return what a batch goes through; its gradients are averaged over replicas."""
     alone = Losses(model, objective)
     if group.size == 1 or is_sharded(group):
         return alone
