@@ -19,12 +19,9 @@ from components.lib.models.shape import ModelKind, Shape
 from components.lib.training.hyperparameters import DialledHyperparameters, Hyperparameters
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from transformers import PreTrainedModel
 
-    from components.lib.examples.batches import Examples
-    from components.lib.objectives.next_token import Objective
+    from components.lib.objectives.objective import PretrainingObjective, PretrainingText
     from components.lib.training.fit import TrainSpec
 
 
@@ -38,7 +35,7 @@ class TrainInputs(Frozen):
 
 
 class Resolved(NamedTuple):
-    """What `Train` does with a vocabulary, nothing left open."""
+    """What `Train` does once the vocabulary is known: nothing is left open."""
 
     shape: Shape
     training: Hyperparameters
@@ -47,11 +44,11 @@ class Resolved(NamedTuple):
 class Train(Component[TrainInputs, Checkpoint], ModelKind):
     """Pretrain under Ray Train, torchrun or in this process, resuming from its own checkpoints.
 
-    One dial, `depth`, says how large and how long; what is given beside it holds instead. While it
-    trains, the spool gets the loss and its terms, gradient norm, learning rate, tokens per second,
-    the share of this device's measured matmul peak, memory, and what validation finds.
-    Writes a model and tokenizer in Hugging Face layout, and `ledger.jsonl`: what each step saw;
-    where documents are packed or masked, also `packing.json`: how full sequences are, what was cut.
+    One dial, `depth`, sets the size and the length of the training. A field that is given
+    overrides what depth says. The spool gets the loss and its terms, gradient norm, learning rate,
+    tokens per second, the share of this device's measured matmul peak, memory, and validation.
+    Writes a model and tokenizer in Hugging Face layout, and `ledger.jsonl`: what each step saw.
+    If documents are packed or masked, `packing.json` says how full sequences are and what was cut.
     """
 
     version: ClassVar[str] = "2.0.0"
@@ -63,8 +60,8 @@ class Train(Component[TrainInputs, Checkpoint], ModelKind):
     num_heads: int | None = Field(default=None, ge=1)
     """Attention heads; else one for each 64 of the width that depth gives."""
     num_key_value_heads: int | None = Field(default=None, ge=1)
-    """Heads of keys and values; else half as many, or where the architecture has no grouped
-    queries, as many."""
+    """Heads of keys and values; else half of the attention heads, or all of them where the
+    architecture has no grouped queries."""
     training: DialledHyperparameters = DialledHyperparameters()
     """Steps, batch and learning rate; an example is one sequence."""
     tokens_per_parameter: float = Field(default=12.0, gt=0)
@@ -121,7 +118,7 @@ class Train(Component[TrainInputs, Checkpoint], ModelKind):
         return self.packing != "stream" or self.document_mask
 
     def resolve(self, vocab_size: int) -> Resolved:
-        """Return what depth and what is given beside it come to."""
+        """Return the sizes and the training, with what is given in place of what depth says."""
         shape = self.shape
         size = size_for(shape, vocab_size, self.sequence_length, self.tokens_per_parameter)
         given = self.training.model_dump(exclude_none=True)
@@ -134,7 +131,7 @@ class Train(Component[TrainInputs, Checkpoint], ModelKind):
         """Train, on as many processes as this machine says, and leave the model in `out`.
 
         Raises:
-            ValueError: the shapes do not fit, or the data is smaller than one batch.
+            ValueError: there are more workers than examples in a batch, or too little data.
         """
         from components.lib.models.folders import describe
 
@@ -142,7 +139,7 @@ class Train(Component[TrainInputs, Checkpoint], ModelKind):
         if self._packs_documents():
             self._report_packing(inputs, out)
         train_on_workers(train_worker, self, inputs, out)
-        return describe(out, self.sequence_length, self._predicted())
+        return describe(out, self.sequence_length, self._objective().predicted)
 
     def _check(self, inputs: TrainInputs) -> None:
         training = self.resolve(inputs.vocabulary.vocab_size).training
@@ -151,7 +148,7 @@ class Train(Component[TrainInputs, Checkpoint], ModelKind):
                 f"A batch of {training.batch_size} has no example for each of the "
                 f"{settings().num_workers} workers. Raise batch_size or lower BLOOMERY_NUM_WORKERS."
             )
-        num_sequences = len(self.examples(inputs, "train"))
+        num_sequences = len(self._objective().examples(self._text(inputs), "train"))
         if num_sequences < training.batch_size:
             raise ValueError(
                 f"The train split has {num_sequences} sequences of {self.sequence_length} tokens, "
@@ -165,63 +162,38 @@ class Train(Component[TrainInputs, Checkpoint], ModelKind):
         report = packing_report(inputs.shards.path / "train", self.sequence_length)
         (out / PACKING_REPORT).write_text(report.model_dump_json(indent=2) + "\n", "utf-8")
 
-    def examples(self, inputs: TrainInputs, split: str) -> "Examples":
-        """Return what the objective of this architecture draws from a split."""
-        from components.lib.examples.masked import MaskedSentencePairs, PairTokens
-        from components.lib.examples.packed import sequences_of
-        from components.lib.models.folders import load_tokenizer
-
-        folder = inputs.shards.path / split
-        if self.architecture == "bert":
-            tokens = PairTokens.of(load_tokenizer(inputs.vocabulary.path))
-            return MaskedSentencePairs(folder, self.sequence_length, tokens, self.training.seed)
-        return sequences_of(folder, self.sequence_length, self.packing, self.document_mask)
-
     def task(self, inputs: TrainInputs, model: "PreTrainedModel") -> "TrainSpec":
         """Return what `model` is trained on, what for, and how it is judged."""
         from components.lib.models.folders import flops_per_token
         from components.lib.training.fit import TrainSpec
 
+        objective, text = self._objective(), self._text(inputs)
         return TrainSpec(
-            examples=self.examples(inputs, "train"),
-            objective=self._objective(),
-            evaluate=self._evaluation(inputs, model),
-            flops_per_token=flops_per_token(model, self.sequence_length, self._predicted()),
+            examples=objective.examples(text, "train"),
+            objective=objective,
+            evaluate=objective.evaluation(model, text),
+            flops_per_token=flops_per_token(model, self.sequence_length, objective.predicted),
         )
 
-    def _objective(self) -> "Objective":
-        from components.lib.objectives.masked import MaskedPairObjective
-        from components.lib.objectives.mixture import MixtureNextToken
-        from components.lib.objectives.next_token import NextToken
+    def _objective(self) -> "PretrainingObjective":
+        from components.lib.objectives.named import OBJECTIVES
+        from components.lib.objectives.objective import LossOptions
 
-        if self.architecture == "bert":
-            return MaskedPairObjective()
-        if self.architecture == "moe":
-            return MixtureNextToken(self.z_loss, self.label_smoothing)
-        return NextToken(self.z_loss, self.label_smoothing)
+        objective = OBJECTIVES[ARCHITECTURES[self.architecture].objective]
+        return objective.asked(LossOptions(self.z_loss, self.label_smoothing))
 
-    def _evaluation(
-        self, inputs: TrainInputs, model: "PreTrainedModel"
-    ) -> "Callable[[], dict[str, float]]":
-        from components.lib.examples.masked import MaskedSentencePairs
-        from components.lib.inference.held_out import HeldOut
-        from components.lib.inference.torch_model import TorchModel
-        from components.lib.objectives.masked import evaluate_masked
+    def _text(self, inputs: TrainInputs) -> "PretrainingText":
+        from components.lib.objectives.objective import PretrainingText
 
-        number = self.validation_sequences
-        if self.architecture == "bert":
-            pairs = self.examples(inputs, "validation")
-            assert isinstance(pairs, MaskedSentencePairs)
-            return lambda: evaluate_masked(model, pairs, number)
-        held_out = HeldOut(inputs.shards, "validation", self.sequence_length, number)
-        scorer = TorchModel(model)
-        return lambda: {"validation_bits_per_byte": held_out.bits_per_byte(scorer)}
-
-    def _predicted(self) -> float:
-        """Return the share of positions that the output head computes."""
-        from components.lib.examples.masked import MASKED_SHARE
-
-        return MASKED_SHARE if self.architecture == "bert" else 1.0
+        return PretrainingText(
+            shards=inputs.shards,
+            tokenizer=inputs.vocabulary.path,
+            sequence_length=self.sequence_length,
+            packing=self.packing,
+            document_mask=self.document_mask,
+            seed=self.training.seed,
+            num_held_out=self.validation_sequences,
+        )
 
 
 def train_worker(payload: dict[str, Any]) -> None:

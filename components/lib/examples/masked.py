@@ -48,7 +48,7 @@ class MaskedSentencePairs:
     epoch, as in Devlin et al., not new ones, as in RoBERTa (Liu et al. 2019).
 
     A batch has `token_type_ids` (B, T), 1 from B on, and `next_sentence` (B,), 1 where B does not
-    follow A: transformers' convention. What is short of T is padded behind the last [SEP].
+    follow A: transformers' convention. A shorter pair is padded after the last [SEP].
     """
 
     def __init__(self, folder: Path, length: int, tokens: PairTokens, seed: int) -> None:

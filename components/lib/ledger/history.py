@@ -1,4 +1,4 @@
-"""The history of a pretraining: which documents each step saw, out of its ledger and its data."""
+"""The history of a pretraining: which documents each step saw, from its ledger and its data."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -22,32 +22,37 @@ from components.lib.ledger.seen import (
     Sighting,
     StepSeen,
 )
+from components.lib.models.architectures.named import ARCHITECTURES
 
 _SPLITS = ("train", "validation", "test")
 _SNIPPET_TOKENS = 48
 _SNIPPET_CHARACTERS = 80
-_POSITIONS = 1 << 20  # of the order of the data that are looked up at once: some 100 MB
 
 
 class History:
     """The history of one pretraining: answers are computed from the ledger, nothing is scanned."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, positions_at_once: int = 1 << 20) -> None:
         """Read the ledger of the artifact in `folder`.
+
+        So many positions of the order of the data are looked up at once: a million take 100 MB.
 
         Raises:
             ValueError: there is no ledger, or it is not the one that was written.
         """
         self._record, self._folder = read_record(folder), folder
+        self._positions_at_once = positions_at_once
         self.entries = _proved(folder, self._record.files.get(LEDGER))
         self._shards = self._record.inputs["shards"].path
         config = self._record.config
-        if config.get("architecture") == "bert":
+        # a record from before there was a choice names no architecture and no packing
+        architecture = config.get("architecture", "llama")
+        if ARCHITECTURES[architecture].reads_both_ways:
             raise ValueError(
-                f"{folder} is an encoder: its examples are pairs of stretches, not windows, and "
-                f"whose documents are not traced. {LEDGER} proves their order all the same."
+                f"{folder} is an encoder. Its examples are pairs of stretches, whose documents are "
+                f"not traced; {LEDGER} still proves the order of the data."
             )
-        self._windows = sequences_of(  # a record from before there was a choice names none
+        self._windows = sequences_of(
             self._shards / "train",
             config["sequence_length"],
             config.get("packing", "stream"),
@@ -179,7 +184,7 @@ class History:
         seen, tokens = np.zeros(len(self._windows), bool), 0
         draws = np.array([entry.draw for entry in self.entries])
         within = np.arange(self._batch_size)
-        num_chunks = -(-len(draws) * self._batch_size // _POSITIONS)
+        num_chunks = -(-len(draws) * self._batch_size // self._positions_at_once)
         for chunk in np.array_split(draws, num_chunks):
             positions = (chunk[:, None] * self._batch_size + within).ravel()
             drawn = examples_at(positions, len(seen), self._seed)

@@ -4,10 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import transformers
+from torch import nn
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
-    AutoModelForPreTraining,
     AutoTokenizer,
     PreTrainedModel,
     PreTrainedTokenizerFast,
@@ -35,17 +36,16 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
 def load_model(folder: Path) -> PreTrainedModel:
     """Load a model in float32, from safetensors alone and without foreign code.
 
-    BERT comes with both heads that it is pretrained with, all others as causal language models.
+    It is of the class that its config names, or else a causal language model.
 
     Raises:
-        ValueError: there is no model, or its weights do not fit its config.
+        ValueError: there is no model, transformers does not know its class, or its weights do not
+            fit its config.
     """
     if not (folder / "config.json").is_file():
         raise ValueError(f"{folder} has no config.json: it is not a model in Hugging Face layout.")
     config: Any = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
-    is_bert = config.model_type == "bert"
-    auto: Any = AutoModelForPreTraining if is_bert else AutoModelForCausalLM
-    loaded = auto.from_pretrained(
+    loaded = _class_named_by(config, folder).from_pretrained(
         folder,
         dtype=torch.float32,
         attn_implementation=attention(),
@@ -61,6 +61,19 @@ def load_model(folder: Path) -> PreTrainedModel:
     if wrong:
         raise ValueError(f"The weights in {folder} do not fit its config.json: {wrong}.")
     return model.eval()
+
+
+def _class_named_by(config: Any, folder: Path) -> Any:
+    if not config.architectures:
+        return AutoModelForCausalLM
+    found = getattr(transformers, config.architectures[0], None)
+    if not (isinstance(found, type) and issubclass(found, PreTrainedModel)):
+        raise ValueError(
+            f"{folder} names the class {config.architectures[0]} in its config.json, and "
+            f"transformers {transformers.__version__} has no such model. Save it as one of "
+            "transformers' own, or install the version that has it."
+        )
+    return found
 
 
 def save_model(
@@ -114,7 +127,7 @@ def _experts_per_token(model: PreTrainedModel) -> int:
 def flops_per_token(model: PreTrainedModel, length: int, predicted: float = 1.0) -> float:
     """Return the FLOPs that training on one token of a sequence of `length` takes.
 
-    6 for each weight that multiplies (the tied embedding counts as the output head) and
+    6 for each weight that multiplies (a tied embedding counts as the output head) and
     12 x layers x width x length for attention (Chowdhery et al. 2022, PaLM, appendix B), where
     length is at most the window of sliding attention. `predicted` is the share of positions that
     the output head computes: BERT's objective asks it for the masked ones alone.
@@ -127,6 +140,7 @@ def flops_per_token(model: PreTrainedModel, length: int, predicted: float = 1.0)
 
 
 def _num_looked_up(model: PreTrainedModel) -> int:
-    """Return the number of weights of tables that nothing multiplies with."""
-    tables = ("wpe.weight", "position_embeddings.weight", "token_type_embeddings.weight")
-    return sum(p.numel() for name, p in model.named_parameters() if name.endswith(tables))
+    """Return the weights of tables that are looked up alone: embeddings that are no output head."""
+    head: Any = model.get_output_embeddings()
+    tables = [module.weight for module in model.modules() if isinstance(module, nn.Embedding)]
+    return sum(table.numel() for table in tables if table is not head.weight)

@@ -4,13 +4,13 @@ from typing import Literal
 
 from torch import nn
 
-Kind = Literal["hidden", "embedding", "other matrix", "vector"]
+ParameterKind = Literal["hidden", "embedding", "other matrix", "vector"]
 
 _EMBEDDINGS = ("embed", ".wte.", ".wpe.", "lm_head")  # tables of tokens and positions
 _HEADS_AND_ROUTERS = ("cls.", ".gate.weight")  # of BERT and of a mixture of experts
 
 
-def by_kind(model: nn.Module) -> dict[Kind, list[nn.Parameter]]:
+def by_kind(model: nn.Module) -> dict[ParameterKind, list[nn.Parameter]]:
     """Return the trainable parameters by how they are optimized; a tied embedding is there once.
 
     - hidden: the matrices within the blocks, a linear map each (of GPT-2, in transposed layout);
@@ -18,7 +18,7 @@ def by_kind(model: nn.Module) -> dict[Kind, list[nn.Parameter]]:
     - other matrix: heads, routers, and the experts, all of which a layer holds in one stack;
     - vector: norms and biases, which must not decay.
     """
-    found: dict[Kind, list[nn.Parameter]] = {
+    found: dict[ParameterKind, list[nn.Parameter]] = {
         "hidden": [],
         "embedding": [],
         "other matrix": [],
@@ -30,7 +30,7 @@ def by_kind(model: nn.Module) -> dict[Kind, list[nn.Parameter]]:
     return found
 
 
-def _kind(name: str, parameter: nn.Parameter) -> Kind:
+def _kind(name: str, parameter: nn.Parameter) -> ParameterKind:
     if parameter.ndim < 2:
         return "vector"
     if any(part in name for part in _EMBEDDINGS):

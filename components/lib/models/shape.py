@@ -10,7 +10,7 @@ ArchitectureName = Literal["llama", "qwen3", "gpt2", "sliding", "moe", "bert"]
 
 
 class ModelKind(Frozen):
-    """The architecture of a model and what it is told, apart from its sizes."""
+    """The architecture of a model and its options, apart from its sizes."""
 
     architecture: ArchitectureName = "llama"
     """`llama` (Touvron et al. 2023); `qwen3`: the same with normalised queries and keys (Yang et

@@ -2,7 +2,8 @@
 
 # B = pairs, T = tokens of a pair, V = vocabulary, N = masked tokens
 
-from typing import Any, NamedTuple, cast
+from collections.abc import Callable
+from typing import Any, NamedTuple, Self, cast
 
 import numpy as np
 import torch
@@ -13,8 +14,9 @@ from transformers import BertForPreTraining, PreTrainedModel
 
 from components.lib.device import autocast, put
 from components.lib.examples.batches import IGNORED, Batch
-from components.lib.examples.masked import MaskedSentencePairs
-from components.lib.group import Group
+from components.lib.examples.masked import MASKED_SHARE, MaskedSentencePairs, PairTokens
+from components.lib.models.folders import load_tokenizer
+from components.lib.objectives.objective import LossOptions, PretrainingObjective, PretrainingText
 
 _BATCH = 32
 
@@ -36,8 +38,18 @@ class Answers(NamedTuple):
         return F.cross_entropy(self.follows, self.next_sentence, reduction="sum")
 
 
-class MaskedPairObjective:
+class MaskedPairObjective(PretrainingObjective):
     """The sum of both of BERT's losses, each a mean over its own items."""
+
+    @classmethod
+    def asked(cls, options: LossOptions) -> Self:
+        """Return the objective as it was published: the architecture refuses all options."""
+        return cls()
+
+    @property
+    def predicted(self) -> float:
+        """The share of hidden tokens: the head is asked for them alone."""
+        return MASKED_SHARE
 
     def count(self, batch: Batch) -> dict[str, int]:
         """Return the number of hidden tokens and of pairs."""
@@ -48,9 +60,18 @@ class MaskedPairObjective:
         found = answers(model, batch)
         return {"masked_lm": found.masked_loss(), "next_sentence": found.next_sentence_loss()}
 
-    def observed(self, group: Group) -> dict[str, float]:
-        """Return nothing: the terms say it all."""
-        return {}
+    def examples(self, text: PretrainingText, split: str) -> MaskedSentencePairs:
+        """Return the split's pairs of stretches, with hidden tokens."""
+        tokens = PairTokens.of(load_tokenizer(text.tokenizer))
+        folder = text.shards.path / split
+        return MaskedSentencePairs(folder, text.sequence_length, tokens, text.seed)
+
+    def evaluation(
+        self, model: PreTrainedModel, text: PretrainingText
+    ) -> Callable[[], dict[str, float]]:
+        """Return what measures the loss and both accuracies on pairs of the validation split."""
+        pairs = self.examples(text, "validation")
+        return lambda: evaluate_masked(model, pairs, text.num_held_out)
 
 
 def answers(model: PreTrainedModel, batch: Batch) -> Answers:

@@ -1,8 +1,9 @@
-"""What a model is trained for: losses, each of which is a mean over its own items."""
+"""Next-token training of a decoder (Radford et al. 2018)."""
 
 # B = examples of a batch, T = tokens of an example, V = vocabulary
 
-from typing import Protocol
+from collections.abc import Callable
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -11,32 +12,14 @@ from transformers import PreTrainedModel
 
 from components.core.settings import settings
 from components.lib.device import autocast, put
-from components.lib.examples.batches import IGNORED, POSITIONS, Batch
-from components.lib.group import Group
+from components.lib.examples.batches import IGNORED, POSITIONS, Batch, Examples
+from components.lib.examples.packed import sequences_of
+from components.lib.inference.held_out import HeldOut
+from components.lib.inference.torch_model import TorchModel
+from components.lib.objectives.objective import LossOptions, PretrainingObjective, PretrainingText
 
 
-class Objective(Protocol):
-    """One or several losses over a batch that is computed in parts.
-
-    The loss of a batch is the sum, over its terms, of a term's sum over the items of the whole
-    batch, divided by their number. So it does not matter how the batch is cut into processes and
-    micro-batches (transformers#35203).
-    """
-
-    def count(self, batch: Batch) -> dict[str, int]:
-        """Return the number of items that each term is the mean of; every batch has all terms."""
-        ...
-
-    def __call__(self, model: PreTrainedModel, batch: Batch) -> dict[str, Tensor]:
-        """Return each term, weighed, summed over the items of `batch`: scalars with gradient."""
-        ...
-
-    def observed(self, group: Group) -> dict[str, float]:
-        """Return what else was seen since the last call; called by all processes together."""
-        ...
-
-
-class NextToken:
+class NextToken(PretrainingObjective):
     """Predict each next token: cross-entropy, and a penalty on large logits where asked for."""
 
     def __init__(self, z_loss: float = 0.0, label_smoothing: float = 0.0) -> None:
@@ -44,6 +27,11 @@ class NextToken:
         self._z_loss = z_loss
         self._label_smoothing = label_smoothing
         self._terms = torch.compile(_terms) if settings().compiles else _terms
+
+    @classmethod
+    def asked(cls, options: LossOptions) -> Self:
+        """Return the objective with the recipe's weights; what else it has stays as published."""
+        return cls(options.z_loss, options.label_smoothing)
 
     def count(self, batch: Batch) -> dict[str, int]:
         """Return the number of targets, for each term."""
@@ -62,9 +50,18 @@ class NextToken:
         """Return the terms for logits (B, T, V), in any precision, and targets (B, T)."""
         return self._terms(logits, targets, self._z_loss, self._label_smoothing)
 
-    def observed(self, group: Group) -> dict[str, float]:
-        """Return nothing: the terms say it all."""
-        return {}
+    def examples(self, text: PretrainingText, split: str) -> Examples:
+        """Return the split's sequences, packed and masked as the recipe says."""
+        folder = text.shards.path / split
+        return sequences_of(folder, text.sequence_length, text.packing, text.document_mask)
+
+    def evaluation(
+        self, model: PreTrainedModel, text: PretrainingText
+    ) -> Callable[[], dict[str, float]]:
+        """Return what measures bits per byte, on the plain stream however the training packs."""
+        held_out = HeldOut(text.shards, "validation", text.sequence_length, text.num_held_out)
+        scorer = TorchModel(model)
+        return lambda: {"validation_bits_per_byte": held_out.bits_per_byte(scorer)}
 
 
 def model_inputs(batch: Batch) -> dict[str, Tensor]:

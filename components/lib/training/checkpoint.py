@@ -1,9 +1,9 @@
 """Checkpoints of a training in progress: whole or absent, and proved before they are used.
 
-torch's distributed checkpoint writes the tensors, each process its own, behind the training; so one
-written by any number of processes is read by any other. Around it: written aside and synced, listed
-with sha256 in `manifest.json`, which proves itself too, then renamed. On start the newest one that
-verifies is used; a damaged one is set aside with a warning and never trusted.
+torch's distributed checkpoint writes the tensors, each process its own, while the training
+goes on. Any number of processes can read what any other number wrote. We write each one aside, sync
+it, list its files with sha256 in `manifest.json`, which has a hash of its own, and rename it. On
+start the newest one that verifies is used. A damaged one is set aside with a warning.
 """
 
 import hashlib
@@ -58,10 +58,10 @@ class Checkpoints:
         self._pending: Future[None] | None = None
 
     def save(self, step: int, state: dict[str, Any], about: dict[str, Any]) -> None:
-        """Copy `state` and write it, behind the training, as the checkpoint after `step` steps.
+        """Copy `state`, and write it as the checkpoint after `step` steps while training goes on.
 
-        `about` is what the manifest tells besides. Raises what the save before it met, such as
-        OSError when the disk is full.
+        The manifest also holds `about`. Raises what went wrong in the save before this one, such
+        as OSError when the disk is full.
         """
         self.wait()
         aside = self._folder / f".step_{step:08d}"
@@ -84,7 +84,7 @@ class Checkpoints:
             pending.result()
 
     def close(self) -> None:
-        """Let what is being written become whole, however the training ended."""
+        """Finish what is being written, however the training ended."""
         try:
             self.wait()
         except Exception:
@@ -145,14 +145,14 @@ class Checkpoints:
     def _manifest(self, step: int, folder: Path, about: dict[str, Any]) -> dict[str, Any]:
         if self._lease is not None:
             self._lease.check()
-        told = {
+        said = {
             **about,
             "step": step,
             "world_size": self._group.size,
             "lease": self._lease.number if self._lease else None,
             "files": _hashes(folder),
         }
-        return {**told, "proof": _proof(told)}
+        return {**said, "proof": _proof(said)}
 
     def _thin(self) -> None:
         for old in _folders(self._folder)[:-_KEPT]:
@@ -204,9 +204,9 @@ def _proof(manifest: dict[str, Any]) -> str:
 
 
 def _disk_error(error: BaseException) -> OSError | None:
-    """Return the OSError among what the processes met.
+    """Return the OSError among the errors of the processes.
 
-    torch wraps it, and where a file could not be ended, raises a RuntimeError in its course.
+    torch wraps it. If a file could not be closed, torch raises a RuntimeError on the way.
     """
     met = getattr(error, "failures", {})  # CheckpointException: {rank: (error, traceback)}
     for one, _ in met.values():

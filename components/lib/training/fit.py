@@ -29,11 +29,11 @@ def fit(
     out: Path,
     finish: Callable[[dict[str, Tensor]], None] = lambda _: None,
 ) -> None:
-    """Train `model` in place; interrupted, the same call goes on from its newest checkpoint.
+    """Train `model` in place; interrupted, the same call resumes from its newest checkpoint.
 
-    Under `out`, rank 0 appends metrics to the spool and what each step saw to the ledger, and
-    checkpoints are written behind the training. At the end rank 0 calls `finish` with all weights,
-    on the CPU, while no other run may write `out`.
+    Under `out`, rank 0 appends metrics to the spool and what each step saw to the ledger.
+    Checkpoints are written while the training goes on. At the end rank 0 calls `finish` with all
+    weights, on the CPU, while no other run may write `out`.
 
     Raises:
         ValueError: another run writes `out`, or what is there does not verify.

@@ -8,14 +8,14 @@ from components.core.artifacts.base import Frozen
 
 
 class Loop(Frozen):
-    """What the training loop is told, whatever it trains, apart from its size."""
+    """The options of the training loop, the same for everything that is trained."""
 
     micro_batch_size: int = Field(default=1024, gt=0)
     """Examples that one process computes at once; gradients are summed over the rest."""
     optimizer: Literal["muon", "adamw"] = "muon"
     """Muon for the hidden matrices and AdamW for the rest, or AdamW for all."""
     schedule: Literal["wsd", "cosine", "linear", "constant"] = "wsd"
-    """Course of the learning rate behind the warm-up."""
+    """Course of the learning rate after the warm-up."""
     embedding_multiplier: float = Field(default=4.0, gt=0)
     """Embeddings learn this many times faster. At 2 M parameters and 0.5 M tokens, 1 gave 2.08
     validation bits per byte, 4 gave 1.86, 10 was worse than 4."""
@@ -29,9 +29,10 @@ class Loop(Frozen):
     """A loss or gradient norm this many standard deviations above the mean of the last 128 steps
     is a spike: the step is skipped, as one with a gradient that is not finite."""
     max_skipped_in_row: int = Field(default=4, ge=0)
-    """More steps skipped in a row go back to the newest checkpoint, and on behind that data."""
+    """After more skipped steps in a row, training returns to the newest checkpoint and leaves out
+    the data since."""
     max_rollbacks: int = Field(default=2, ge=0)
-    """More returns than this, and the training fails."""
+    """After more returns than this, the training fails."""
     log_every: int = Field(default=10, gt=0)
     """Steps between two points of the metrics."""
     evaluate_every: int = Field(default=200, gt=0)

@@ -18,7 +18,7 @@ class MicroBatch:
     """The examples that one process computes at once, halved for good when memory runs out."""
 
     def __init__(self, out: Path, size: int) -> None:
-        """Take `size`, or what an attempt before this one had to come down to."""
+        """Take `size`, or the half that an earlier attempt had to take."""
         self._file = out / _FILE
         self._is_halved = self._file.exists()
         self.size = json.loads(self._file.read_text("utf-8")) if self._is_halved else size

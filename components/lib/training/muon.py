@@ -4,13 +4,11 @@
 
 from collections import defaultdict
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 from torch.distributed.tensor import DTensor
-
-_NUMBERS_AT_ONCE = 1 << 26  # of updates that are orthogonalized together: 128 MB
 
 
 class Muon(torch.optim.Muon):
@@ -20,6 +18,9 @@ class Muon(torch.optim.Muon):
     on two cores in four fifths of the time, and on a GPU without a kernel for each matrix.
     """
 
+    numbers_at_once: ClassVar[int] = 1 << 26
+    """Numbers of the updates that are orthogonalized together: 128 MB."""
+
     @torch.no_grad()
     def step(self, closure: Any = None) -> Any:
         """Update every matrix that has a gradient; sharded ones each by itself, as torch does."""
@@ -27,7 +28,8 @@ class Muon(torch.optim.Muon):
             return super().step(closure)
         assert closure is None
         for group in self.param_groups:
-            for matrices in _alike([p for p in group["params"] if p.grad is not None]):
+            updated = [p for p in group["params"] if p.grad is not None]
+            for matrices in _alike(updated, self.numbers_at_once):
                 self._update(matrices, group)
         return None
 
@@ -70,12 +72,12 @@ def orthogonalize(
     return found.mT if is_tall else found
 
 
-def _alike(matrices: list[Tensor]) -> Iterator[list[Tensor]]:
+def _alike(matrices: list[Tensor], numbers_at_once: int) -> Iterator[list[Tensor]]:
     """Yield matrices of one shape, no more than can be stacked without much memory."""
     by_shape: dict[torch.Size, list[Tensor]] = defaultdict(list)
     for matrix in matrices:
         by_shape[matrix.shape].append(matrix)
     for shape, alike in by_shape.items():
-        at_once = max(1, _NUMBERS_AT_ONCE // shape.numel())
+        at_once = max(1, numbers_at_once // shape.numel())
         for start in range(0, len(alike), at_once):
             yield alike[start : start + at_once]

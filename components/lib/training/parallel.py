@@ -23,7 +23,7 @@ from components.core.settings import settings
 from components.lib.device import device, has_bfloat16, move
 from components.lib.examples.batches import Batch
 from components.lib.group import Group, gloo_group
-from components.lib.objectives.next_token import Objective
+from components.lib.objectives.objective import Objective
 from components.lib.training.optim import Optimizers
 
 
@@ -59,7 +59,7 @@ class Losses(nn.Module):
 
 
 def losses(model: PreTrainedModel, objective: Objective, group: Group) -> nn.Module:
-    """Return what a batch goes through; behind it, gradients are averaged over replicas."""
+    """Return what a batch goes through; its gradients are averaged over replicas."""
     alone = Losses(model, objective)
     if group.size == 1 or is_sharded(group):
         return alone

@@ -2,8 +2,9 @@
 
     torchrun --nproc-per-node 8 -m components.lib.training.rank REQUEST.json
 
-The request names a worker, `{"target": "package.module:function", "payload": {...}}`. Beside it the
-answer is written, if there is one: what a user can mend, or the step it was preempted after.
+The request names a worker, `{"target": "package.module:function", "payload": {...}}`. If the work
+fails, an answer is written next to it: an error that a user can fix, or the step it was preempted
+after.
 """
 
 import json

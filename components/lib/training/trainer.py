@@ -21,7 +21,7 @@ from components.lib.examples.batches import Batch, Examples
 from components.lib.examples.permutation import draw
 from components.lib.group import Group
 from components.lib.ledger.chain import Ledger, batch_hash
-from components.lib.objectives.next_token import Objective
+from components.lib.objectives.objective import Objective
 from components.lib.training.accumulate import backward, num_parts, share
 from components.lib.training.checkpoint import Checkpoints
 from components.lib.training.hyperparameters import Hyperparameters
@@ -160,7 +160,7 @@ class Trainer:
             self._micro_batch.halve(len(ours))
             if self.group.size > 1:  # the others wait for us: all begin again from a checkpoint
                 raise
-        if terms is None:  # behind the handler, where the error no longer holds the activations
+        if terms is None:  # after the handler, where the error no longer holds the activations
             self._optimizers.forget()
             return self._backward(ours, num_items, num_examples)
         return self.group.sum(torch.stack(list(terms.values())).float().to(device()))
@@ -186,7 +186,7 @@ class Trainer:
     def roll_back(self) -> None:
         """Go back to the newest checkpoint if too many steps in a row were skipped.
 
-        The data drawn since is left out: it goes on behind it.
+        The data drawn since then is left out.
         """
         if (bad := self.at).skipped_in_row <= self._training.max_skipped_in_row:
             return
@@ -197,15 +197,17 @@ class Trainer:
                 f"had no gradient to trust, after {bad.num_rollbacks} returns to a checkpoint. "
                 f"Lower learning_rate ({self._training.learning_rate:g}) or clean the data."
             )
-        logger.warning("back from step %d to %d, leaving data out", bad.step, found.step)
-        behind = dataclasses.replace(
+        logger.warning(
+            "back from step %d to %d, leaving out the data between", bad.step, found.step
+        )
+        resumed = dataclasses.replace(
             found,
             draw=bad.draw,
             num_skipped=bad.num_skipped,
             num_rollbacks=bad.num_rollbacks + 1,
             skipped_in_row=0,
         )
-        self._go_to(behind)
+        self._go_to(resumed)
 
     def log(self) -> None:
         """Append a point to the metrics now and then."""

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from components.lib.inference.held_out import HeldOut
 from components.lib.inference.torch_model import TorchModel
 from components.lib.ledger import chain
 from components.lib.models.folders import load_model, load_tokenizer, num_parameters
+from components.lib.models.shape import ArchitectureName
 from components.lib.training.hyperparameters import DialledHyperparameters, Hyperparameters
 from components.pretrain.train import Train, TrainInputs
 
@@ -75,24 +77,52 @@ def test_the_model_folder_is_what_was_asked_and_stands_on_its_own(checkpoint, vo
     [
         (
             {"num_heads": 3, "num_key_value_heads": 3},
-            r"self\.width=32 is not a multiple of self\.num_heads=3: take a width of 36",
+            "width=32 is not a multiple of num_heads=3: take num_heads=4 or width=36",
         ),
         (
             {"num_heads": 4, "num_key_value_heads": 3},
-            r"self\.num_heads=4 is not a multiple of self\.num_key_value_heads=3: take a divisor",
+            "num_heads=4 is not a multiple of num_key_value_heads=3: take num_key_value_heads=2",
         ),
-        ({"width": 36, "num_heads": 12}, r"gives heads of 3, .*: take a width of 48"),
-        ({"sequence_length": 65}, r"sequence_length=65 is longer than shape\.max_length=64"),
+        ({"width": 36, "num_heads": 12}, r"gives heads of 3, .*: take width=48"),
+        ({"sequence_length": 65}, "sequence_length=65 is longer than max_length=64: raise the one"),
         (
-            {"sequence_length": 16_000, "max_length": 16_000},
-            "sequences of 16000 tokens, fewer than",
+            {"architecture": "gpt2"},
+            "num_key_value_heads=1 differs from num_heads=2.*take num_key_value_heads=2",
         ),
-        ({"sequence_length": 30_000, "max_length": 30_000}, "fewer than one sequence of 30001"),
+        (
+            {"architecture": "moe", "num_experts_per_token": 9},
+            "num_experts_per_token=9 is more than num_experts=8",
+        ),
     ],
 )
-def test_what_cannot_work_is_refused_with_the_numbers(inputs, tmp_path, changes, message):
+def test_sizes_that_cannot_work_are_refused_when_the_recipe_is_made(changes, message):
     with pytest.raises(ValueError, match=message):
-        component(**changes).run(inputs, tmp_path)
+        component(**changes)
+
+
+def test_all_that_is_wrong_with_a_recipe_is_told_at_once():
+    with pytest.raises(ValueError, match="This bert cannot be trained") as error:
+        component(architecture="bert", num_heads=3, sequence_length=65, z_loss=1e-4)
+    for problem in (
+        "take num_heads=",
+        "num_key_value_heads=1 differs",
+        "sequence_length=65",
+        "z_l",
+    ):
+        assert problem in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("length", "message"),
+    [
+        (16_000, "sequences of 16000 tokens, fewer than one batch of 4"),
+        (30_000, "fewer than one sequence of 30001"),
+    ],
+)
+def test_too_little_text_is_refused_before_anything_is_trained(inputs, tmp_path, length, message):
+    asked = component(sequence_length=length, max_length=length)
+    with pytest.raises(ValueError, match=message):
+        asked.run(inputs, tmp_path)
     assert not list(tmp_path.glob("*.safetensors"))
 
 
@@ -159,10 +189,19 @@ def test_packed_and_masked_documents_are_trained_on_and_what_that_saves_is_told(
     assert validated[-1]["validation_bits_per_byte"] == pytest.approx(found, rel=1e-4)
 
 
-@pytest.mark.parametrize("changes", [{"packing": "best_fit"}, {"document_mask": True}])
-def test_an_encoder_packs_no_documents_and_says_so_before_anything_runs(changes):
-    with pytest.raises(ValueError, match=r"for decoders.*architecture='bert'.*Leave both out"):
+@pytest.mark.parametrize(
+    "changes",
+    [{"packing": "best_fit"}, {"document_mask": True}, {"z_loss": 1e-4}, {"label_smoothing": 0.1}],
+)
+def test_an_encoder_takes_nothing_that_is_for_decoders_and_says_so_at_once(changes):
+    (name,) = changes
+    with pytest.raises(ValueError, match=rf"{name}=.* is for decoders: its .* Leave {name} out"):
         component(architecture="bert", num_key_value_heads=None, **changes)
+
+
+@pytest.mark.parametrize("architecture", get_args(ArchitectureName))
+def test_a_recipe_tells_encoders_from_what_writes_text(architecture):
+    assert Train(architecture=architecture).reads_both_ways == (architecture == "bert")
 
 
 def test_what_is_packed_by_default_is_the_stream_and_leaves_no_report(checkpoint):

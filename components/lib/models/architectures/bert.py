@@ -10,6 +10,12 @@ if TYPE_CHECKING:
 
 _PAIRS = "its examples are pairs of stretches, each of one document"
 _TERMS = "its loss is the sum of two published terms"
+_WITHOUT = {
+    "packing": _PAIRS,
+    "document_mask": _PAIRS,
+    "z_loss": _TERMS,
+    "label_smoothing": _TERMS,
+}
 
 
 class Bert(Architecture):
@@ -17,12 +23,7 @@ class Bert(Architecture):
 
     reads_both_ways = True
     objective = "masked"
-    without = {
-        "packing": _PAIRS,
-        "document_mask": _PAIRS,
-        "z_loss": _TERMS,
-        "label_smoothing": _TERMS,
-    }
+    without = _WITHOUT
 
     def build(self, shape: Shape, common: dict[str, Any]) -> "PreTrainedModel":
         """Return a `BertForPreTraining`, with both of the heads that it is pretrained with."""

@@ -1,15 +1,11 @@
-"""BERT's examples and losses: the published shares, pure functions, and what a model learns."""
+"""BERT's examples: the published shares, and pure functions of the seed and the index."""
 
 import numpy as np
 import pytest
-import torch
 
 from components.lib.examples.batches import IGNORED, Batch
 from components.lib.examples.masked import MaskedSentencePairs, PairTokens
 from components.lib.ledger.chain import batch_hash
-from components.lib.models.build import SpecialIds, build_model
-from components.lib.models.shape import Shape
-from components.lib.objectives.masked import MaskedPairObjective, evaluate_masked
 
 END, PADDING, MASK, CLS = 0, 1, 2, 3
 TOKENS = PairTokens(classify=CLS, separator=END, mask=MASK, padding=PADDING, vocab_size=400)
@@ -119,78 +115,6 @@ def test_an_example_is_the_same_in_every_batch_and_another_for_another_seed(fold
     assert differs.mean() > 0.95
     labels = whole.extras["next_sentence"] != other.extras["next_sentence"]
     assert 0.4 < labels.mean() < 0.6, "the labels of two seeds are related"
-
-
-def build(width=48, layers=2):
-    shape = Shape(
-        architecture="bert",
-        width=width,
-        num_layers=layers,
-        num_heads=2,
-        num_key_value_heads=2,
-        max_length=64,
-    )
-    return build_model(shape, 400, SpecialIds(END, PADDING), seed=0)
-
-
-def test_the_losses_are_transformers_own(folder):
-    model, batch = build().eval(), pairs(folder).batch(np.arange(16))
-    assert (batch.inputs == PADDING).any(), "no padding to mask"
-    objective = MaskedPairObjective()
-    with torch.no_grad():
-        terms = objective(model, batch)
-        expected = model(
-            input_ids=torch.from_numpy(batch.inputs),
-            attention_mask=torch.from_numpy((batch.inputs != PADDING).astype(np.int64)),
-            token_type_ids=torch.from_numpy(batch.extras["token_type_ids"]),
-            labels=torch.from_numpy(batch.targets),
-            next_sentence_label=torch.from_numpy(batch.extras["next_sentence"]),
-        ).loss
-    counts = objective.count(batch)
-    loss = sum(float(value) / counts[name] for name, value in terms.items())
-    assert loss == pytest.approx(float(expected), rel=1e-2)  # bfloat16 where there is any
-
-
-def test_one_batch_of_32_gives_the_gradient_of_eight_of_4(folder, monkeypatch):
-    from components.lib.objectives import masked
-
-    monkeypatch.setattr(masked, "autocast", lambda: torch.autocast("cpu", enabled=False))
-    model, objective, whole = build(), MaskedPairObjective(), pairs(folder).batch(np.arange(32))
-    counts, found = objective.count(whole), []
-    for size in (32, 4):
-        model.zero_grad()
-        for start in range(0, 32, size):
-            terms = objective(model, whole.rows(slice(start, start + size)))
-            sum(value / counts[name] for name, value in terms.items()).backward()
-        found.append(torch.cat([p.grad.flatten() for p in model.parameters()]))
-    assert float((found[0] - found[1]).norm() / found[0].norm()) < 1e-5
-
-
-def test_the_evaluation_is_the_share_and_the_mean_over_all_that_was_asked(folder):
-    model, examples = build().eval(), pairs(folder)
-    batch = everything(examples)
-    found = evaluate_masked(model, examples, len(examples))
-    with torch.no_grad():
-        output = model(
-            input_ids=torch.from_numpy(batch.inputs),
-            attention_mask=torch.from_numpy((batch.inputs != PADDING).astype(np.int64)),
-            token_type_ids=torch.from_numpy(batch.extras["token_type_ids"]),
-        )
-    is_target = torch.from_numpy(batch.targets != IGNORED)
-    logits, targets = (
-        output.prediction_logits[is_target],
-        torch.from_numpy(batch.targets)[is_target],
-    )
-    nats = -logits.log_softmax(-1)[torch.arange(len(targets)), targets].mean()
-    assert found["validation_masked_loss"] == pytest.approx(float(nats), rel=1e-2)
-    labels = torch.from_numpy(batch.extras["next_sentence"])
-    told = (output.seq_relationship_logits.argmax(-1) == labels).float().mean()
-    assert found["validation_next_sentence_accuracy"] == pytest.approx(float(told), abs=0.05)
-    right = (logits.argmax(-1) == targets).float().mean()
-    assert found["validation_masked_accuracy"] == pytest.approx(float(right), abs=0.02)
-    few = evaluate_masked(model, examples, 5)
-    assert few.keys() == found.keys()
-    assert few != found
 
 
 def test_all_of_a_pair_counts_as_seen_not_only_up_to_its_last_hidden_token(folder):

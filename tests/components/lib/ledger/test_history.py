@@ -42,11 +42,10 @@ def test_the_overview_counts_what_was_seen(trained, shards):
     assert seen.chain == read(out)[-1].chain
 
 
-def test_after_an_epoch_every_document_that_a_window_holds_was_seen(trained, shards, monkeypatch):
-    monkeypatch.setattr("components.lib.ledger.history._POSITIONS", 24)
+def test_after_an_epoch_every_document_that_a_window_holds_was_seen(trained, shards):
     num_windows = len(Windows(shards.path / "train", LENGTH))
     draws = list(range(-(-num_windows // BATCH)))
-    seen = History(trained(draws)).overview()
+    seen = History(trained(draws), positions_at_once=24).overview()
     assert seen.epochs >= 1
     assert seen.documents_seen == sum(map(bool, _scan(shards, draws).values()))
     assert seen.skipped_draws == ()

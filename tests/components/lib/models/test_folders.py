@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from typing import get_args
 
 import pytest
 import torch
@@ -16,7 +17,7 @@ from components.lib.models.folders import (
     num_parameters,
     save_model,
 )
-from components.lib.models.shape import Shape
+from components.lib.models.shape import ArchitectureName, Shape
 
 
 def tiny(**changes):
@@ -183,3 +184,30 @@ def test_a_folder_stands_on_its_own_wherever_it_is_copied(folder, tmp_path):
     text = "The Union, 1790."
     assert tokenizer.decode(tokenizer.encode(text, add_special_tokens=False)) == text
     assert load_model(moved).config.vocab_size == len(tokenizer)
+
+
+@pytest.mark.parametrize("architecture", get_args(ArchitectureName))
+def test_a_model_comes_back_as_what_it_was_with_the_same_weights(architecture, tmp_path):
+    model = of(architecture)
+    model.save_pretrained(tmp_path)
+    loaded = load_model(tmp_path)
+    assert type(loaded) is type(model)
+    for (name, saved), found in zip(model.named_parameters(), loaded.parameters(), strict=True):
+        assert torch.equal(saved, found), name
+
+
+def _renamed(folder, architectures):
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "architectures": architectures}))
+
+
+def test_a_model_whose_config_names_no_class_is_a_causal_language_model(folder):
+    _renamed(folder, None)
+    assert type(load_model(folder)).__name__ == "LlamaForCausalLM"
+
+
+@pytest.mark.parametrize("name", ["LlamaForNothing", "AutoModelForCausalLM", "LlamaConfig"])
+def test_a_class_that_transformers_does_not_have_is_refused_by_name(folder, name):
+    _renamed(folder, [name])
+    with pytest.raises(ValueError, match=f"the class {name} in its config.*no such model.*Save"):
+        load_model(folder)

@@ -10,20 +10,17 @@ from components.lib.examples.batches import IGNORED, Batch
 from components.lib.group import Group
 from components.lib.models.build import SpecialIds, build_model
 from components.lib.models.shape import Shape
-from components.lib.objectives import mixture
 from components.lib.objectives.mixture import MixtureNextToken
 
 ALONE = Group(0, 1)
 NUM_EXPERTS, TOP = 4, 2
 
 
-@pytest.fixture(autouse=True)
-def float32(monkeypatch):
-    """Rounding must not send a token to another expert."""
-    monkeypatch.setattr(mixture, "autocast", lambda: torch.autocast("cpu", enabled=False))
-
-
 def build(num_layers=2):
+    """Return a mixture in float64, which autocast leaves alone.
+
+    Rounding must not send a token to another expert.
+    """
     shape = Shape(
         architecture="moe",
         width=32,
@@ -39,7 +36,7 @@ def build(num_layers=2):
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
-    return model
+    return model.double()
 
 
 def batch(rows=32, length=12):
@@ -107,7 +104,7 @@ def plant(model, layer, *experts):
     """Make a router choose these experts for every token, whatever it is."""
 
     def route(hidden):
-        logits = torch.zeros(hidden.numel() // hidden.shape[-1], NUM_EXPERTS)
+        logits = hidden.new_zeros(hidden.numel() // hidden.shape[-1], NUM_EXPERTS)
         logits[:, list(experts)] = 20.0
         scores, indices = logits.softmax(-1).topk(TOP)
         return logits, scores / scores.sum(-1, keepdim=True), indices

@@ -20,7 +20,8 @@ from components.lib.models.build import SpecialIds, build_model
 from components.lib.models.shape import Shape
 from components.lib.objectives.masked import MaskedPairObjective
 from components.lib.objectives.mixture import MixtureNextToken
-from components.lib.objectives.next_token import NextToken, Objective
+from components.lib.objectives.next_token import NextToken
+from components.lib.objectives.objective import Objective
 from components.lib.training.fit import fit
 from components.lib.training.hyperparameters import Hyperparameters
 from components.lib.training.trainer import TrainSpec
