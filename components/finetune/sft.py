@@ -15,7 +15,7 @@ from components.lib.training.hyperparameters import Hyperparameters
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from components.lib.examples.instructions import Instructions as InstructionExamples
+    from components.lib.examples.dialogues import Dialogues
 
 
 class SFTInputs(Frozen):
@@ -33,15 +33,22 @@ class SFT(Component[SFTInputs, Checkpoint]):
     """Supervised fine-tuning on instructions, with the loss on the answers only.
 
     Prompts are rendered by the tokenizer's own chat template, the one every later stage uses.
-    Writes a model and tokenizer in Hugging Face layout.
+    A batch is packed: several dialogues share a sequence and are hidden from each other, so that
+    hardly any padding is computed, with the losses that each dialogue would have alone.
+    Writes a model and tokenizer in Hugging Face layout, and `ledger.jsonl`: what each step saw.
     """
 
-    version: ClassVar[str] = "2.0.0"
+    version: ClassVar[str] = "3.0.0"
 
     training: Hyperparameters = Hyperparameters(
         num_steps=480, batch_size=64, micro_batch_size=32, learning_rate=0.005
     )
-    """Steps, batch and learning rate; an example is one instruction with its answer."""
+    """Steps, batch and learning rate. `batch_size` counts dialogues, the text for replay comes on
+    top; `micro_batch_size`, and `examples` in the ledger, count the sequences they are packed into.
+    """
+    sequence_length: int = Field(default=128, ge=8)
+    """Tokens of such a sequence. A batch with a longer dialogue has sequences as long as that one:
+    nothing is cut."""
     replay_share: float = Field(default=0.05, ge=0, le=0.5)
     """Share of the examples that are pretraining text, against forgetting; on top of the batch."""
     replay_length: int = Field(default=64, ge=8)
@@ -58,7 +65,7 @@ class SFT(Component[SFTInputs, Checkpoint]):
 def sft_worker(payload: dict[str, Any]) -> None:
     """Fine-tune in this process, one of a data-parallel group or alone; rank 0 saves the model."""
     from components.finetune.replay import WithReplay
-    from components.lib.examples.instructions import Instructions as InstructionExamples
+    from components.lib.examples.dialogues import Dialogues
     from components.lib.examples.shards import Sequences
     from components.lib.models.folders import flops_per_token, load_model, load_tokenizer
     from components.lib.objectives.next_token import NextToken
@@ -72,11 +79,12 @@ def sft_worker(payload: dict[str, Any]) -> None:
     tokenizer = load_tokenizer(inputs.model.path)
     model = load_model(inputs.model.path)
     folder = inputs.instructions.path
-    instructions = InstructionExamples(tokenizer, read_microtasks(folder / "train.jsonl"))
-    held_out = InstructionExamples(tokenizer, read_microtasks(folder / "validation.jsonl"))
+    length = component.sequence_length
+    dialogues = Dialogues(tokenizer, read_microtasks(folder / "train.jsonl"), length)
+    held_out = Dialogues(tokenizer, read_microtasks(folder / "validation.jsonl"), length)
     text = Sequences(inputs.shards.path / "train", component.replay_length)
     task = TrainSpec(
-        examples=WithReplay(instructions, text, component.replay_share),
+        examples=WithReplay(dialogues, text, component.replay_share),
         objective=NextToken(),
         evaluate=lambda: {"validation_loss": _validation_loss(model, held_out)},
         flops_per_token=flops_per_token(model, component.replay_length),
@@ -84,7 +92,7 @@ def sft_worker(payload: dict[str, Any]) -> None:
     train_and_save(model, tokenizer, task, component.training, Path(payload["out"]))
 
 
-def _validation_loss(model: "PreTrainedModel", held_out: "InstructionExamples") -> float:
+def _validation_loss(model: "PreTrainedModel", held_out: "Dialogues") -> float:
     """Return the mean nats of an answer's token, over at most 256 held-out instructions."""
     import numpy as np
     import torch

@@ -14,6 +14,8 @@ from torch.nn.parallel import DistributedDataParallel
 from components.lib.examples.batches import Batch
 from components.lib.group import Group
 
+_STAND_IN = Batch(np.zeros((1, 1), np.int64), np.zeros((1, 1), np.int64))
+
 
 def share(batch: Batch, group: Group) -> Batch:
     """Return the examples of a global batch that this process computes."""
@@ -58,13 +60,14 @@ def _parts(batch: Batch, number: int) -> Iterator[tuple[Batch, float]]:
     """Cut a batch into `number` parts of about one size, each with its weight.
 
     Sharded processes must call the model equally often: one that has no example left computes one
-    again, with weight 0.
+    again, with weight 0; one that has none at all, because dialogues packed into fewer sequences
+    than there are processes, a single token.
     """
     for chosen in np.array_split(np.arange(len(batch)), number):
         if len(chosen):
             yield batch.rows(slice(int(chosen[0]), int(chosen[-1]) + 1)), 1.0
         else:
-            yield batch.rows(slice(0, 1)), 0.0
+            yield batch.rows(slice(0, 1)) if len(batch) else _STAND_IN, 0.0
 
 
 def _exchange(losses: nn.Module, *, now: bool) -> AbstractContextManager[None]:

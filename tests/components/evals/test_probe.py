@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.evals.probe import Probe, ProbeInputs, open_model
-from components.lib.examples.instructions import Instructions
+from components.lib.examples.dialogues import Dialogues
 from components.lib.inference.held_out import HeldOut
 from components.lib.models.folders import load_model, load_tokenizer, save_model
 from components.lib.objectives.next_token import NextToken
@@ -74,9 +74,8 @@ def test_a_model_that_learned_the_test_by_heart_gets_all_of_it(
     tokenizer, model = load_tokenizer(checkpoint.path), load_model(checkpoint.path)
     tasks = take_evenly(read_microtasks(evaluation.path / "test.jsonl"), 6)
     training = Hyperparameters(num_steps=100, batch_size=6, learning_rate=0.01, evaluate_every=1000)
-    fit(
-        model, TrainSpec(Instructions(tokenizer, tasks), NextToken(), dict, 1.0), training, tmp_path
-    )
+    task = TrainSpec(Dialogues(tokenizer, tasks, 64), NextToken(), dict, 1.0)
+    fit(model, task, training, tmp_path)
     save_model(model, tokenizer, tmp_path / "oracle")
     oracle = checkpoint.model_copy(update={"path": tmp_path / "oracle"})
     probe = PROBE.model_copy(update={"num_instructions": 6})

@@ -1,11 +1,11 @@
-"""Replay: the instructions stay as they are, and the stated share of real text comes after them."""
+"""Replay: the dialogues stay as they are, and the stated share of real text is among them."""
 
 import numpy as np
 import pytest
 
 from components.finetune.replay import WithReplay
-from components.lib.examples.batches import IGNORED
-from components.lib.examples.instructions import Instructions
+from components.lib.examples.batches import IGNORED, POSITIONS, Batch
+from components.lib.examples.dialogues import Dialogues
 from components.lib.examples.shards import Sequences
 from components.lib.models.folders import load_tokenizer
 from components.lib.tasks.microtasks import generate
@@ -14,8 +14,9 @@ LENGTH = 48
 
 
 @pytest.fixture(scope="module")
-def instructions(vocabulary) -> Instructions:
-    return Instructions(load_tokenizer(vocabulary.path), generate(seed=3, num_instances=200))
+def dialogues(vocabulary) -> Dialogues:
+    tokenizer = load_tokenizer(vocabulary.path)
+    return Dialogues(tokenizer, generate(seed=3, num_instances=200), sequence_length=128)
 
 
 @pytest.fixture(scope="module")
@@ -23,56 +24,70 @@ def text(shards) -> Sequences:
     return Sequences(shards.path / "train", LENGTH)
 
 
-@pytest.mark.parametrize(("share", "rows_of_text"), [(0.0, 0), (0.2, 50), (0.5, 200)])
-def test_the_share_of_text_is_the_one_that_was_asked(instructions, text, share, rows_of_text):
-    batch = WithReplay(instructions, text, share).batch(np.arange(200))
-    assert len(batch.inputs) == len(batch.targets) == 200 + rows_of_text
-    assert rows_of_text == pytest.approx(share * len(batch.inputs), abs=0.5)
+def parts_of(batch: Batch) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
+    """Return inputs and targets of all that a batch holds, sorted: one part begins at each 0."""
+    parts = []
+    for row, width in enumerate(batch.widths().tolist()):
+        (starts,) = np.nonzero(batch.extras[POSITIONS][row, :width] == 0)
+        for start, end in zip(starts, [*starts[1:], width], strict=True):
+            sides = batch.inputs[row, start:end], batch.targets[row, start:end]
+            parts.append(tuple(tuple(side.tolist()) for side in sides))
+    return sorted(parts)
 
 
-def test_a_batch_brings_the_same_text_however_it_is_cut_into_processes(instructions, text):
-    replay = WithReplay(instructions, text, 0.4)
-    whole = {tuple(row[:LENGTH]) for row in replay.batch(np.arange(40)).inputs[40:].tolist()}
+def windows_of(batch: Batch) -> set[tuple[int, ...]]:
+    """Return the inputs of the parts that are text: each of their tokens bears a loss."""
+    return {inputs for inputs, targets in parts_of(batch) if IGNORED not in targets}
+
+
+@pytest.mark.parametrize(("share", "num_windows"), [(0.0, 0), (0.2, 50), (0.5, 200)])
+def test_the_share_of_text_is_the_one_that_was_asked(dialogues, text, share, num_windows):
+    batch = WithReplay(dialogues, text, share).batch(np.arange(200))
+    assert len(parts_of(batch)) == 200 + num_windows
+    assert len(windows_of(batch)) == num_windows
+    assert num_windows == pytest.approx(share * len(parts_of(batch)), abs=0.5)
+
+
+def test_a_batch_brings_the_same_text_however_it_is_cut_into_processes(dialogues, text):
+    replay = WithReplay(dialogues, text, 0.4)
+    whole = replay.batch(np.arange(40))
     parts = [replay.batch(np.arange(40)[rank::2]) for rank in range(2)]
-    assert {tuple(row[:LENGTH]) for part in parts for row in part.inputs[20:].tolist()} == whole
+    assert sorted(parts_of(parts[0]) + parts_of(parts[1])) == parts_of(whole)
+    shares = [whole.rows(slice(rank, None, 2)) for rank in range(2)]
+    assert sorted(parts_of(shares[0]) + parts_of(shares[1])) == parts_of(whole)
 
 
-def test_the_instructions_come_first_and_as_they_are_without_replay(instructions, text):
+def test_the_dialogues_are_as_they_are_without_replay(dialogues, text):
     chosen = np.array([5, 90, 17, 3])
-    alone, mixed = instructions.batch(chosen), WithReplay(instructions, text, 0.5).batch(chosen)
-    width = alone.inputs.shape[1]
-    assert np.array_equal(mixed.inputs[:4, :width], alone.inputs)
-    assert np.array_equal(mixed.targets[:4, :width], alone.targets)
-    assert (mixed.targets[:4, width:] == IGNORED).all(), "padding bears a loss"
+    alone, mixed = dialogues.batch(chosen), WithReplay(dialogues, text, 0.5).batch(chosen)
+    assert set(parts_of(alone)) < set(parts_of(mixed))
+    assert len(parts_of(mixed)) == 8
 
 
-def test_the_text_is_windows_of_the_shards_and_every_token_of_it_bears_loss(instructions, text):
-    batch = WithReplay(instructions, text, 0.4).batch(np.arange(30))
+def test_the_text_is_windows_of_the_shards_and_every_token_of_it_bears_loss(dialogues, text):
     known = {tuple(window) for window in text.windows(np.arange(len(text))).tolist()}
-    for inputs, targets in zip(batch.inputs[30:], batch.targets[30:], strict=True):
-        assert (*inputs[:LENGTH].tolist(), int(targets[LENGTH - 1])) in known
-        assert inputs[1:LENGTH].tolist() == targets[: LENGTH - 1].tolist()
-        assert (targets[LENGTH:] == IGNORED).all()
+    found = parts_of(WithReplay(dialogues, text, 0.4).batch(np.arange(30)))
+    windows = [(inputs, targets) for inputs, targets in found if IGNORED not in targets]
+    assert windows
+    for inputs, targets in windows:
+        assert (*inputs, targets[-1]) in known
+        assert inputs[1:] == targets[:-1]
 
 
-def test_the_same_instructions_bring_the_same_text_and_others_bring_other_text(instructions, text):
+def test_the_same_dialogues_bring_the_same_text_and_others_bring_other_text(dialogues, text):
     """So a resumed run sees what it would have seen."""
-    replay = WithReplay(instructions, text, 0.3)
+    replay = WithReplay(dialogues, text, 0.3)
     first, again = (replay.batch(np.arange(20)) for _ in range(2))
     assert np.array_equal(first.inputs, again.inputs)
     other = replay.batch(np.arange(100, 120))
-    texts = {tuple(row[:LENGTH]) for row in first.inputs[20:].tolist()}
-    assert not texts & {tuple(row[:LENGTH]) for row in other.inputs[20:].tolist()}
-    assert len(replay) == len(instructions)
+    assert not windows_of(first) & windows_of(other)
+    assert len(replay) == len(dialogues)
 
 
-def test_over_an_epoch_the_text_comes_from_everywhere(instructions, text):
-    replay = WithReplay(instructions, text, 0.5)
-    seen = {
-        tuple(row[:LENGTH])
-        for start in range(0, 200, 20)
-        for row in replay.batch(np.arange(start, start + 20)).inputs[20:].tolist()
-    }
+def test_over_an_epoch_the_text_comes_from_everywhere(dialogues, text):
+    replay = WithReplay(dialogues, text, 0.5)
+    steps = (replay.batch(np.arange(start, start + 20)) for start in range(0, 200, 20))
+    seen = {window for step in steps for window in windows_of(step)}
     assert len(seen) == 200
     places = [
         place

@@ -4,11 +4,16 @@ import numpy as np
 import pytest
 import torch
 
+from components.core.settings import settings
+from components.finetune.replay import WithReplay
 from components.finetune.sft import SFT, SFTInputs
 from components.lib.examples.batches import IGNORED
-from components.lib.examples.instructions import Instructions
+from components.lib.examples.dialogues import Dialogues
+from components.lib.examples.permutation import draw
+from components.lib.examples.shards import Sequences
 from components.lib.inference.held_out import HeldOut
 from components.lib.inference.torch_model import TorchModel
+from components.lib.ledger.chain import batch_hash, read
 from components.lib.models.folders import load_model, load_tokenizer
 from components.lib.tasks.microtasks import read_microtasks
 from components.lib.training.hyperparameters import Hyperparameters
@@ -20,7 +25,7 @@ def nats_per_token(folder, tasks) -> float:
     model, tokenizer = load_model(folder), load_tokenizer(folder)
     total, count = 0.0, 0
     for index in range(len(tasks)):
-        batch = Instructions(tokenizer, tasks).batch(np.array([index]))
+        batch = Dialogues(tokenizer, tasks, 8).batch(np.array([index]))
         logits = model(input_ids=torch.from_numpy(batch.inputs)).logits[0].log_softmax(-1)
         for place, target in enumerate(batch.targets[0].tolist()):
             if target != IGNORED:
@@ -59,6 +64,43 @@ def test_the_same_seed_gives_the_same_weights_and_another_one_does_not(
 
     assert train("a", 0) == train("b", 0)
     assert train("c", 1) != (tmp_path / "a" / "model.safetensors").read_bytes()
+
+
+def test_the_ledger_names_the_dialogues_of_each_step(checkpoint, instruct, instructions, shards):
+    """A step's examples follow from the seed and its draw alone: so a resumed run sees the same."""
+    tasks = read_microtasks(instructions.path / "train.jsonl")
+    component = SFT(training=Hyperparameters(num_steps=40, batch_size=16, learning_rate=0.01))
+    dialogues = Dialogues(load_tokenizer(checkpoint.path), tasks, component.sequence_length)
+    text = Sequences(shards.path / "train", component.replay_length)
+    examples = WithReplay(dialogues, text, component.replay_share)
+    entries = read(instruct.path)
+    assert [entry.step for entry in entries] == list(range(1, 41))
+    for entry in entries:
+        batch = examples.batch(draw(entry.draw, 16, len(examples), seed=0))
+        assert f"{batch_hash(batch) % (1 << 64):016x}" == entry.batch
+        assert len(batch) == entry.examples
+
+
+@pytest.mark.slow
+def test_two_processes_see_what_one_sees_though_a_sequence_is_all_there_is(
+    checkpoint, instructions, shards, tmp_path, monkeypatch
+):
+    def train(name: str) -> tuple[bytes, dict[str, torch.Tensor]]:
+        (tmp_path / name).mkdir()
+        training = Hyperparameters(num_steps=4, batch_size=2, learning_rate=0.001)
+        inputs = SFTInputs(model=checkpoint, instructions=instructions, shards=shards)
+        SFT(training=training).run(inputs, tmp_path / name)
+        ledger = (tmp_path / name / "ledger.jsonl").read_bytes()
+        return ledger, load_model(tmp_path / name).state_dict()
+
+    alone = train("alone")
+    assert {entry.examples for entry in read(tmp_path / "alone")} == {1}
+    monkeypatch.setenv("BLOOMERY_NUM_WORKERS", "2")
+    settings.cache_clear()
+    together = train("together")
+    assert together[0] == alone[0]
+    for name, weights in alone[1].items():
+        assert torch.allclose(together[1][name], weights, atol=2e-3), name
 
 
 def test_a_model_without_a_tokenizer_is_refused(checkpoint, instructions, shards, tmp_path):

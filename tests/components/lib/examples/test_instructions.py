@@ -4,9 +4,9 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from components.lib.examples.instructions import Instructions
 
 from components.lib.examples.batches import IGNORED
-from components.lib.examples.instructions import Instructions
 from components.lib.inference.answers import answers
 from components.lib.models.folders import load_tokenizer
 from components.lib.tasks.microtasks import (

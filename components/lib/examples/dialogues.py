@@ -1,0 +1,92 @@
+"""Dialogues as examples of supervised fine-tuning, several packed into a sequence."""
+
+# B = sequences of a batch, T = tokens of a sequence, t = tokens of one stretch
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from transformers import PreTrainedTokenizerFast
+
+from components.lib.examples.batches import IGNORED, POSITIONS, Batch
+from components.lib.examples.packing import best_fit
+from components.lib.examples.windows import positions
+from components.lib.tasks.microtasks import MicroTask
+from components.lib.text.chat import END_OF_TEXT, PADDING, encode_prompt, token_id
+
+
+class Stretch(NamedTuple):
+    """Tokens that see each other and nothing else."""
+
+    inputs: NDArray[np.int64]
+    """Token ids, (t,)."""
+    targets: NDArray[np.int64]
+    """What each must predict, IGNORED where there is no loss, (t,)."""
+
+
+class Dialogues:
+    """Examples of supervised fine-tuning: a prompt, then an answer that alone bears the loss.
+
+    An example is one dialogue. A batch is the dialogues that were chosen, packed into as few
+    sequences of one length as best fit finds, each dialogue hidden from the others: the losses are
+    those of every dialogue alone, without the padding. So which dialogues a step sees does not
+    depend on how they are packed, and nobody is always beside the same neighbours.
+    """
+
+    def __init__(
+        self, tokenizer: PreTrainedTokenizerFast, tasks: Sequence[MicroTask], sequence_length: int
+    ) -> None:
+        """Encode `tasks` with the tokenizer's chat template, for sequences of this many tokens.
+
+        A batch with a longer dialogue has sequences of that dialogue's length: nothing is cut.
+        """
+        end = token_id(tokenizer, END_OF_TEXT)
+        self._padding = token_id(tokenizer, PADDING)
+        self._sequence_length = sequence_length
+        completions = tokenizer(
+            [task.completion for task in tasks], add_special_tokens=False
+        ).input_ids
+        pairs = zip(tasks, completions, strict=True)
+        self._stretches = [
+            _stretch(encode_prompt(tokenizer, task.prompt), [*answer, end])
+            for task, answer in pairs
+        ]
+
+    def __len__(self) -> int:
+        """Return the number of dialogues."""
+        return len(self._stretches)
+
+    def batch(self, indices: NDArray[np.int64], beside: Sequence[Stretch] = ()) -> Batch:
+        """Return the chosen dialogues, and what else is to be learnt `beside` them, packed."""
+        chosen = [self._stretches[index] for index in indices.tolist()]
+        return pack([*chosen, *beside], self._sequence_length, self._padding)
+
+
+def _stretch(prompt: list[int], answer: list[int]) -> Stretch:
+    ids = np.array(prompt + answer)
+    targets = ids[1:].copy()
+    targets[: len(prompt) - 1] = IGNORED
+    return Stretch(ids[:-1], targets)
+
+
+def pack(stretches: Sequence[Stretch], sequence_length: int, padding: int) -> Batch:
+    """Return a batch of sequences that hold each stretch whole, as few as best fit finds.
+
+    A pure function of the stretches. Sequences are as long as the longest stretch where that is
+    longer than `sequence_length`. Positions begin again at 0 in each stretch, which hides it from
+    the others (see `model_inputs`), and in each token of the padding behind them.
+    """
+    sizes = np.array([len(stretch.inputs) for stretch in stretches])
+    length = max(sequence_length, int(sizes.max()))
+    row_of = best_fit(sizes, length)
+    shape = (int(row_of.max()) + 1, length)
+    inputs, targets = np.full(shape, padding), np.full(shape, IGNORED)
+    begins = np.ones(shape, bool)
+    ends = np.zeros(len(inputs), np.int64)
+    for stretch, size, row in zip(stretches, sizes.tolist(), row_of.tolist(), strict=True):
+        start, end = ends[row], ends[row] + size
+        inputs[row, start:end], targets[row, start:end] = stretch
+        begins[row, start + 1 : end] = False
+        ends[row] = end
+    return Batch(inputs, targets, {POSITIONS: positions(begins)}, lengths=ends)
