@@ -123,7 +123,7 @@ def test_nothing_is_found_before_it_is_made_and_finding_does_no_work(data, ledge
 def test_two_processes_at_the_same_time_do_the_work_once(data, ledger, tmp_path):
     code = (
         "from pathlib import Path; import time;"
-        "from components.core.artifacts.base import RawData;"
+        "from components.core.artifacts.data import RawData;"
         "from components.core.execute import execute;"
         "from tests.components.core.test_execute import Write;"
         f"data = RawData(path=Path({str(data.path)!r}), fingerprint={data.fingerprint!r},"

@@ -120,7 +120,7 @@ def test_the_whole_dashboard_opens_on_its_first_page(mlflow):
     before = config.get_option("server.address")
     config.set_option("server.address", "127.0.0.1")
     try:
-        shown = AppTest.from_file("../../dashboards/app.py").run(timeout=120)
+        shown = AppTest.from_file("../../../dashboards/app.py").run(timeout=120)
     finally:
         config.set_option("server.address", before)
     assert not shown.exception

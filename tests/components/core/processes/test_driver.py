@@ -66,7 +66,7 @@ def _wait_until(is_so, seconds: float) -> bool:
 
 
 def target(function) -> str:
-    return f"tests.components.core.test_driver:{function.__name__}"
+    return f"tests.components.core.processes.test_driver:{function.__name__}"
 
 
 @pytest.fixture(autouse=True)
@@ -143,7 +143,7 @@ def test_a_parent_that_dies_while_the_driver_starts_leaves_none_behind(tmp_path)
     file = tmp_path / "pids"
     code = (
         "import os, signal, subprocess\n"
-        "from components.core import driver\n"
+        "from components.core.processes import driver\n"
         "class Watched(subprocess.Popen):\n"
         "    def __init__(self, *words, **options):\n"
         "        super().__init__(*words, **options)\n"

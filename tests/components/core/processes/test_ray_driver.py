@@ -49,7 +49,7 @@ def on_ray(monkeypatch):
 
 
 def target(function) -> str:
-    return f"tests.components.core.test_ray_driver:{function.__name__}"
+    return f"tests.components.core.processes.test_ray_driver:{function.__name__}"
 
 
 def driver_of(file: Path) -> psutil.Process:

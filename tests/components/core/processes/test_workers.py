@@ -74,7 +74,7 @@ def group_of_two(monkeypatch):
 
 
 def _run(function: Any, out: Path) -> None:
-    function.__module__ = "tests.components.core.test_workers"  # as a worker can import it
+    function.__module__ = "tests.components.core.processes.test_workers"  # as a worker can import it
     train_on_workers(function, Nothing(), DataRevision(revision="1.dir"), out)
 
 

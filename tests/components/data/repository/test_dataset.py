@@ -345,7 +345,7 @@ def test_an_ingest_leaves_its_counts_hashes_and_rejects_beside_each_other(projec
 _ADD = """
 import os, resource, sys
 from pathlib import Path
-from components.data import dataset
+from components.data.repository import dataset
 from components.data.sources.source import Source
 project, name, location, how = sys.argv[1:]
 put = dataset.put

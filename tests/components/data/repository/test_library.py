@@ -44,7 +44,7 @@ def test_private_definitions_are_left_out():
 
 def test_nothing_is_imported_to_read_its_documentation():
     code = (
-        "import sys; from components.data import library; list(library.documents());"
+        "import sys; from components.data.repository import library; list(library.documents());"
         "sys.exit('telnetlib' in sys.modules or 'turtle' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

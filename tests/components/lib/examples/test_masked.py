@@ -152,7 +152,7 @@ def test_the_losses_are_transformers_own(folder):
 
 
 def test_one_batch_of_32_gives_the_gradient_of_eight_of_4(folder, monkeypatch):
-    from components.lib.examples import masked
+    from components.lib.objectives import masked
 
     monkeypatch.setattr(masked, "autocast", lambda: torch.autocast("cpu", enabled=False))
     model, objective, whole = build(), MaskedPairObjective(), pairs(folder).batch(np.arange(32))
