@@ -106,6 +106,7 @@ def test_without_servers_a_trigger_says_how_to_start_them(planning: Stack, tmp_p
     assert "bloomery up" in done.stderr
 
 
+@pytest.mark.prove
 def test_of_a_hundred_calls_at_once_none_is_lost(planning: Stack) -> None:
     identity = planning.deployment("data")["id"]
     body = {"parameters": {"recipe": smoke().model_dump(mode="json")}}
