@@ -22,12 +22,14 @@ TOP_LEVEL = {
     "constraints.txt",
     "dashboards",
     "data.dvc",
+    "findings",
     "flows",
     "infra",
     "pyproject.toml",
     "tests",
 }
 CODE = ("components", "dashboards", "flows", "infra")
+MOST_FILES = 25  # of one folder: what one takes in at a glance
 HEAVY = (
     "datasets",
     "datatrove",
@@ -68,6 +70,19 @@ def test_the_top_level_holds_nothing_but_the_plan_of_the_house():
     assert {name for name in found if not name.startswith(".")} <= TOP_LEVEL
 
 
+def test_no_folder_of_code_holds_more_than_25_files_at_one_level():
+    folders = {file.parent for file in sources(*CODE)}
+    sizes = {str(path.relative_to(ROOT)): len(list(path.glob("*.py"))) for path in folders}
+    assert {path: size for path, size in sizes.items() if size > MOST_FILES} == {}
+
+
+def test_every_finding_has_a_row_in_their_table():
+    scripts = sorted((ROOT / "findings").glob("*.sh"))
+    table = (ROOT / "findings" / "README.md").read_text("utf-8") if scripts else ""
+    rows = [line for line in table.splitlines() if line.startswith("|")]
+    assert [file.name for file in scripts if not any(file.name in row for row in rows)] == []
+
+
 def test_there_are_components_to_check():
     assert len(COMPONENTS) >= 13
     assert {name.split(".")[0] for name in names(COMPONENTS)} >= {
@@ -103,8 +118,8 @@ def test_a_component_has_a_version_says_what_it_does_and_describes_every_field(c
 
 @pytest.mark.parametrize("component", COMPONENTS, ids=names(COMPONENTS))
 def test_a_component_has_its_mirrored_test(component):
-    stage, name = component.__module__.split(".")[1:]
-    assert (ROOT / "tests" / "components" / stage / f"test_{name}.py").is_file()
+    *folders, name = component.__module__.split(".")
+    assert ROOT.joinpath("tests", *folders, f"test_{name}.py").is_file()
 
 
 def hides(name: str) -> bool:
