@@ -12,6 +12,7 @@ import pytest
 
 from components.core.component import Component
 from tests.record_versions import component_classes
+from tests.sharing import ON_ONE_STACK
 
 ROOT = Path(__file__).parents[1]
 TOP_LEVEL = {
@@ -175,6 +176,16 @@ def test_components_log_and_do_not_print(file):
     ]
     printed = [c.lineno for c in calls if isinstance(c.func, ast.Name) and c.func.id == "print"]
     assert not printed, f"{file.name}, lines {printed}"
+
+
+def test_files_that_use_the_shared_stack_are_given_to_one_process():
+    texts = {file: file.read_text("utf-8") for file in (ROOT / "tests" / "infra").glob("test_*.py")}
+    users = {
+        str(file.relative_to(ROOT))
+        for file, text in texts.items()
+        if "stack: Stack" in text and "def stack(" not in text
+    }
+    assert users == set(ON_ONE_STACK)
 
 
 def test_tests_have_names_that_are_sentences_and_no_package_of_their_own():
