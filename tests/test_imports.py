@@ -63,10 +63,10 @@ def height(house: str) -> int:
 
 
 def room(module: str) -> str:
-    """Return the folder below its house that a module lies in, or nothing."""
+    """Return the folder of its house that a module lies in, or nothing."""
     parts = modules()[module].parent.relative_to(ROOT).parts
-    inner = len(house(module).split("."))
-    return "/".join(parts) if len(parts) > inner else ""
+    size = 1 + len(house(module).split("."))
+    return "/".join(parts[:size]) if len(parts) >= size else ""
 
 
 def circle(graph: dict[str, set[str]]) -> list[str]:
