@@ -1,17 +1,24 @@
 # Two commands do everything: `make run` and `make test`. Both set up `.venv` first.
+# `make test` is what a change can break. `make prove` is the tests marked `prove`, which take too long for
+# every change: ten kills, whole walks in a browser, clusters of two nodes, PostgreSQL and S3. Run it before
+# an issue is called resolved.
 
 PYTHON ?= python3.11
 BIN := .venv/bin
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 APT := chromium postgresql
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run test check bench up report clean-venv
+.PHONY: run test prove check bench up report clean-venv
 
 run: .venv/ready          ## raw text to a released model (recipe `tiny`)
 	$(BIN)/bloomery run
 
-test: .venv/dev           ## everything a machine without an accelerator can prove
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+test: .venv/dev           ## what a change can break, on a machine without an accelerator
+	$(PYTEST) -m "not prove"
+
+prove: .venv/dev          ## the long proofs alone
+	$(PYTEST) -m prove
 
 check: .venv/dev          ## the quick half of `test`: format, lint, types, import contracts
 	$(BIN)/python -m pytest tests/test_static.py

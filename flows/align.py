@@ -1,7 +1,5 @@
 """A model learns to prefer what was chosen."""
 
-from typing import Literal
-
 from components.align.dpo import DPO, DPOInputs
 from components.align.sample import SampleInputs, SamplePreferences
 from components.core.artifacts.models import Checkpoint
@@ -13,8 +11,6 @@ from flows.step import step
 class DirectPreference(Stage):
     """Direct preference optimization on pairs of the model's own samples."""
 
-    method: Literal["direct_preference"] = "direct_preference"
-    """Which of the alternatives this is."""
     budget: Budget = Budget(max_accuracy_loss=0.02)
     """What it may cost the model; the gate of the release holds it."""
     sample: SamplePreferences = SamplePreferences()

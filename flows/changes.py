@@ -3,16 +3,14 @@
 import json
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
-from inspect import isclass
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from flows.alternatives import alternatives, without_other_alternatives
+
 _Value = TypeVar("_Value", bound=BaseModel)
 Path = tuple[str, ...]
-
-CHOICE = "method"
-"""Field of a stage that says which of its alternatives it is."""
 
 _SHOWN = 60  # characters of a value that is refused
 
@@ -21,8 +19,8 @@ def changed(recipe: _Value, changes: Iterable[str]) -> _Value:
     """Return `recipe` with each `path=value` applied; a value is JSON, else text.
 
     Of a path, what is between two names may be left out as long as only one field is meant:
-    `align.beta` is `align.dpo.beta`. An object changes the fields that it names and no other;
-    `null` leaves a stage out.
+    `align.beta` is `align.dpo.beta`. A field of another alternative chooses that. An object changes
+    the fields that it names and no other; `null` leaves a stage out.
 
     Raises:
         ValueError: a path names no field, or several, or a value does not fit.
@@ -32,12 +30,7 @@ def changed(recipe: _Value, changes: Iterable[str]) -> _Value:
         path, separator, text = assignment.partition("=")
         if not separator:
             raise ValueError(f"--set {assignment!r} has no `=`: write path.to.field=value.")
-        *parents, field = _resolve(values, path.strip())
-        value = _parsed(text)
-        if field == CHOICE and value != _at(values, (*parents, field)):
-            *parents, field = parents
-            value = _alternative(type(recipe), (*parents, field), value)
-        _assign(values, (*parents, field), value)
+        _assign(values, _resolve(type(recipe), values, path.strip()), _parsed(text))
     return checked(type(recipe), values)
 
 
@@ -49,17 +42,8 @@ def checked(kind: type[_Value], values: dict[str, Any]) -> _Value:
         raise ValueError(f"The recipe is not valid. {' '.join(_told(error))}") from error
 
 
-def merged(old: Any, new: Any) -> Any:
-    """Return `new`, where both are objects with what `old` has beside it."""
-    if not isinstance(old, dict) or not isinstance(new, dict):
-        return new
-    if new.get(CHOICE, old.get(CHOICE)) != old.get(CHOICE):
-        return new  # another alternative has other fields
-    return old | {name: merged(old.get(name), value) for name, value in new.items()}
-
-
 def _told(error: ValidationError) -> Iterator[str]:
-    for each in error.errors():
+    for each in without_other_alternatives(error.errors()):
         where = ".".join(str(part) for part in each["loc"])
         what = each["msg"].removeprefix("Value error, ")
         if each["type"] == "value_error":
@@ -79,65 +63,63 @@ def _assign(values: dict[str, Any], path: Path, value: Any) -> None:
     *parents, field = path
     for name in parents:
         values = values[name]
-    values[field] = merged(values.get(field), value)
+    values[field] = _merged(values.get(field), value)
 
 
-def _alternative(kind: type[BaseModel], path: Path, choice: Any) -> dict[str, Any]:
-    """Return the defaults of the alternative of a stage that is called `choice`."""
-    for name in path[:-1]:
-        (kind,) = _models(kind.model_fields[name].annotation)
-    found = {
-        model.model_fields[CHOICE].default: model
-        for model in _models(kind.model_fields[path[-1]].annotation)
-    }
-    if choice not in found:
-        known = ", ".join(found)
-        raise ValueError(f"--set {'.'.join(path)}.{CHOICE}={choice}: it is one of {known}.")
-    return found[choice]().model_dump(mode="json")
+def _merged(old: Any, new: Any) -> Any:
+    """Return `new`; where both are objects that have the same fields, with the rest of `old`."""
+    if not isinstance(old, dict) or not isinstance(new, dict) or not new.keys() <= old.keys():
+        return new
+    return old | {name: _merged(old[name], value) for name, value in new.items()}
 
 
-def _models(annotation: Any) -> list[type[BaseModel]]:
-    """Return the models that an annotation names, alone or in a union."""
-    named = get_args(annotation) or (annotation,)
-    return [kind for kind in named if isclass(kind) and issubclass(kind, BaseModel)]
-
-
-def _resolve(values: dict[str, Any], path: str) -> Path:
-    """Return the whole path that `path` stands for."""
+def _resolve(kind: type[BaseModel], values: dict[str, Any], path: str) -> Path:
+    """Return the whole path that `path` stands for; `values` may become another alternative."""
     found: Path = ()
-    place: Any = values
     for name in path.split("."):
-        found += _below(place, name, path, found)
         place = _at(values, found)
+        way = _below(place, name, path, found)
+        if way is None:
+            way = _choose(kind, values, found, name, path)
+        found += way
     return found
 
 
-def _below(place: Any, name: str, path: str, found: Path) -> Path:
+def _choose(
+    kind: type[BaseModel], values: dict[str, Any], found: Path, name: str, path: str
+) -> Path:
+    """Make what is at `found` the alternative that has a field `name`; return the way to it."""
+    for other in alternatives(kind, found):
+        place = other().model_dump(mode="json")
+        if (way := _below(place, name, path, found)) is not None:
+            _at(values, found[:-1])[found[-1]] = place
+            return way
+    raise ValueError(_unknown(_at(values, found), name, path, found))
+
+
+def _below(place: Any, name: str, path: str, found: Path) -> Path | None:
     """Return the way from `place` to the nearest field called `name`."""
     level: list[tuple[Path, Any]] = [((), place)]
     while level:
-        children = [
+        level = [
             ((*way, key), child)
             for way, value in level
             if isinstance(value, dict)
             for key, child in value.items()
         ]
-        ways = [way for way, _ in children if way[-1] == name]
-        if len(ways) == 1:
-            return ways[0]
-        if ways:
+        ways = [way for way, _ in level if way[-1] == name]
+        if len(ways) > 1:
             meant = ", ".join(".".join(found + way) for way in ways)
             raise ValueError(f"--set {path}: {name!r} may be each of {meant}. Say which.")
-        level = children
-    raise ValueError(_unknown(place, name, path, found))
+        if ways:
+            return ways[0]
+    return None
 
 
 def _unknown(place: Any, name: str, path: str, found: Path) -> str:
     where = ".".join(found) or "the recipe"
     if place is None:
-        return (
-            f"--set {path}: {where} is left out of this recipe. Bring it in: --set {where}='{{}}'."
-        )
+        return f"--set {path}: {where} is left out. Bring it in: --set {where}='{{}}'."
     names = sorted({part for way in _ways(place) for part in way})
     if not names:
         return f"--set {path}: {where} is a value and has no field {name!r}."

@@ -1,7 +1,5 @@
 """A model becomes smaller and faster."""
 
-from typing import Literal
-
 from components.compress.quantize import Quantize
 from components.core.artifacts.models import Checkpoint, CompressedModel
 from components.core.artifacts.reports import Budget
@@ -12,8 +10,6 @@ from flows.step import step
 class Int8(Stage):
     """Export to int8 for ONNX Runtime GenAI."""
 
-    method: Literal["int8"] = "int8"
-    """Which of the alternatives this is."""
     budget: Budget = Budget(max_accuracy_loss=0.03, max_bits_per_byte_increase=0.02)
     """What it may cost the model; the gate of the release holds it."""
     quantize: Quantize = Quantize()

@@ -1,7 +1,5 @@
 """A base model becomes one that follows instructions."""
 
-from typing import Literal
-
 from components.core.artifacts.models import Checkpoint
 from components.finetune.sft import SFT, SFTInputs
 from flows.stage import Prepared, Stage
@@ -11,8 +9,6 @@ from flows.step import step
 class Supervised(Stage):
     """Supervised fine-tuning of all weights on dialogues."""
 
-    method: Literal["supervised"] = "supervised"
-    """Which of the alternatives this is."""
     sft: SFT = SFT()
     """The training."""
 

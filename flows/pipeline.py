@@ -11,7 +11,7 @@ after a change to a late stage, run the same command again.
 
 from typing import Any
 
-from prefect import Flow, flow
+from prefect import flow
 from prefect.client.schemas.objects import State
 
 from components.core.artifacts.models import Checkpoint, CompressedModel, Release
@@ -39,33 +39,11 @@ def pipeline(recipe: Recipe = tiny()) -> Made:
     """
     if recipe.release is not None:
         require_answerable(recipe.release.approval)
-    return _build(recipe, recipe.stages(), recipe.release)
+    return build(recipe, recipe.stages(), recipe.release)
 
 
-def _as_far_as(stage: str) -> Flow[..., Made]:
-    """Return the pipeline up to a stage, as a flow of its own that is named after the stage."""
-
-    @flow(name=stage)
-    @preemptible
-    def run(recipe: Recipe = tiny()) -> Made:
-        """Take raw text as far as this stage, measured at every stage boundary.
-
-        Raises:
-            ValueError: the recipe leaves the stage out.
-        """
-        return _build(recipe, recipe.until(stage), None)
-
-    return run
-
-
-until_data = _as_far_as("data")
-until_pretrain = _as_far_as("pretrain")
-until_finetune = _as_far_as("finetune")
-until_align = _as_far_as("align")
-until_compress = _as_far_as("compress")
-
-
-def _build(recipe: Recipe, stages: tuple[Stage, ...], releasing: ReleaseSteps | None) -> Made:
+def build(recipe: Recipe, stages: tuple[Stage, ...], releasing: ReleaseSteps | None) -> Made:
+    """Make the data, apply `stages` in order, probe after each, and release if that is wanted."""
     prepared = subflow(data, "data")(recipe.corpus, recipe.tokens, recipe.pretrain)
     if not stages:
         return prepared

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
 
 from pydantic import Field
 
@@ -18,8 +17,6 @@ from flows.step import step
 class FromScratch(Base):
     """Train a model on the tokens of the corpus, under Ray Train."""
 
-    method: Literal["from_scratch"] = "from_scratch"
-    """Which of the alternatives this is."""
     train: Train = Train()
     """The model and its training."""
 
@@ -40,8 +37,6 @@ class FromScratch(Base):
 class ExistingModel(Base):
     """Begin with a model in Hugging Face layout. It brings its own vocabulary."""
 
-    method: Literal["existing"] = "existing"
-    """Which of the alternatives this is."""
     folder: str = ""
     """Folder with `config.json`, safetensors and `tokenizer.json`: a released model, say."""
     sequence_length: int = Field(default=256, ge=8)

@@ -6,9 +6,8 @@ is not said here is the default of the component, documented where it is defined
 
 from collections.abc import Callable, Iterator
 from itertools import pairwise
-from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from components.align.dpo import DPO
 from components.align.sample import SamplePreferences
@@ -34,14 +33,15 @@ from flows.stage import Stage, fits
 class Recipe(Frozen):
     """What a run is made of, in the order that data flows through it.
 
-    A stage is one of its alternatives, or null: left out. Stages that do not fit are refused.
+    A stage is one of its alternatives, or null: left out. Stages that do not fit are refused. Each
+    alternative has a field that no other has, by which forms and `--set` tell them apart.
     """
 
     corpus: CorpusSteps = CorpusSteps()
     """Documents."""
     tokens: TokenSteps = TokenSteps()
     """The documents as tokens."""
-    pretrain: Annotated[FromScratch | ExistingModel, Field(discriminator="method")] = FromScratch()
+    pretrain: FromScratch | ExistingModel = FromScratch()
     """Base model."""
     finetune: Supervised | None = Supervised()
     """Instruct model."""

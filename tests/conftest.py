@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from xdist.remote import Producer
 
 from components.align.sample import SampleInputs, SamplePreferences
 from components.core.artifacts.data import (
@@ -33,6 +34,8 @@ from components.lib.ledger.chain import Ledger, batch_hash
 from components.lib.training.hyperparameters import DialledHyperparameters, Hyperparameters
 from components.pretrain.train import Train, TrainInputs
 from tests import small_project
+from tests.sharing import OneStack, made_once
+from tests.smoke import Smoke, run
 
 # The recorded losses are a CPU's. `CUDA_VISIBLE_DEVICES=0` has the tests compute on a GPU.
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
@@ -51,10 +54,16 @@ _MACHINE = {
 }
 
 
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> OneStack:
+    """Say which process takes which file."""
+    return OneStack(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let processes that take files in turn end together: files that take long come first."""
     long = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in long)
+    whole = ("tests/flows/", "tests/infra/")  # the whole platform: longest of all
+    items.sort(key=lambda item: (item.path not in long, not item.nodeid.startswith(whole)))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -74,6 +83,19 @@ def machine(tmp_path_factory) -> Iterator[None]:
         settings.cache_clear()
         yield
     settings.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def session_folder(tmp_path_factory, worker_id: str) -> Path:
+    """A folder of this session that all its processes see."""
+    own = tmp_path_factory.getbasetemp()
+    return own if worker_id == "master" else own.parent
+
+
+@pytest.fixture(scope="session")
+def smoke(machine: None, session_folder: Path) -> Smoke:
+    """A run of the recipe `smoke` that was killed and has finished."""
+    return Smoke(made_once(session_folder / "smoke", run))
 
 
 @pytest.fixture(autouse=True)

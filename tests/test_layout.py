@@ -12,6 +12,7 @@ import pytest
 
 from components.core.component import Component
 from tests.record_versions import component_classes
+from tests.sharing import ON_ONE_STACK
 
 ROOT = Path(__file__).parents[1]
 TOP_LEVEL = {
@@ -22,12 +23,14 @@ TOP_LEVEL = {
     "constraints.txt",
     "dashboards",
     "data.dvc",
+    "findings",
     "flows",
     "infra",
     "pyproject.toml",
     "tests",
 }
 CODE = ("components", "dashboards", "flows", "infra")
+MOST_FILES = 25  # of one folder: what one takes in at a glance
 HEAVY = (
     "datasets",
     "datatrove",
@@ -68,6 +71,19 @@ def test_the_top_level_holds_nothing_but_the_plan_of_the_house():
     assert {name for name in found if not name.startswith(".")} <= TOP_LEVEL
 
 
+def test_no_folder_of_code_holds_more_than_25_files_at_one_level():
+    folders = {file.parent for file in sources(*CODE)}
+    sizes = {str(path.relative_to(ROOT)): len(list(path.glob("*.py"))) for path in folders}
+    assert {path: size for path, size in sizes.items() if size > MOST_FILES} == {}
+
+
+def test_every_finding_has_a_row_in_their_table():
+    scripts = sorted((ROOT / "findings").glob("*.sh"))
+    table = (ROOT / "findings" / "README.md").read_text("utf-8") if scripts else ""
+    rows = [line for line in table.splitlines() if line.startswith("|")]
+    assert [file.name for file in scripts if not any(file.name in row for row in rows)] == []
+
+
 def test_there_are_components_to_check():
     assert len(COMPONENTS) >= 13
     assert {name.split(".")[0] for name in names(COMPONENTS)} >= {
@@ -103,8 +119,8 @@ def test_a_component_has_a_version_says_what_it_does_and_describes_every_field(c
 
 @pytest.mark.parametrize("component", COMPONENTS, ids=names(COMPONENTS))
 def test_a_component_has_its_mirrored_test(component):
-    stage, name = component.__module__.split(".")[1:]
-    assert (ROOT / "tests" / "components" / stage / f"test_{name}.py").is_file()
+    *folders, name = component.__module__.split(".")
+    assert ROOT.joinpath("tests", *folders, f"test_{name}.py").is_file()
 
 
 def hides(name: str) -> bool:
@@ -160,6 +176,16 @@ def test_components_log_and_do_not_print(file):
     ]
     printed = [c.lineno for c in calls if isinstance(c.func, ast.Name) and c.func.id == "print"]
     assert not printed, f"{file.name}, lines {printed}"
+
+
+def test_files_that_use_the_shared_stack_are_given_to_one_process():
+    texts = {file: file.read_text("utf-8") for file in (ROOT / "tests" / "infra").glob("test_*.py")}
+    users = {
+        str(file.relative_to(ROOT))
+        for file, text in texts.items()
+        if "stack: Stack" in text and "def stack(" not in text
+    }
+    assert users == set(ON_ONE_STACK)
 
 
 def test_tests_have_names_that_are_sentences_and_no_package_of_their_own():

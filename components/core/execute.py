@@ -142,7 +142,7 @@ def _data_revision(inputs: BaseModel, origin: Origin | None) -> str | None:
     for source in inputs_of(inputs).values():
         if isinstance(source, PinnedData):
             return source.revision
-        if source is None or not (source.path / RECORD).exists():
+        if not (source.path / RECORD).exists():
             continue
         if (revision := read_record(source.path).data_revision) is not None:
             return revision

@@ -1,5 +1,6 @@
 """Start a flow in this process, on the running servers if they are up, with a changed recipe."""
 
+import importlib
 import logging
 import os
 from typing import Any
@@ -35,11 +36,12 @@ def run_flow(flow: str, recipe: str, changes: list[str]) -> bool:
     if servers is not None:
         os.environ["PREFECT_API_URL"] = f"{servers.prefect}/api"
 
-    from flows import pipeline, recipes
+    from flows import recipes
     from flows.served import serve
 
     chosen = changed(recipes.recipe(recipe), changes)
-    wanted = getattr(pipeline, flow if flow == "pipeline" else f"until_{flow}")
+    module = "flows.pipeline" if flow == "pipeline" else "flows.until"
+    wanted = getattr(importlib.import_module(module), flow)
     _show_own_lines()
     if servers is None:
         if (served := serve(flow, lambda: wanted.fn(chosen))) is not None:

@@ -5,17 +5,19 @@ import re
 import signal
 import sqlite3
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from tests import small_project
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.smoke import Smoke
 
 pytestmark = pytest.mark.slow
+
+
+def _spools(home: Path, before: set[Path]) -> list[Path]:
+    found = home.glob("artifacts/pretrain.train/*/*/metrics.jsonl")
+    return [file for file in found if file.parent not in before]
 
 
 def _rows(database: Path, query: str) -> list[tuple[str, ...]]:
@@ -23,24 +25,18 @@ def _rows(database: Path, query: str) -> list[tuple[str, ...]]:
         return connection.execute(query).fetchall()
 
 
-def test_a_run_that_gets_sigterm_saves_and_ends_as_preempted(tmp_path: Path) -> None:
-    place = small_project.make(tmp_path / "project")
-    outside = {k: v for k, v in os.environ.items() if not k.startswith(("BLOOMERY_", "PREFECT_"))}
-    home = place / ".bloomery"
-    ours = {
-        "BLOOMERY_PROJECT": str(place),
-        "BLOOMERY_HOME": str(home),
-        "BLOOMERY_RAY_ADDRESS": "off",
-        "PYTHONPATH": str(ROOT),
-    }
-    command = [sys.executable, "-m", "flows.command.app", "run", "pretrain", "--recipe", "smoke"]
-    command += ["--set", "pretrain.training.num_steps=100000"]
-    process = subprocess.Popen(
-        command, cwd=place, env={**outside, **ours}, stderr=subprocess.PIPE, text=True
+def test_a_run_that_gets_sigterm_saves_and_ends_as_preempted(smoke: Smoke, tmp_path: Path) -> None:
+    copy = smoke.copy(tmp_path / "project")
+    home = copy.home
+    before = set(home.glob("artifacts/pretrain.train/*/*"))
+    process = copy.begin(
+        *("run", "pretrain", "--recipe", "smoke", "--set", "pretrain.training.num_steps=100000"),
+        env={**copy.environment, "BLOOMERY_RAY_ADDRESS": "off"},
+        stderr=subprocess.PIPE,
     )
     try:
         deadline = time.monotonic() + 300
-        while not (spools := list(home.glob("artifacts/pretrain.train/*/*/metrics.jsonl"))):
+        while not (spools := _spools(home, before)):
             assert process.poll() is None, "it ended before it trained"
             assert time.monotonic() < deadline, "it does not train"
             time.sleep(0.2)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import psutil
 import pytest
 
 from tests import small_project
@@ -10,9 +11,16 @@ from tests.infra.stacks import Stack, end, environment, ready
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A stack over a small project, without a login and without Ray."""
+    """A stack over a small project, without a login and without Ray, that stops as it should."""
     folder = tmp_path_factory.mktemp("stack")
     project = small_project.make(folder / "project")
     started = ready(environment(folder / "home", BLOOMERY_PROJECT=str(project)))
     yield started
+    up = started.process.poll() is None  # a test may have killed it
+    tree = psutil.Process(started.process.pid).children(recursive=True) if up else []
     end(started)
+    if up:
+        assert started.process.returncode == 0
+        assert not (started.home / "servers.json").exists()
+    _, alive = psutil.wait_procs(tree, timeout=60)
+    assert alive == [], "they outlive the stack"

@@ -16,7 +16,7 @@ import pytest
 from tests import small_project
 from tests.infra.stacks import Stack, end, environment, fetch, ready, until
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.prove]
 
 _LOGIN = "gardener:canary-5f0c9e71d2"
 _SECRET = _LOGIN.partition(":")[2].encode()

@@ -9,7 +9,7 @@ from flows.command.running import change
 from flows.recipes import smoke
 from tests.infra.stacks import FINAL, Stack, fetch, until
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.prove]
 
 
 def _suspended(stack: Stack, allowed_loss: float, hours: float = 1.0) -> str:

@@ -13,7 +13,7 @@ from tests.infra.stacks import FINAL, Stack, until
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-pytestmark = browser.MARKS
+pytestmark = [*browser.MARKS, pytest.mark.prove]
 
 
 @pytest.fixture

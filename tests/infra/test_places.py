@@ -16,7 +16,7 @@ from tests import small_project
 from tests.infra.stacks import Stack, ask_once, end, environment, fetch, ready, until, up
 from tests.places import PASSWORD, postgres, s3, s3_client
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.prove]
 
 _SECRETS = re.compile(f"{PASSWORD}|canary-s3-8b1d".encode())
 

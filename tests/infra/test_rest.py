@@ -106,6 +106,7 @@ def test_without_servers_a_trigger_says_how_to_start_them(planning: Stack, tmp_p
     assert "bloomery up" in done.stderr
 
 
+@pytest.mark.prove
 def test_of_a_hundred_calls_at_once_none_is_lost(planning: Stack) -> None:
     identity = planning.deployment("data")["id"]
     body = {"parameters": {"recipe": smoke().model_dump(mode="json")}}
@@ -146,6 +147,27 @@ def test_a_new_revision_of_the_data_starts_the_pipeline_once_people_want_it(
     assert {run["deployment_id"] for run in runs} == {identity}
     assert planning.call(path, {"enabled": False}, "PATCH")[0] == 204
     time.sleep(5)  # no event that is still on its way may start a run once these are deleted
+
+
+def test_a_cron_makes_runs_that_are_done_until_it_is_switched_off(stack: Stack) -> None:
+    identity = stack.deployment("data")["id"]
+    path = f"/deployments/{identity}/schedules"
+    recipe = {"recipe": smoke().model_dump(mode="json")}
+    every_minute = {"schedule": {"cron": "* * * * *"}, "active": True, "parameters": recipe}
+    status, [made] = stack.call(path, [every_minute])
+    assert status == 201
+
+    def by_it(**state: list[str]) -> list[dict[str, Any]]:
+        runs = {"deployment_id": {"any_": [identity]}, "state": {"type": state}}
+        found = stack.call("/flow_runs/filter", {"flow_runs": runs})[1]
+        return [run for run in found if run["created_by"]["id"] == made["id"]]
+
+    [run] = until(lambda: by_it(not_any_=["SCHEDULED"]), 90)[:1]
+    off = f"{path}/{made['id']}", {"active": False}, "PATCH"
+    # again and again: the scheduler may be in the middle of planning
+    until(lambda: stack.call(*off)[0] == 204 and not by_it(any_=["SCHEDULED"]), 60)
+    until(lambda: stack.state(run["id"]) in FINAL, 200)
+    assert stack.state(run["id"]) == "COMPLETED"
 
 
 def test_a_trigger_that_waits_ends_as_the_run_does(stack: Stack) -> None:

@@ -16,7 +16,7 @@ from flows.command.running import change
 from flows.recipes import smoke
 from tests.infra.stacks import FINAL, Stack, end, ready, until
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.prove]
 
 _LONG = change(smoke(), ["pretrain.training.num_steps=100000"]).model_dump(mode="json")
 

@@ -18,7 +18,7 @@ from components.lib.training.hyperparameters import DialledHyperparameters
 from components.pretrain.train import Train, TrainInputs
 from tests.ray_nodes import Cluster, cluster
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.prove]
 
 NUM_STEPS = 400
 INTERVAL = 20

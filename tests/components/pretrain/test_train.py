@@ -216,7 +216,13 @@ def test_a_plan_without_steps_batch_or_rate_is_refused_by_name(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("packing", [{}, {"packing": "best_fit", "document_mask": True}])
+@pytest.mark.parametrize(
+    "packing",
+    [
+        {},
+        pytest.param({"packing": "best_fit", "document_mask": True}, marks=pytest.mark.prove),
+    ],
+)
 def test_killed_while_it_trains_it_ends_as_if_nothing_had_been(
     inputs, tmp_path, read_spool, packing
 ):

@@ -75,6 +75,7 @@ def test_a_cluster_that_nobody_started_is_named(at, tmp_path):
 
 @pytest.mark.ray
 @pytest.mark.slow
+@pytest.mark.prove
 class TestCluster:
     def test_a_machine_that_is_a_node_connects(self, at, nodes, tmp_path):
         at(nodes.address, RAY_AUTH_TOKEN_PATH=str(nodes.token))
@@ -112,6 +113,7 @@ class TestCluster:
     ("hidden", "remedy"),
     [("home", "does not see .*BLOOMERY_HOME"), ("components", "has no .*components. Install")],
 )
+@pytest.mark.prove
 def test_a_node_without_our_files_is_refused(at, home, tmp_path, hidden, remedy):
     home.mkdir()
     folder = home if hidden == "home" else ROOT / "components"

@@ -104,6 +104,7 @@ def _is_there(pid: int) -> bool:
     return Path(f"/proc/{pid}").exists()
 
 
+@pytest.mark.prove
 def test_sigterm_to_one_worker_ends_the_group_as_preempted_and_not_once_more(tmp_path):
     _signal_later(signal.SIGTERM, tmp_path, lambda: _pid(tmp_path, 1))
     with pytest.raises(Preempted, match=r"^Preempted after step \d+\. The same command goes on"):
@@ -111,6 +112,7 @@ def test_sigterm_to_one_worker_ends_the_group_as_preempted_and_not_once_more(tmp
     assert _num_attempts(tmp_path) == 1
 
 
+@pytest.mark.prove
 def test_sigterm_to_the_calling_process_reaches_the_workers(tmp_path):
     _signal_later(signal.SIGTERM, tmp_path, os.getpid)
     with pytest.raises(Preempted):
@@ -125,6 +127,7 @@ def test_what_a_user_can_mend_comes_from_any_rank_and_is_tried_once(tmp_path):
     assert len(list(tmp_path.glob("attempt_*_1"))) == 1  # rank 0 may not have come so far
 
 
+@pytest.mark.prove
 def test_a_stopped_worker_is_found_and_removed_and_the_group_starts_again(tmp_path, monkeypatch):
     monkeypatch.setenv("RAY_TRAIN_WORKER_HEALTH_CHECK_TIMEOUT_S", "15")
     _signal_later(signal.SIGSTOP, tmp_path, lambda: _pid(tmp_path, 1))

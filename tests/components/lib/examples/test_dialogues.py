@@ -196,8 +196,8 @@ def test_rare_kinds_leave_their_turns_to_the_others(tasks):
     assert take_evenly([], 5) == []
 
 
-def test_a_file_holds_one_task_a_line(raw):
-    file = raw.path / "instructions" / "train.jsonl"
+def test_a_file_holds_one_task_a_line(instructions):
+    file = instructions.path / "train.jsonl"
     tasks = read_microtasks(file)
     assert len(tasks) == len(file.read_text("utf-8").splitlines())
     assert {task.task for task in tasks} == {"count"}
