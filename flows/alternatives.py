@@ -5,7 +5,7 @@ from inspect import isclass
 from typing import Any, get_args
 
 from pydantic import BaseModel
-from pydantic_core import ErrorDetails
+from pydantic_core import ErrorDetails, to_jsonable_python
 
 
 def alternatives(kind: type[BaseModel], path: tuple[str, ...]) -> list[type[BaseModel]]:
@@ -15,6 +15,14 @@ def alternatives(kind: type[BaseModel], path: tuple[str, ...]) -> list[type[Base
         fields = [each.model_fields[name] for each in found if name in each.model_fields]
         found = [model for field in fields for model in _models(field.annotation)]
     return found
+
+
+def defaults(kind: type[BaseModel]) -> dict[str, Any]:
+    """Return the JSON of a model's defaults, null for what has none."""
+    fields = kind.model_fields.items()
+    given = {name: field.get_default(call_default_factory=True) for name, field in fields}
+    required = {name for name, field in fields if field.is_required()}
+    return {n: None if n in required else to_jsonable_python(v) for n, v in given.items()}
 
 
 def without_other_alternatives(errors: Iterable[ErrorDetails]) -> list[ErrorDetails]:

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from flows.alternatives import alternatives, without_other_alternatives
+from flows.alternatives import alternatives, defaults, without_other_alternatives
 
 _Value = TypeVar("_Value", bound=BaseModel)
 Path = tuple[str, ...]
@@ -90,7 +90,7 @@ def _choose(
 ) -> Path:
     """Make what is at `found` the alternative that has a field `name`; return the way to it."""
     for other in alternatives(kind, found):
-        place = other().model_dump(mode="json")
+        place = defaults(other)
         if (way := _below(place, name, path, found)) is not None:
             _at(values, found[:-1])[found[-1]] = place
             return way

@@ -23,7 +23,7 @@ from components.release.register import Register
 from flows.align import DirectPreference
 from flows.compress import Int8
 from flows.data import CorpusSteps, TokenSteps
-from flows.evals import Evals
+from flows.evals import MEASURED, Evals
 from flows.finetune import Supervised
 from flows.pretrain import ExistingModel, FromScratch
 from flows.release import ReleaseSteps
@@ -96,6 +96,12 @@ class Recipe(Frozen):
                 )
         for stage in stages:
             yield from stage.problems(self.pretrain)
+        if self.release is not None and not any(stage.makes() in MEASURED for stage in stages):
+            kinds = " or ".join(kind.__name__ for kind in MEASURED)
+            yield (
+                f"release takes a model that was measured ({kinds}), but {stages[-1].name} makes "
+                f"{stages[-1].makes().__name__}. Leave release out (--set release=null)."
+            )
 
 
 def tiny() -> Recipe:

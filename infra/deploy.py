@@ -23,10 +23,10 @@ from prefect.events.schemas.automations import AutomationCore, EventTrigger, Pos
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound, PrefectHTTPStatusError
 from prefect.flows import load_flow_from_entrypoint
 from prefect.settings import PREFECT_API_URL
-from prefect.utilities.callables import parameter_schema
 from prefect.workers.process import ProcessWorker
 
 from components.core.servers.calls import answer
+from infra.form import form
 from infra.services import POOL
 
 logger = logging.getLogger(__name__)
@@ -52,8 +52,18 @@ def deploy(client: SyncPrefectClient) -> None:
             logger.debug("the queue %s is there", queue["name"])
     for entry in stated["deployments"]:
         _register(client, entry)
+    _remove_old(client, {entry["entrypoint"] for entry in stated["deployments"]})
     for entry in stated["automations"]:
         _automate(client, entry)
+
+
+def _remove_old(client: SyncPrefectClient, entrypoints: set[str]) -> None:
+    """Remove the deployments of flows that an earlier version had: their runs would only crash."""
+    for found in client.read_deployments():
+        entrypoint = found.entrypoint or ""
+        if entrypoint.startswith("flows.") and entrypoint not in entrypoints:
+            logger.warning("%s is no longer there, and its deployment is removed", found.name)
+            client.delete_deployment(found.id)
 
 
 def _register(client: SyncPrefectClient, entry: dict[str, Any]) -> None:
@@ -86,15 +96,6 @@ def _register(client: SyncPrefectClient, entry: dict[str, Any]) -> None:
             raise
         logger.warning("%s: default parameters reset: %s", entry["name"], error.response.text)
         client.update_deployment(found.id, DeploymentUpdate(**owned, parameters={}))
-
-
-def form(flow: Flow[..., Any]) -> dict[str, Any]:
-    """Return the schema of a flow's parameters, which the UI draws and the server enforces.
-
-    A parameter that the flow does not have is refused too; Prefect lets it pass, and the run
-    crashes without a word.
-    """
-    return {**parameter_schema(flow).model_dump_for_openapi(), "additionalProperties": False}
 
 
 def _automate(client: SyncPrefectClient, entry: dict[str, Any]) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from components.core.journal import read_steps
-from flows.command.running import change
+from flows.changes import changed
 from flows.recipes import smoke
 from tests.infra.stacks import FINAL, Stack, fetch, until
 
@@ -19,7 +19,9 @@ def _suspended(stack: Stack, allowed_loss: float, hours: float = 1.0) -> str:
         f"approval.timeout_hours={hours}",
         f"gate.max_alignment_accuracy_loss={allowed_loss}",
     ]
-    status, run = stack.start("pipeline", {"recipe": change(smoke(), asks).model_dump(mode="json")})
+    status, run = stack.start(
+        "pipeline", {"recipe": changed(smoke(), asks).model_dump(mode="json")}
+    )
     assert status == 201
     until(lambda: stack.state(run["id"]) in (*FINAL, "PAUSED"), 400)
     assert stack.state(run["id"]) == "PAUSED", stack.call(f"/flow_runs/{run['id']}")[1]["state"]

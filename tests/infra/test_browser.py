@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from flows.command.running import change
+from flows.changes import changed
 from flows.recipes import smoke
 from tests import browser
 from tests.infra.stacks import FINAL, Stack, until
@@ -58,7 +58,7 @@ def test_a_form_that_is_filled_in_starts_a_run_and_one_with_a_wrong_value_none(
     browser.keep(page, "prefect-form")
     submit.click()
     [run] = until(lambda: [run for run in _runs(stack) if run["id"] not in before], 30)
-    assert run["parameters"]["recipe"]["clean"]["min_characters"] == 150
+    assert run["parameters"]["recipe"]["corpus"]["clean"]["min_characters"] == 150
     _completed(run["id"], stack, page)
     browser.keep(page, "prefect-run")
 
@@ -97,7 +97,7 @@ def test_the_dashboard_shows_the_steps_of_the_last_run(stack: Stack, page: "Page
 
 def test_two_pretrainings_are_compared_in_mlflow(stack: Stack, page: "Page") -> None:
     for rate in (0.01, 0.02):
-        recipe = change(smoke(), [f"pretrain.training.learning_rate={rate}"])
+        recipe = changed(smoke(), [f"pretrain.training.learning_rate={rate}"])
         run = stack.start("pretrain", {"recipe": recipe.model_dump(mode="json")})[1]["id"]
         until(lambda: stack.state(run) in FINAL, 300)  # noqa: B023 # used at once
     page.goto(f"{stack.mlflow}/{_PRETRAININGS}CHART")

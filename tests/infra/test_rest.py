@@ -72,9 +72,10 @@ def test_the_lines_of_the_readme_start_runs_as_they_are_written(
     waiting = _runs(planning)
     assert len(waiting) == 4  # by curl, by curl with a recipe, by Prefect's command, by ours
     sizes = [
-        run["parameters"].get("recipe", {}).get("pretrain", {}).get("depth") for run in waiting
+        run["parameters"].get("recipe", {}).get("pretrain", {}).get("train", {}).get("depth")
+        for run in waiting
     ]
-    assert sorted(sizes, key=str) == [2, 3, None, None]
+    assert sorted(sizes, key=str) == [2, 4, None, None]
 
 
 def test_the_same_idempotency_key_makes_one_run(planning: Stack) -> None:

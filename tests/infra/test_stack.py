@@ -13,6 +13,9 @@ import yaml
 from prefect import Flow
 from prefect.flows import load_flow_from_entrypoint
 
+from components.align.dpo import DPO
+from components.core.docstrings import field_docstrings
+from flows.command.running import FLOWS
 from flows.recipes import Recipe, smoke
 from infra.deploy import FILE
 from tests.infra.stacks import CHECKOUT, Stack, until, up
@@ -60,28 +63,25 @@ def test_one_training_and_one_work_on_data_at_a_time(stack: Stack) -> None:
 
 
 def test_the_file_names_every_flow_of_the_command_line_and_no_schedules() -> None:
-    from flows.command.app import _FLOWS  # pyright: ignore[reportPrivateUsage]
-
-    assert {entry["name"] for entry in _ENTRIES} == {*_FLOWS, "ingest"}
+    assert {entry["name"] for entry in _ENTRIES} == {*FLOWS, "ingest"}
     assert not any("schedules" in entry or "schedule" in entry for entry in _ENTRIES)
 
 
 def test_the_form_of_a_run_explains_every_field_of_the_recipe(stack: Stack) -> None:
     form = stack.deployment("pipeline")["parameter_openapi_schema"]
     shown = form["definitions"]["Recipe"]["properties"]
-    for name, field in Recipe.model_fields.items():
-        assert shown[name]["description"] == field.description
+    assert {name: shown[name]["description"] for name in shown} == field_docstrings(Recipe)
     beta = form["definitions"]["DPO"]["properties"]["beta"]
-    assert beta["description"] == type(smoke().dpo).model_fields["beta"].description
+    assert beta["description"] == field_docstrings(DPO)["beta"]
     assert set(form["properties"]["recipe"]["default"]) == set(Recipe.model_fields)
 
 
 def test_a_bad_parameter_is_refused_with_its_path(stack: Stack) -> None:
     recipe = smoke().model_dump(mode="json")
-    recipe["dpo"]["beta"] = "strong"
+    recipe["align"]["dpo"]["beta"] = "strong"
     status, answer = stack.start("pipeline", {"recipe": recipe})
     assert status == 409
-    assert "recipe.dpo.beta" in answer["detail"]
+    assert "recipe.align" in answer["detail"]
 
 
 def test_a_parameter_that_the_flow_does_not_have_is_refused(stack: Stack) -> None:

@@ -12,13 +12,13 @@ from typing import Any
 import psutil
 import pytest
 
-from flows.command.running import change
+from flows.changes import changed
 from flows.recipes import smoke
 from tests.infra.stacks import FINAL, Stack, end, ready, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.prove]
 
-_LONG = change(smoke(), ["pretrain.training.num_steps=100000"]).model_dump(mode="json")
+_LONG = changed(smoke(), ["pretrain.training.num_steps=100000"]).model_dump(mode="json")
 
 
 def _train(stack: Stack) -> str:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, PlainSerializer, model_validator
 
+from components.core.docstrings import describe_fields
 from components.core.settings import settings
 
 
@@ -34,7 +35,10 @@ class Frozen(BaseModel):
     """A value that cannot change and has no field nobody declared."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", use_attribute_docstrings=True, ser_json_inf_nan="strings"
+        frozen=True,
+        extra="forbid",
+        json_schema_extra=describe_fields,
+        ser_json_inf_nan="strings",
     )
 
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from components.core.artifacts.reports import HeldOutText
 from components.evals.probe import Probe, ProbeInputs, open_model
 from components.lib.examples.dialogues import Dialogues
 from components.lib.inference.held_out import HeldOut
@@ -16,14 +17,17 @@ from components.lib.tasks.microtasks import is_correct, read_microtasks, take_ev
 from components.lib.training.fit import TrainSpec, fit
 from components.lib.training.hyperparameters import Hyperparameters
 
-PROBE = Probe(sequence_length=32, num_sequences=20, num_instructions=48, num_resamples=500)
+PROBE = Probe(num_instructions=48, num_resamples=500)
+HELD_OUT = HeldOutText(sequence_length=32, num_sequences=20)
 
 
 @pytest.fixture(scope="module")
 def found(instruct, shards, evaluation, tmp_path_factory):
     """The report on the tiny model, as returned and as written."""
     out = tmp_path_factory.mktemp("probe")
-    report = PROBE.run(ProbeInputs(model=instruct, shards=shards, evaluation=evaluation), out)
+    report = PROBE.run(
+        ProbeInputs(model=instruct, shards=shards, evaluation=evaluation, held_out=HELD_OUT), out
+    )
     return report, json.loads((out / "report.json").read_text("utf-8"))
 
 
@@ -62,7 +66,10 @@ def test_the_bits_per_byte_are_those_of_the_held_out_text(found, instruct, shard
 
 
 def test_the_same_model_gives_the_same_report(found, instruct, shards, evaluation, tmp_path):
-    again = PROBE.run(ProbeInputs(model=instruct, shards=shards, evaluation=evaluation), tmp_path)
+    again = PROBE.run(
+        ProbeInputs(model=instruct, shards=shards, evaluation=evaluation, held_out=HELD_OUT),
+        tmp_path,
+    )
     assert json.loads((tmp_path / "report.json").read_text("utf-8")) == found[1]
     assert again.accuracy_interval == found[0].accuracy_interval
 
@@ -79,7 +86,9 @@ def test_a_model_that_learned_the_test_by_heart_gets_all_of_it(
     save_model(model, tokenizer, tmp_path / "oracle")
     oracle = checkpoint.model_copy(update={"path": tmp_path / "oracle"})
     probe = PROBE.model_copy(update={"num_instructions": 6})
-    report = probe.run(ProbeInputs(model=oracle, shards=shards, evaluation=evaluation), tmp_path)
+    report = probe.run(
+        ProbeInputs(model=oracle, shards=shards, evaluation=evaluation, held_out=HELD_OUT), tmp_path
+    )
     assert report.accuracy == 1.0
     assert (report.accuracy_interval.low, report.accuracy_interval.high) == (1.0, 1.0)
 

@@ -6,7 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from components.core.artifacts.reports import BaselineReport, Interval, ProbeReport
+from components.core.artifacts.reports import (
+    BaselineReport,
+    Budget,
+    Interval,
+    ProbeReport,
+    StageReport,
+)
 from components.release.gate import Gate, GateInputs
 
 
@@ -21,33 +27,34 @@ def _report(name: str, accuracy: float, bits_per_byte: float) -> ProbeReport:
     )
 
 
-SOUND = {
-    "baselines": BaselineReport(path=Path("/nowhere/n"), unigram=4.0, trigram=3.0),
-    "pretrained": _report("pretrained", 0.0, 2.0),
-    "finetuned": _report("finetuned", 0.50, 2.1),
-    "aligned": _report("aligned", 0.60, 2.2),
-    "compressed": _report("compressed", 0.59, 2.22),
-    "champion": None,
+STAGES = {
+    "pretrain": (_report("pretrained", 0.0, 2.0), Budget()),
+    "finetune": (_report("finetuned", 0.50, 2.1), Budget()),
+    "align": (_report("aligned", 0.60, 2.2), Budget(max_accuracy_loss=0.02)),
+    "compress": (
+        _report("compressed", 0.59, 2.22),
+        Budget(max_accuracy_loss=0.03, max_bits_per_byte_increase=0.02),
+    ),
 }
+BASELINES = BaselineReport(path=Path("/nowhere/n"), unigram=4.0, trigram=3.0)
 
 PLANTED = {
     "worse than a trigram": (
-        {"pretrained": _report("pretrained", 0.0, 3.1)},
-        "base model's bits per byte above the trigram's: 0.1000 against at most 0.0000, "
+        {"pretrain": _report("pretrained", 0.0, 3.1)},
+        "pretrain: bits per byte above the trigram's: 0.1000 against at most 0.0000, "
         "fails by 0.1000",
     ),
     "alignment made it dumber": (
-        {"finetuned": _report("finetuned", 0.65, 2.1)},
-        "accuracy lost by alignment: 0.0500 against at most 0.0200, fails by 0.0300",
+        {"finetune": _report("finetuned", 0.65, 2.1)},
+        "align: accuracy lost: 0.0500 against at most 0.0200, fails by 0.0300",
     ),
     "compression cost too many bits": (
-        {"compressed": _report("compressed", 0.59, 2.31)},
-        "relative bits per byte added by compression: 0.0500 against at most 0.0200, "
-        "fails by 0.0300",
+        {"compress": _report("compressed", 0.59, 2.31)},
+        "compress: bits per byte added, as a share: 0.0500 against at most 0.0200, fails by 0.0300",
     ),
     "compression cost too much accuracy": (
-        {"compressed": _report("compressed", 0.50, 2.2)},
-        "accuracy lost by compression: 0.1000 against at most 0.0300, fails by 0.0700",
+        {"compress": _report("compressed", 0.50, 2.2)},
+        "compress: accuracy lost: 0.1000 against at most 0.0300, fails by 0.0700",
     ),
     "as accurate as the champion, but worse at text": (
         {"champion": _report("champion", 0.59, 2.10)},
@@ -61,8 +68,12 @@ PLANTED = {
 }
 
 
-def _decide(tmp_path, gate: Gate | None = None, **changes):
-    inputs = GateInputs.model_validate({**SOUND, **changes})
+def _decide(tmp_path, gate: Gate | None = None, champion: ProbeReport | None = None, **changes):
+    ledger = [
+        StageReport(stage=stage, report=changes.get(stage, report), budget=budget)
+        for stage, (report, budget) in STAGES.items()
+    ]
+    inputs = GateInputs(baselines=BASELINES, ledger=tuple(ledger), champion=champion)
     verdict = (gate or Gate()).run(inputs, tmp_path)
     return verdict, json.loads((tmp_path / "verdict.json").read_text())
 
@@ -87,8 +98,8 @@ def test_each_damage_is_stopped_by_its_own_threshold_alone_and_named(tmp_path, c
 def test_several_damages_are_all_named(tmp_path):
     verdict, _ = _decide(
         tmp_path,
-        pretrained=_report("pretrained", 0.0, 3.1),
-        compressed=_report("compressed", 0.3, 4.0),
+        pretrain=_report("pretrained", 0.0, 3.1),
+        compress=_report("compressed", 0.3, 4.0),
     )
     assert len(verdict.failures) == 3
 
@@ -108,17 +119,33 @@ def test_without_a_champion_nothing_is_compared_with_one(tmp_path):
     assert _decide(tmp_path, Gate(min_improvement=1.0))[0].passed
 
 
-@pytest.mark.parametrize("name", ["pretrained", "aligned", "compressed"])
+@pytest.mark.parametrize("name", ["pretrain", "align", "compress"])
 def test_a_model_that_scores_no_number_never_passes(tmp_path, name):
     broken = _report(name, 0.59, math.nan)
     assert not _decide(tmp_path, **{name: broken})[0].passed
     lost = _report(name, math.nan, 2.2)
-    if name != "pretrained":  # nobody asks for a base model's accuracy
+    if name != "pretrain":  # nobody asks for a base model's accuracy
         assert not _decide(tmp_path, **{name: lost})[0].passed
 
 
 def test_a_gain_makes_up_for_nothing_else(tmp_path):
     """The candidate answers much better, and reads text much worse."""
-    verdict, _ = _decide(tmp_path, compressed=_report("compressed", 0.99, 3.0))
+    verdict, _ = _decide(tmp_path, compress=_report("compressed", 0.99, 3.0))
     assert len(verdict.failures) == 1
-    assert "compression" in verdict.failures[0]
+    assert verdict.failures[0].startswith("compress: bits per byte added")
+
+
+def test_a_stage_that_is_left_out_is_not_asked_for(tmp_path):
+    (report, budget) = STAGES["pretrain"]
+    alone = (StageReport(stage="pretrain", report=report, budget=budget),)
+    inputs = GateInputs(baselines=BASELINES, ledger=alone, champion=None)
+    assert Gate().run(inputs, tmp_path).passed
+
+
+def test_a_stage_may_be_asked_for_a_gain(tmp_path):
+    (report, _) = STAGES["finetune"]
+    before = StageReport(stage="pretrain", report=STAGES["pretrain"][0])
+    for gain, passes in ((-0.5, True), (-0.51, False)):
+        after = StageReport(stage="finetune", report=report, budget=Budget(max_accuracy_loss=gain))
+        inputs = GateInputs(baselines=BASELINES, ledger=(before, after), champion=None)
+        assert Gate().run(inputs, tmp_path).passed is passes

@@ -1,12 +1,22 @@
 """Register: a version in a real MLflow registry, whose folder loads without code of ours."""
 
 import json
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from components.core.artifacts.data import DataCard
 from components.core.artifacts.models import Checkpoint, CompressedModel
-from components.core.artifacts.reports import Interval, ProbeReport, Verdict
+from components.core.artifacts.reports import (
+    BaselineReport,
+    Interval,
+    ProbeReport,
+    StageReport,
+    Verdict,
+)
 from components.core.record import Record, write_record
 from components.core.settings import settings
 from components.release.register import Register, RegisterInputs
@@ -64,6 +74,18 @@ def _small(name: str) -> CompressedModel:
     )
 
 
+def _card() -> DataCard:
+    folder = _folder("data.card/1.0.0/card")
+    (folder / "report").mkdir(exist_ok=True)
+    rows = {
+        "letters": {"documents": 3, "bytes": 2_000_000, "words": 9, "licences": {"CC-BY-4.0": 3}},
+        "web": {"documents": 1, "bytes": 10_000, "words": 9, "licences": {"not stated": 1}},
+    }
+    written = json.dumps({"statistics": {"by_source": rows}})
+    (folder / "report" / "card.json").write_text(written)
+    return DataCard(path=folder, num_documents=4, num_tokens=1234, measures={})
+
+
 def _release(model_name: str, candidate: str, model: Checkpoint, **changes):
     verdict = _folder(f"release.gate/1.0.0/{candidate}")
     (verdict / "verdict.json").write_text(json.dumps({"passed": True, "checks": []}))
@@ -73,8 +95,12 @@ def _release(model_name: str, candidate: str, model: Checkpoint, **changes):
             "verdict": Verdict(path=verdict, passed=True, failures=()),
             "model": model,
             "compressed": small,
-            "aligned_report": _report(f"{candidate}-aligned", 0.625),
-            "compressed_report": _report(f"{candidate}-small", 0.5),
+            "baselines": BaselineReport(path=Path("/nowhere/n"), unigram=4.0, trigram=3.0),
+            "ledger": (
+                StageReport(stage="align", report=_report(f"{candidate}-aligned", 0.625)),
+                StageReport(stage="compress", report=_report(f"{candidate}-small", 0.5)),
+            ),
+            "data": _card(),
             "champion": opponent(model_name, small),
             **changes,
         }
@@ -109,7 +135,11 @@ def test_the_released_folder_is_whole_and_holds_none_of_the_working_files(instru
     assert model.config.vocab_size == len(tokenizer)
     assert (made.path / "onnx" / "model.onnx").read_bytes() == b"graph of one"
     card = (made.path / "README.md").read_text("utf-8")
-    assert "| accuracy on micro-tasks | 62.5% | 50.0% |" in card
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in card.splitlines()]
+    assert ["align", "2.5000", "62.5% (10.0% to 90.0%)"] in rows
+    assert ["compress", "2.5000", "50.0% (10.0% to 90.0%)"] in rows
+    assert ["trigram baseline (Kneser-Ney)", "3.0000", ""] in rows
+    assert ["letters", "3", "2.00 MB", "CC-BY-4.0 (3)"] in rows
     assert json.loads((made.path / "verdict.json").read_text())["passed"] is True
     names = {file.name for file in made.path.rglob("*")}
     assert not names & {"artifact.json", "metrics.jsonl", "checkpoints"}
@@ -186,3 +216,25 @@ def test_a_rollback_to_nowhere_is_an_error_with_the_versions_there_are(instruct)
     current = champion("genet")
     assert current is not None
     assert current.version == 1
+
+
+def test_without_compression_the_model_itself_is_the_candidate(instruct):
+    ledger = (StageReport(stage="align", report=_report("bare-aligned", 0.625)),)
+    made = _release("vole", "bare", instruct, compressed=None, ledger=ledger)
+    assert not (made.path / "onnx").exists()
+    card = (made.path / "README.md").read_text("utf-8")
+    assert "ONNX" not in card
+    assert is_champion("vole", instruct)
+    held_against = opponent("vole", _small("other"))
+    assert held_against is not None
+    assert held_against.model == "bare-aligned"
+
+
+def test_the_examples_of_the_card_run_as_they_are_written(instruct, tmp_path):
+    made = _release("mole", "one", instruct, compressed=None)
+    card = (made.path / "README.md").read_text("utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=made.path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr

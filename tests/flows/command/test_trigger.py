@@ -1,7 +1,7 @@
 import pytest
 
+from flows.changes import changed
 from flows.command import trigger
-from flows.command.running import change
 from flows.recipes import smoke
 
 
@@ -15,13 +15,15 @@ def test_what_is_left_out_is_what_people_set_in_the_ui() -> None:
 
 
 def test_a_recipe_is_sent_whole_with_its_changes() -> None:
-    body = trigger.request("smoke", ["dpo.beta=0.3"], key=None)
-    assert body["parameters"]["recipe"] == change(smoke(), ["dpo.beta=0.3"]).model_dump(mode="json")
+    body = trigger.request("smoke", ["align.beta=0.3"], key=None)
+    assert body["parameters"]["recipe"] == changed(smoke(), ["align.beta=0.3"]).model_dump(
+        mode="json"
+    )
 
 
 def test_a_wrong_change_is_refused_before_anything_is_sent() -> None:
-    with pytest.raises(ValueError, match="dpo has no field 'betta'"):
-        trigger.request("smoke", ["dpo.betta=1"], key=None)
+    with pytest.raises(ValueError, match="align has no field 'betta'"):
+        trigger.request("smoke", ["align.betta=1"], key=None)
 
 
 @pytest.mark.parametrize(

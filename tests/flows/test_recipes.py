@@ -1,0 +1,118 @@
+"""Recipes: stages that fit are taken in order, and what does not fit is refused by its types."""
+
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from components.core.artifacts.models import Checkpoint, CompressedModel
+from components.pretrain.train import Train
+from flows.align import DirectPreference
+from flows.compress import Int8
+from flows.finetune import Supervised
+from flows.pretrain import ExistingModel, FromScratch
+from flows.recipes import RECIPES, Recipe, recipe, smoke
+from flows.stage import Prepared, Stage, fits
+
+
+class Distil(Stage):
+    """A toy stage, as somebody would add one: it takes a checkpoint and makes one."""
+
+    temperature: float = 2.0
+    """Of the teacher."""
+
+    def apply(self, model: Checkpoint, prepared: Prepared) -> Checkpoint:
+        """Return the model as it is."""
+        return model
+
+
+class Unpack(Stage):
+    """A toy stage that takes what no other stage before it makes."""
+
+    def apply(self, model: CompressedModel, prepared: Prepared) -> Checkpoint:
+        """Not called."""
+        raise AssertionError
+
+
+class LongerRecipe(Recipe):
+    """The recipe with one line more: the alternatives of a stage."""
+
+    finetune: Supervised | Distil | Unpack | None = Supervised()
+    """Instruct model."""
+
+
+def test_the_stages_of_a_recipe_are_those_that_are_there_in_order() -> None:
+    assert [stage.name for stage in smoke().stages()] == [
+        "pretrain",
+        "finetune",
+        "align",
+        "compress",
+    ]
+    bare = Recipe(finetune=None, compress=None)
+    assert [stage.name for stage in bare.stages()] == ["pretrain", "align"]
+
+
+def test_a_recipe_is_run_as_far_as_a_stage() -> None:
+    assert smoke().until("data") == ()
+    assert [stage.name for stage in smoke().until("align")] == ["pretrain", "finetune", "align"]
+    with pytest.raises(ValueError, match=r"leaves out 'align'\. It has: data, pretrain"):
+        Recipe(align=None).until("align")
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_stages_of_every_recipe_fit(name: str) -> None:
+    stages = recipe(name).stages()
+    assert all(fits(before.makes(), after) for before, after in pairwise(stages))
+
+
+def test_a_new_alternative_is_one_line_of_the_recipe() -> None:
+    made = LongerRecipe.model_validate({"finetune": {"temperature": 3.0}})
+    assert made.finetune == Distil(temperature=3.0)
+    assert [type(stage) for stage in made.stages()] == [
+        FromScratch,
+        Distil,
+        DirectPreference,
+        Int8,
+    ]
+
+
+def test_stages_that_do_not_fit_are_refused_with_both_types() -> None:
+    with pytest.raises(ValidationError) as refused:
+        LongerRecipe(finetune=Unpack())
+    assert (
+        "(Unpack) takes CompressedModel, but pretrain (FromScratch) makes Checkpoint. Leave "
+        in str(refused.value)
+    )
+
+
+def test_an_encoder_is_not_taught_to_answer() -> None:
+    encoder: dict[str, Any] = {"pretrain": FromScratch(train=Train(architecture="bert"))}
+    with pytest.raises(ValidationError, match=r"takes Checkpoint, but pretrain .* makes Encoder"):
+        Recipe(**encoder)
+    nothing = dict.fromkeys(("finetune", "align", "compress", "release"))
+    assert len(Recipe(**encoder, **nothing).stages()) == 1
+    del nothing["release"]
+    with pytest.raises(ValidationError, match="release takes a model that was measured"):
+        Recipe(**encoder, **nothing)
+
+
+def test_an_existing_model_needs_a_folder() -> None:
+    with pytest.raises(ValidationError, match=r"set pretrain\.folder"):
+        Recipe(pretrain=ExistingModel())
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"finetunes": None},
+        {"align": {"betta": 1}},
+        {"align": {"dpo": {"beta": "strong"}}},
+        {"pretrain": None},
+        {"pretrain": {"train": {}, "folder": "/both"}},
+    ],
+    ids=str,
+)
+def test_what_is_misspelt_or_of_another_type_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        Recipe.model_validate(wrong)
