@@ -5,8 +5,6 @@ stopped with SIGINT first, and reports an error a user can mend as a message, no
 """
 
 import ctypes
-import importlib
-import json
 import logging
 import os
 import signal
@@ -16,29 +14,41 @@ import tempfile
 from collections import deque
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
-from components.core.processes.preemption import Preempted
+from components.core.files import write_atomically
+from components.core.processes.call import (
+    TAIL_LINES,
+    Call,
+    Done,
+    Failed,
+    Outcome,
+    outcome_of,
+    perform,
+    raise_unless_done,
+)
 
 logger = logging.getLogger(__name__)
 
 _PR_SET_PDEATHSIG = 1
 _GRACE_SECONDS = 15.0  # Ray stops a training within 15 s of SIGINT
-_USER_ERROR = 3
-_PREEMPTED = os.EX_TEMPFAIL
+_OUTCOME = "outcome.json"  # beside the request; written once the call has ended
 
 
-def run_in_driver(target: str, payload: dict[str, Any], pass_fds: tuple[int, ...] = ()) -> None:
-    """Call `target` ("package.module:function") with the JSON `payload` in a driver process.
+def run_in_driver(call: Call) -> None:
+    """Do the call in a driver process; its output goes to the log.
 
-    The process inherits the open files `pass_fds`; its output goes to the log. Raises ValueError or
-    Preempted if the driver raised that, with the same message, and RuntimeError with the end of its
-    output if it failed otherwise.
+    Raises as `raise_unless_done` does: ValueError or Preempted if the driver raised that, with the
+    same message, and RuntimeError with the last lines if it failed otherwise.
     """
+    raise_unless_done(outcome_in_driver(call))
+
+
+def outcome_in_driver(call: Call, pass_fds: tuple[int, ...] = ()) -> Outcome:
+    """Do the call in a driver process, which inherits the open files, and return how it ended."""
     with tempfile.TemporaryDirectory(prefix="bloomery-") as folder:
-        request = Path(folder) / "payload.json"
-        request.write_text(json.dumps(payload), encoding="utf-8")
-        command = [sys.executable, "-m", __name__, target, str(request), str(os.getpid())]
+        request = Path(folder) / "call.json"
+        request.write_text(call.model_dump_json(), encoding="utf-8")
+        command = [sys.executable, "-m", __name__, str(request), str(os.getpid())]
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -55,26 +65,24 @@ def run_in_driver(target: str, payload: dict[str, Any], pass_fds: tuple[int, ...
         except BaseException:
             _stop(process)
             raise
-        answer = Path(folder) / "error.txt"
-        if process.returncode == _USER_ERROR and answer.exists():
-            raise ValueError(answer.read_text("utf-8"))
-        if process.returncode == _PREEMPTED and answer.exists():
-            raise Preempted(int(answer.read_text("utf-8")))
-        if process.returncode != 0:
-            raise RuntimeError(_end(target, process.returncode, tail))
+        file = request.with_name(_OUTCOME)
+        outcome = outcome_of(file.read_text("utf-8")) if file.exists() else Done()
+        has_died = process.returncode != 0 and isinstance(outcome, Done)
+        return _death(call.target, process.returncode, tail) if has_died else outcome
 
 
-def _end(target: str, code: int, tail: str) -> str:
+def _death(target: str, code: int, tail: str) -> Failed:
     """Say how a driver ended that had nothing to say itself."""
     if code < 0:
         name = signal.Signals(-code).name
-        return f"{target} ended with code {code}, {name}. The same command goes on where it was."
-    return f"{target} ended with code {code}. Its last lines:\n{tail}"
+        reason = f"{target} ended with code {code}, {name}. The same command goes on where it was."
+        return Failed(reason=reason)
+    return Failed(reason=f"{target} ended with code {code}. Its last lines:", tail=tail)
 
 
 def _follow(process: "subprocess.Popen[str]") -> str:
     assert process.stdout is not None
-    tail: deque[str] = deque(maxlen=15)
+    tail: deque[str] = deque(maxlen=TAIL_LINES)
     for line in process.stdout:
         tail.append(line)
         logger.debug("%s", line.rstrip())
@@ -102,21 +110,13 @@ def die_with_parent() -> None:
 
 
 def _main() -> int:
-    target, request, parent = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
+    request, parent = Path(sys.argv[1]), int(sys.argv[2])
     die_with_parent()
     if os.getppid() != parent:  # it died before the signal was asked for
         return 1
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    module, function = target.split(":")
-    answer = request.with_name("error.txt")
-    try:
-        getattr(importlib.import_module(module), function)(json.loads(request.read_text("utf-8")))
-    except ValueError as error:
-        answer.write_text(str(error), encoding="utf-8")
-        return _USER_ERROR
-    except Preempted as notice:
-        answer.write_text(str(notice.step), encoding="utf-8")
-        return _PREEMPTED
+    outcome = perform(Call.model_validate_json(request.read_text("utf-8")))
+    write_atomically(request.with_name(_OUTCOME), outcome.model_dump_json())
     return 0
 
 

@@ -4,7 +4,6 @@ Starting Ray takes seconds, and so do the imports of its workers. A run of the d
 it a dozen times.
 """
 
-import importlib
 import json
 import logging
 import os
@@ -13,9 +12,18 @@ import socket
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
-from typing import Any, NoReturn
+from typing import Any
 
-from components.core.processes.driver import run_in_driver
+from components.core.processes.call import (
+    Call,
+    Done,
+    Failed,
+    Outcome,
+    outcome_of,
+    perform,
+    raise_unless_done,
+)
+from components.core.processes.driver import outcome_in_driver, run_in_driver
 
 logger = logging.getLogger(__name__)
 
@@ -27,11 +35,11 @@ def run_on_ray(target: str, payload: dict[str, Any]) -> None:
 
     Within `kept_ray` it is the driver of the call before. Raises as `run_in_driver` does.
     """
-    request = {"target": target, "payload": payload}
+    call = Call(target=target, payload=payload)
     if _kept:
-        _kept[-1].call(request)
+        raise_unless_done(_kept[-1].perform(call))
     else:
-        run_in_driver(f"{__name__}:alone", request)
+        run_in_driver(Call(target=f"{__name__}:alone", payload=call.model_dump()))
 
 
 @contextmanager
@@ -51,25 +59,28 @@ class _KeptDriver:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
-        self._error: Exception | None = None
+        self._end: Outcome | None = None
         self._pid: int | None = None
         self._is_idle = True
 
-    def call(self, request: dict[str, Any]) -> None:
-        """Have the driver do it. Raises ValueError as it did, or RuntimeError if it ended."""
+    def perform(self, call: Call) -> Outcome:
+        """Have the driver do it and return how it ended; the driver itself, if that is gone.
+
+        A call that failed takes the driver with it, whose Ray may be broken: the next starts anew.
+        """
         with self._lock:
-            if self._thread is None:
-                self._start()
+            if self._thread is None and (refusal := self._start()) is not None:
+                return refusal
             self._is_idle = False
             with suppress(BrokenPipeError):
-                self._stream.write(json.dumps(request) + "\n")
+                self._stream.write(call.model_dump_json() + "\n")
                 self._stream.flush()
             answer = self._stream.readline()
-            if not answer:
-                self._raise_its_end()
             self._is_idle = True
-        if (error := json.loads(answer)["error"]) is not None:
-            raise ValueError(error)
+            outcome = outcome_of(answer) if answer else None
+            if outcome is None or isinstance(outcome, Failed):
+                self._close()
+            return outcome or self._ended()
 
     def stop(self) -> None:
         """End the driver: at once if it is at work, which nobody waits for any more."""
@@ -97,40 +108,42 @@ class _KeptDriver:
         self._stream.close()
         self._socket.close()
 
-    def _start(self) -> None:
+    def _start(self) -> Outcome | None:
+        """Start the driver; return how it ended if it does not come so far."""
         self._socket, theirs = socket.socketpair()
         self._stream = self._socket.makefile("rw", encoding="utf-8")
         self._thread = threading.Thread(target=self._run, args=(theirs,), name="ray-driver")
         self._thread.start()
         if not (hello := self._stream.readline()):
-            self._raise_its_end()
+            self._close()
+            return self._ended()
         self._pid = json.loads(hello)["pid"]
+        return None
 
     def _run(self, theirs: socket.socket) -> None:
-        fd = theirs.fileno()
+        call = Call(target=f"{__name__}:serve", payload={"fd": theirs.fileno()})
         try:
-            run_in_driver(f"{__name__}:serve", {"fd": fd}, pass_fds=(fd,))
-        except (ValueError, RuntimeError) as error:
-            self._error = error
+            self._end = outcome_in_driver(call, pass_fds=(theirs.fileno(),))
         finally:
             theirs.close()  # what waits for an answer reads the end of it
 
-    def _raise_its_end(self) -> NoReturn:
-        self._close()
-        self._is_idle = True
-        error, self._error = self._error, None
-        raise error or RuntimeError("The driver of this run's Ray has ended. Run again.")
+    def _ended(self) -> Outcome:
+        end, self._end = self._end, None
+        if end is None or isinstance(end, Done):
+            return Failed(reason="The driver of this run's Ray has ended. Run again.")
+        return end
 
 
 _kept: list[_KeptDriver] = []
 
 
-def alone(request: dict[str, Any]) -> None:
+def alone(payload: dict[str, Any]) -> None:
     """Do one call on a Ray of its own; runs in the driver process."""
     from components.core.processes.ray_session import ray_session
 
     with ray_session():
-        _do(request)
+        outcome = perform(Call.model_validate(payload))
+    raise_unless_done(outcome)
 
 
 def serve(payload: dict[str, Any]) -> None:
@@ -146,18 +159,8 @@ def serve(payload: dict[str, Any]) -> None:
         calls.flush()
         with ray_session():
             for line in calls:
-                calls.write(json.dumps({"error": _refusal(json.loads(line))}) + "\n")
+                outcome = perform(Call.model_validate_json(line))
+                calls.write(outcome.model_dump_json() + "\n")
                 calls.flush()
-
-
-def _refusal(request: dict[str, Any]) -> str | None:
-    try:
-        _do(request)
-    except ValueError as error:
-        return str(error)
-    return None
-
-
-def _do(request: dict[str, Any]) -> None:
-    module, function = request["target"].split(":")
-    getattr(importlib.import_module(module), function)(request["payload"])
+                if isinstance(outcome, Failed):
+                    return

@@ -16,9 +16,15 @@ from pydantic import BaseModel
 from components.core.component import Component
 from components.core.lease import OWNER
 from components.core.processes import preemption
+from components.core.processes.call import Call, raise_unless_done
 from components.core.processes.driver import run_in_driver
 from components.core.processes.preemption import Preempted
-from components.core.processes.torchrun import COLLECTIVE_SECONDS, NOTICE, NUM_RESTARTS, call
+from components.core.processes.torchrun import (
+    COLLECTIVE_SECONDS,
+    NOTICE,
+    NUM_RESTARTS,
+    perform_in_group,
+)
 from components.core.settings import settings
 
 logger = logging.getLogger(__name__)
@@ -49,19 +55,17 @@ def train_on_workers(
     if without_ray and settings().num_workers == 1:
         worker(payload)
         return
-    target, notice = f"{worker.__module__}:{worker.__qualname__}", out / NOTICE
+    call = Call(target=f"{worker.__module__}:{worker.__qualname__}", payload=payload)
+    notice = out / NOTICE
     notice.unlink(missing_ok=True)
     with preemption.listen(notice.touch):
-        start = (
-            "components.core.processes.torchrun:torchrun"
-            if without_ray
-            else f"{__name__}:ray_train"
-        )
-        run_in_driver(start, {"target": target, "payload": payload})
+        start = "components.core.processes.torchrun:torchrun"
+        start = start if without_ray else f"{__name__}:ray_train"
+        run_in_driver(Call(target=start, payload=call.model_dump()))
 
 
-def ray_train(request: dict[str, Any]) -> None:
-    """Run the target on a Ray Train group; runs in the driver process."""
+def ray_train(payload: dict[str, Any]) -> None:
+    """Do a call on a Ray Train group; runs in the driver process."""
     from components.core.processes.ray_session import ray_session
 
     os.environ[OWNER] = uuid.uuid4().hex
@@ -71,7 +75,7 @@ def ray_train(request: dict[str, Any]) -> None:
 
         for num_left in reversed(range(NUM_RESTARTS + 1)):
             try:
-                return _fit(request)
+                return _fit(payload)
             except (TrainingFailedError, RayActorError) as error:
                 _raise_final(error)
                 if num_left == 0:
@@ -79,7 +83,12 @@ def ray_train(request: dict[str, Any]) -> None:
                 logger.warning("the workers start again, %d times more: %s", num_left, error)
 
 
-def _fit(request: dict[str, Any]) -> None:
+def _work(payload: dict[str, Any]) -> None:
+    """Do a call in a worker: what it raises is of classes that every process can unpickle."""
+    raise_unless_done(perform_in_group(Call.model_validate(payload)))
+
+
+def _fit(payload: dict[str, Any]) -> None:
     """Run one group of workers until all are done or one has failed.
 
     Every group is a run of its own: Ray resumes one of the same name from its own snapshot, and
@@ -92,8 +101,8 @@ def _fit(request: dict[str, Any]) -> None:
     name, storage = f"train-{uuid.uuid4().hex}", settings().home.resolve() / "ray"
     num_workers = settings().num_workers
     trainer = TorchTrainer(
-        call,
-        train_loop_config=request,
+        _work,
+        train_loop_config=payload,
         torch_config=TorchConfig(timeout_s=COLLECTIVE_SECONDS),
         scaling_config=ray.train.ScalingConfig(
             num_workers=num_workers,

@@ -1,13 +1,11 @@
 """One process of a training that torchrun started: no Ray, no MLflow, only what the loop needs.
 
-    torchrun --nproc-per-node 8 -m components.lib.training.rank REQUEST.json
+    torchrun --nproc-per-node 8 -m components.lib.training.rank CALL.json
 
-The request names a worker, `{"target": "package.module:function", "payload": {...}}`. If the work
-fails, an answer is written next to it: an error that a user can fix, or the step it was preempted
-after.
+The file is a `Call`, `{"target": "package.module:function", "payload": {...}}`. Beside it each rank
+that does not come to its end writes its outcome.
 """
 
-import json
 import sys
 from datetime import timedelta
 from pathlib import Path
@@ -15,9 +13,13 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
+from components.core.processes.call import Call, Done, raise_unless_done
 from components.core.processes.driver import die_with_parent
-from components.core.processes.preemption import Preempted
-from components.core.processes.torchrun import COLLECTIVE_SECONDS, Answer, call
+from components.core.processes.torchrun import (
+    COLLECTIVE_SECONDS,
+    perform_in_group,
+    write_outcome,
+)
 from components.lib.device import device
 
 
@@ -25,21 +27,18 @@ def main() -> None:
     """Join the group that torchrun describes in the environment, and do the work."""
     die_with_parent()
     file = Path(sys.argv[1])
-    request = json.loads(file.read_text("utf-8"))
+    call = Call.model_validate_json(file.read_text("utf-8"))
     if torch.cuda.is_available():
         torch.cuda.set_device(device())
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     dist.init_process_group(backend, timeout=timedelta(seconds=COLLECTIVE_SECONDS))
     try:
-        call(request)
-    except ValueError as error:
-        Answer(error=str(error)).write(file)
-        raise
-    except Preempted as notice:
-        Answer(preempted_after=notice.step).write(file)
-        raise
+        outcome = perform_in_group(call)
+        if not isinstance(outcome, Done):
+            write_outcome(outcome, file)
     finally:
         dist.destroy_process_group()
+    raise_unless_done(outcome)  # so that torchrun ends the others
 
 
 if __name__ == "__main__":

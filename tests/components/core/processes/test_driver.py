@@ -1,5 +1,6 @@
 """The driver process: how it fails, and that it never outlives what it works for."""
 
+import atexit
 import ctypes
 import os
 import signal
@@ -10,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from components.core.processes.call import Call
 from components.core.processes.driver import run_in_driver
+from components.core.processes.preemption import Preempted
 
 ROOT = Path(__file__).parents[4]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -36,6 +39,15 @@ def break_down(payload: dict[str, str]) -> None:
 
 def raise_an_error(payload: dict[str, str]) -> None:
     raise KeyError(payload["text"])
+
+
+def leave(payload: dict[str, str]) -> None:
+    raise Preempted(int(payload["step"]))
+
+
+def return_and_crash(payload: dict[str, str]) -> None:
+    """Return, in a process that then dies while it ends, as a library may make it."""
+    atexit.register(os.abort)
 
 
 def linger(payload: dict[str, str]) -> None:
@@ -65,8 +77,8 @@ def _wait_until(is_so, seconds: float) -> bool:
     return is_so()
 
 
-def target(function) -> str:
-    return f"tests.components.core.processes.test_driver:{function.__name__}"
+def call(function, **payload: str) -> Call:
+    return Call(target=f"{__name__}:{function.__name__}", payload=payload)
 
 
 @pytest.fixture(autouse=True)
@@ -76,22 +88,32 @@ def import_path(monkeypatch):
 
 def test_the_function_gets_its_payload_in_another_process(tmp_path):
     file = tmp_path / "written"
-    run_in_driver(target(write), {"file": str(file), "text": "ünïcode"})
+    run_in_driver(call(write, file=str(file), text="ünïcode"))
     assert file.read_text("utf-8") == "ünïcode"
 
 
 def test_what_a_user_can_mend_comes_through_as_the_same_message():
     with pytest.raises(ValueError, match=r"^Lower the batch_size: 3 < 4$"):
-        run_in_driver(target(refuse), {"text": "Lower the batch_size: 3 < 4"})
+        run_in_driver(call(refuse, text="Lower the batch_size: 3 < 4"))
 
 
 def test_another_error_comes_with_the_last_lines_of_the_output():
     with pytest.raises(RuntimeError, match="KeyError: 'the reason'"):
-        run_in_driver(target(raise_an_error), {"text": "the reason"})
+        run_in_driver(call(raise_an_error, text="the reason"))
     with pytest.raises(RuntimeError, match="ended with code 9") as error:
-        run_in_driver(target(break_down), {})
+        run_in_driver(call(break_down))
     assert "line 99\n" in str(error.value)
     assert "line 50\n" not in str(error.value), "the whole log is in the message"
+
+
+def test_a_preempted_call_comes_through_with_its_step():
+    with pytest.raises(Preempted, match=r"^Preempted after step 12\."):
+        run_in_driver(call(leave, step="12"))
+
+
+def test_a_driver_that_dies_after_its_function_returned_has_not_succeeded():
+    with pytest.raises(RuntimeError, match="SIGABRT"):
+        run_in_driver(call(return_and_crash))
 
 
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, TimeoutError])
@@ -108,7 +130,7 @@ def test_an_error_in_the_parent_stops_the_driver_and_all_it_started(tmp_path, ki
     signal.setitimer(signal.ITIMER_REAL, 0.2, 0.1)
     try:
         with pytest.raises(kind, match="stop"):
-            run_in_driver(target(linger), {"file": str(file)})
+            run_in_driver(call(linger, file=str(file)))
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, old)
@@ -123,8 +145,8 @@ def test_an_error_in_the_parent_stops_the_driver_and_all_it_started(tmp_path, ki
 def test_the_driver_dies_with_its_parent(tmp_path):
     file = tmp_path / "pids"
     code = (
-        "from components.core.processes.driver import run_in_driver;"
-        f"run_in_driver({target(linger)!r}, {{'file': {str(file)!r}}})"
+        "from components.core.processes import call, driver;"
+        f"driver.run_in_driver(call.Call(**{call(linger, file=str(file)).model_dump()!r}))"
     )
     parent = subprocess.Popen([sys.executable, "-c", code], env=ENVIRONMENT, cwd=ROOT)
     assert _wait_until(file.exists, 20)
@@ -143,14 +165,14 @@ def test_a_parent_that_dies_while_the_driver_starts_leaves_none_behind(tmp_path)
     file = tmp_path / "pids"
     code = (
         "import os, signal, subprocess\n"
-        "from components.core.processes import driver\n"
+        "from components.core.processes import call, driver\n"
         "class Watched(subprocess.Popen):\n"
         "    def __init__(self, *words, **options):\n"
         "        super().__init__(*words, **options)\n"
         "        print(self.pid, flush=True)\n"
         "        os.kill(os.getpid(), signal.SIGKILL)\n"
         "subprocess.Popen = Watched\n"
-        f"driver.run_in_driver({target(linger)!r}, {{'file': {str(file)!r}}})\n"
+        f"driver.run_in_driver(call.Call(**{call(linger, file=str(file)).model_dump()!r}))\n"
     )
     # whoever adopts the orphan must not be this process, so that pytest is no parent of it either
     parent = subprocess.run(
@@ -167,7 +189,7 @@ def test_a_parent_that_dies_while_the_driver_starts_leaves_none_behind(tmp_path)
 
 def test_the_driver_is_in_a_session_of_its_own_and_reads_no_terminal(tmp_path):
     file = tmp_path / "session"
-    run_in_driver(f"{__name__}:describe", {"file": str(file)})
+    run_in_driver(call(describe, file=str(file)))
     session, stdin = file.read_text().split()
     assert int(session) != os.getsid(0)
     assert stdin == "/dev/null"

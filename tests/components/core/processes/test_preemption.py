@@ -20,7 +20,7 @@ import os, time
 from pathlib import Path
 import torch
 import torch.distributed as dist
-from components.core import preemption
+from components.core.processes import preemption
 
 dist.init_process_group("gloo")
 with preemption.listen():

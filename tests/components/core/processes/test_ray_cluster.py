@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from components.core.processes.call import Call
 from components.core.processes.driver import run_in_driver
 from components.core.settings import settings
 from tests.ray_nodes import Cluster, cluster
@@ -32,7 +33,7 @@ def note_nodes(payload: dict[str, str]) -> None:
 
 
 def connect(file: Path) -> list[float]:
-    run_in_driver(f"{HERE}:note_nodes", {"file": str(file)})
+    run_in_driver(Call(target=f"{HERE}:note_nodes", payload={"file": str(file)}))
     return json.loads(file.read_text("utf-8"))
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from components.core.processes.preemption import Preempted
 from components.core.processes.ray_driver import kept_ray, run_on_ray
 from components.core.settings import settings
 
@@ -32,6 +33,14 @@ def refuse(payload: dict[str, str]) -> None:
     raise ValueError(payload["text"])
 
 
+def leave(payload: dict[str, str]) -> None:
+    raise Preempted(12)
+
+
+def break_down(payload: dict[str, str]) -> None:
+    raise KeyError(payload["text"])
+
+
 def linger(payload: dict[str, str]) -> None:
     note(payload)
     time.sleep(120)
@@ -49,7 +58,7 @@ def on_ray(monkeypatch):
 
 
 def target(function) -> str:
-    return f"tests.components.core.processes.test_ray_driver:{function.__name__}"
+    return f"{__name__}:{function.__name__}"
 
 
 def driver_of(file: Path) -> psutil.Process:
@@ -58,11 +67,13 @@ def driver_of(file: Path) -> psutil.Process:
 
 
 def test_the_calls_of_a_block_share_a_driver_until_it_dies_and_none_is_left(tmp_path):
-    first, second, third = (tmp_path / name for name in ("first", "second", "third"))
+    first, second, third, fourth = (tmp_path / str(number) for number in range(4))
     with kept_ray():
         run_on_ray(target(note), {"file": str(first)})
         with pytest.raises(ValueError, match=r"^Lower it: 3 < 4$"):
             run_on_ray(target(refuse), {"text": "Lower it: 3 < 4"})
+        with pytest.raises(Preempted, match=r"^Preempted after step 12\."):
+            run_on_ray(target(leave), {})
         run_on_ray(target(note), {"file": str(second)})
         assert driver_of(first) == driver_of(second)
         with pytest.raises(RuntimeError, match="SIGKILL"):
@@ -70,6 +81,11 @@ def test_the_calls_of_a_block_share_a_driver_until_it_dies_and_none_is_left(tmp_
         run_on_ray(target(note), {"file": str(third)})
         driver = driver_of(third)
         assert driver.pid != int(first.read_text("utf-8"))
+        with pytest.raises(RuntimeError, match="KeyError: 'the reason'"):
+            run_on_ray(target(break_down), {"text": "the reason"})
+        assert not driver.is_running(), "its Ray may be broken"
+        run_on_ray(target(note), {"file": str(fourth)})
+        driver = driver_of(fourth)
         processes = [driver, *driver.children(recursive=True)]
         assert len(processes) > 2, "where is Ray?"
     _, alive = psutil.wait_procs(processes, timeout=30)

@@ -64,19 +64,25 @@ def refuse(payload: dict[str, Any]) -> None:
     dist.all_reduce(torch.zeros(1))
 
 
+def break_down(payload: dict[str, Any]) -> None:
+    """Raise on both ranks what only another attempt may mend."""
+    import torch.distributed as dist
+
+    (Path(payload["out"]) / f"attempt_{time.time_ns()}_{dist.get_rank()}").touch()
+    raise KeyError("the reason")
+
+
 @pytest.fixture(autouse=True)
-def group_of_two(monkeypatch):
+def group_of_two(monkeypatch, request):
+    """Start groups of two processes: by Ray Train, or by torchrun where a test says `off`."""
     monkeypatch.syspath_prepend(str(ROOT))
-    monkeypatch.setenv("BLOOMERY_RAY_ADDRESS", "local")
+    monkeypatch.setenv("BLOOMERY_RAY_ADDRESS", getattr(request, "param", "local"))
     monkeypatch.setenv("BLOOMERY_NUM_WORKERS", "2")
     settings.cache_clear()
     settings().home.mkdir(parents=True, exist_ok=True)
 
 
 def _run(function: Any, out: Path) -> None:
-    function.__module__ = (
-        "tests.components.core.processes.test_workers"  # as a worker can import it
-    )
     train_on_workers(function, Nothing(), DataRevision(revision="1.dir"), out)
 
 
@@ -113,6 +119,7 @@ def test_sigterm_to_one_worker_ends_the_group_as_preempted_and_not_once_more(tmp
 
 
 @pytest.mark.prove
+@pytest.mark.parametrize("group_of_two", ["local", "off"], indirect=True)
 def test_sigterm_to_the_calling_process_reaches_the_workers(tmp_path):
     _signal_later(signal.SIGTERM, tmp_path, os.getpid)
     with pytest.raises(Preempted):
@@ -121,10 +128,18 @@ def test_sigterm_to_the_calling_process_reaches_the_workers(tmp_path):
     assert not preemption.requested()
 
 
+@pytest.mark.parametrize("group_of_two", ["local", "off"], indirect=True)
 def test_what_a_user_can_mend_comes_from_any_rank_and_is_tried_once(tmp_path):
     with pytest.raises(ValueError, match=r"^Lower the batch_size: 3 < 4$"):
         _run(refuse, tmp_path)
     assert len(list(tmp_path.glob("attempt_*_1"))) == 1  # rank 0 may not have come so far
+
+
+@pytest.mark.parametrize("group_of_two", ["local", "off"], indirect=True)
+def test_another_error_is_tried_four_times_and_told_with_its_last_lines(tmp_path):
+    with pytest.raises(RuntimeError, match="KeyError: 'the reason'"):
+        _run(break_down, tmp_path)
+    assert 4 <= len(list(tmp_path.glob("attempt_*"))) <= 8  # a rank may be ended before it starts
 
 
 @pytest.mark.prove
