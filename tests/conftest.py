@@ -84,7 +84,7 @@ def session_folder(tmp_path_factory, worker_id: str) -> Path:
 @pytest.fixture(scope="session")
 def smoke(machine: None, session_folder: Path) -> Smoke:
     """A run of the recipe `smoke` that was killed and has finished."""
-    return Smoke(made_once(session_folder / "smoke", run))
+    return Smoke(made_once(session_folder / "smoke", run) / "project")
 
 
 @pytest.fixture(autouse=True)
