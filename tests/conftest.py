@@ -30,13 +30,14 @@ from tests.smoke import Smoke, run
 
 # The recorded losses are a CPU's. `CUDA_VISIBLE_DEVICES=0` has the tests compute on a GPU.
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
+# Read when huggingface_hub is imported, which files do before any fixture runs.
+os.environ["HF_HUB_OFFLINE"] = "1"
 
 _MACHINE = {
     "BLOOMERY_RAY_ADDRESS": "off",
     "BLOOMERY_NUM_THREADS": "1",
     "BLOOMERY_NUM_WORKERS": "1",
     "GOMP_SPINCOUNT": "1000",
-    "HF_HUB_OFFLINE": "1",
     "TOKENIZERS_PARALLELISM": "false",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "1",
