@@ -39,6 +39,8 @@ from tests.smoke import Smoke, run
 
 # The recorded losses are a CPU's. `CUDA_VISIBLE_DEVICES=0` has the tests compute on a GPU.
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
+# Read when huggingface_hub is imported, which files do before any fixture runs.
+os.environ["HF_HUB_OFFLINE"] = "1"
 
 _REVISION = "1234.dir"
 
@@ -47,7 +49,6 @@ _MACHINE = {
     "BLOOMERY_NUM_THREADS": "1",
     "BLOOMERY_NUM_WORKERS": "1",
     "GOMP_SPINCOUNT": "1000",
-    "HF_HUB_OFFLINE": "1",
     "TOKENIZERS_PARALLELISM": "false",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "1",
@@ -95,7 +96,7 @@ def session_folder(tmp_path_factory, worker_id: str) -> Path:
 @pytest.fixture(scope="session")
 def smoke(machine: None, session_folder: Path) -> Smoke:
     """A run of the recipe `smoke` that was killed and has finished."""
-    return Smoke(made_once(session_folder / "smoke", run))
+    return Smoke(made_once(session_folder / "smoke", run) / "project")
 
 
 @pytest.fixture(autouse=True)

@@ -9,12 +9,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 _CHECKOUT = Path(__file__).resolve().parents[1]
+_BLOOMERY = [sys.executable, "-m", "flows.command.app"]
 _OURS = ("BLOOMERY_", "PREFECT_")  # what other tests may have set
 _SECONDS = 400  # until the base model is there, on a busy machine
 
 
 class Smoke(NamedTuple):
-    """A project with a home of its own and what was run there."""
+    """A project with a home of its own and what was run there.
+
+    The tests of the pipeline go on in it; all others copy it.
+    """
 
     project: Path
 
@@ -22,11 +26,6 @@ class Smoke(NamedTuple):
     def home(self) -> Path:
         """Where the state of its runs is."""
         return self.project / ".bloomery"
-
-    @property
-    def said(self) -> str:
-        """What the run printed that came to its end."""
-        return (self.project / "said.txt").read_text("utf-8")
 
     @property
     def environment(self) -> dict[str, str]:
@@ -37,42 +36,44 @@ class Smoke(NamedTuple):
 
     def begin(self, *words: str, **options: Any) -> "subprocess.Popen[str]":
         """Start `bloomery` with these words."""
-        command = [sys.executable, "-m", "flows.command.app", *words]
         options = {"cwd": self.project, "env": self.environment, "text": True, **options}
-        return subprocess.Popen(command, **options)
+        return subprocess.Popen([*_BLOOMERY, *words], **options)
 
     def bloomery(self, *words: str) -> "subprocess.CompletedProcess[str]":
         """Run `bloomery` with these words."""
-        with self.begin(*words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-            said, complained = process.communicate(timeout=600)
-        return subprocess.CompletedProcess(words, process.returncode, said, complained)
+        options = {"capture_output": True, "text": True, "timeout": 600}
+        return subprocess.run(
+            [*_BLOOMERY, *words], cwd=self.project, env=self.environment, **options
+        )
 
     def copy(self, project: Path) -> "Smoke":
-        """Return another project over the same data, with the artifacts made of it and no runs."""
-        other = Smoke(project)
-        shutil.copytree(self.project, project, ignore=shutil.ignore_patterns(".bloomery"))
-        shutil.copytree(self.home / "artifacts", other.home / "artifacts")
-        return other
+        """Return another project over the same data and artifacts, as the run left them."""
+        return Smoke(shutil.copytree(self.project.with_name("kept"), project))
 
 
-def run(project: Path) -> None:
+def run(folder: Path) -> None:
     """Kill the first run once the base model is there, and have the second one finish."""
-    (project / ".dvc").mkdir(parents=True)
+    smoke = Smoke(folder / "project")
+    (smoke.project / ".dvc").mkdir(parents=True)
     for name in ("data.dvc", ".dvcignore", ".dvc/config"):  # the pin, and no data yet
-        shutil.copy(_CHECKOUT / name, project / name)
-    smoke = Smoke(project)
-    first = smoke.begin(
-        "run", "--recipe", "smoke", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+        shutil.copy(_CHECKOUT / name, smoke.project / name)
+    _kill_after_pretraining(smoke)
+    second = smoke.bloomery("run", "--recipe", "smoke")
+    assert second.returncode == 0, second.stdout + second.stderr
+    without_state = shutil.ignore_patterns(smoke.home.name)
+    kept = Smoke(shutil.copytree(smoke.project, folder / "kept", ignore=without_state))
+    shutil.copytree(smoke.home / "artifacts", kept.home / "artifacts")
+
+
+def _kill_after_pretraining(smoke: Smoke) -> None:
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = smoke.begin("run", "--recipe", "smoke", **quiet)
     try:
         deadline = time.monotonic() + _SECONDS
         while not list(smoke.home.glob("artifacts/pretrain.train/*/*/artifact.json")):
-            assert first.poll() is None, "the first run ended before it could be killed"
+            assert process.poll() is None, "the first run ended before it could be killed"
             assert time.monotonic() < deadline, "no base model"
             time.sleep(0.2)
     finally:
-        first.kill()
-        first.wait()
-    second = smoke.bloomery("run", "--recipe", "smoke")
-    assert second.returncode == 0, second.stdout + second.stderr
-    (project / "said.txt").write_text(second.stdout, encoding="utf-8")
+        process.kill()
+        process.wait()

@@ -2,11 +2,8 @@
 
 import json
 import os
-import shutil
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
+
+from tests.smoke import Smoke
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -27,55 +26,17 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project of its own: the committed pin and DVC's config, no data yet."""
-    project = tmp_path_factory.mktemp("project")
-    shutil.copy(ROOT / "data.dvc", project)
-    shutil.copy(ROOT / ".dvcignore", project)
-    (project / ".dvc").mkdir()
-    shutil.copy(ROOT / ".dvc" / "config", project / ".dvc")
-    return project
+def environment(smoke: Smoke) -> dict[str, str]:
+    return smoke.environment
 
 
 @pytest.fixture(scope="module")
-def environment(place: Path) -> dict[str, str]:
-    outside = {k: v for k, v in os.environ.items() if not k.startswith(("BLOOMERY_", "PREFECT_"))}
-    ours = {"BLOOMERY_PROJECT": str(place), "BLOOMERY_HOME": str(place / ".bloomery")}
-    return {**outside, **ours, "PYTHONPATH": str(ROOT)}
+def bloomery(smoke: Smoke) -> Run:
+    return smoke.bloomery
 
 
 @pytest.fixture(scope="module")
-def bloomery(place: Path, environment: dict[str, str]) -> Run:
-    def call(*words: str) -> "subprocess.CompletedProcess[str]":
-        command = [sys.executable, "-m", "flows.command.app", *words]
-        return subprocess.run(
-            command, cwd=place, env=environment, capture_output=True, text=True, timeout=600
-        )
-
-    return call
-
-
-@pytest.fixture(scope="module")
-def killed_then_finished(place: Path, environment: dict[str, str], bloomery: Run) -> str:
-    """Kill the first run once the base model is there; return what the second one prints."""
-    command = [sys.executable, "-m", "flows.command.app", "run", "--recipe", "smoke"]
-    first = subprocess.Popen(
-        command, cwd=place, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    deadline = time.monotonic() + 400
-    while not list(place.glob(".bloomery/artifacts/pretrain.train/*/*/artifact.json")):
-        assert first.poll() is None, "the first run ended before it could be killed"
-        assert time.monotonic() < deadline, "no base model"
-        time.sleep(0.2)
-    first.send_signal(signal.SIGKILL)
-    first.wait()
-    second = bloomery("run", "--recipe", "smoke")
-    assert second.returncode == 0, second.stdout + second.stderr
-    return second.stdout
-
-
-@pytest.fixture(scope="module")
-def report(killed_then_finished: str, bloomery: Run) -> dict[str, Any]:
+def report(bloomery: Run) -> dict[str, Any]:
     return json.loads(bloomery("report", "--json").stdout)
 
 
@@ -88,7 +49,7 @@ def test_a_killed_run_is_continued_where_it_was(report: dict[str, Any]) -> None:
 
 
 def test_no_server_outlives_the_run_that_was_killed(
-    killed_then_finished: str, environment: dict[str, str]
+    report: dict[str, Any], environment: dict[str, str]
 ) -> None:
     home = environment["BLOOMERY_HOME"]
     assert not [process for process in _processes(home) if "uvicorn" in process.cmdline()]
@@ -156,6 +117,7 @@ def test_the_released_folder_loads_without_code_of_ours(report: dict[str, Any]) 
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.prove
 def test_lm_eval_runs_on_the_released_folder(report: dict[str, Any], tmp_path: Path) -> None:
     rows = [{"text": "Copy: 1 2", "choices": [" 1 2", " 9"], "label": 0}] * 4
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))

@@ -17,7 +17,7 @@ THRESHOLD = 0.4  # what Presidio gives a telephone number; its weaker patterns a
 @pytest.fixture(scope="module")
 def presidio():
     """Return Presidio's recognizers of each kind, as its registry makes them."""
-    pytest.importorskip("presidio_analyzer", reason="comes with bloomery[bench]")
+    pytest.importorskip("presidio_analyzer", reason="comes with bloomery[dev]")
     import tldextract
     from presidio_analyzer import predefined_recognizers as known
 
@@ -51,6 +51,7 @@ def _covers(spans, start: int, end: int, text: str) -> bool:
 
 
 @pytest.mark.slow
+@pytest.mark.prove
 def test_no_kind_is_found_less_often_or_with_more_false_alarms_than_by_presidio(presidio):
     ours = {row.form: row for row in measure(KINDS, REGIONS).rows}
     found, alarms = dict.fromkeys(KINDS, 0), dict.fromkeys(KINDS, 0)
