@@ -93,12 +93,12 @@ class Decontaminate(Component[DecontaminateInputs, DocumentShards]):
 
     def fragments(self, text: str, passages: list[tuple[int, int]]) -> list[str]:
         """Return what is left of a text without its passages and their margins."""
-        kept, behind = list[str](), 0
+        kept, after = list[str](), 0
         for start, end in [*passages, (len(text) + self.margin_characters, len(text))]:
-            fragment = text[behind : max(behind, start - self.margin_characters)].strip()
+            fragment = text[after : max(after, start - self.margin_characters)].strip()
             if len(fragment) >= self.min_fragment_characters:
                 kept.append(fragment)
-            behind = max(behind, end + self.margin_characters)
+            after = max(after, end + self.margin_characters)
         return kept if len(kept) <= _MAX_FRAGMENTS else []
 
 

@@ -22,7 +22,7 @@ _TRIED = 200  # documents of the train split that must come back exactly
 class ExistingVocabulary(Component[Corpus, Vocabulary]):
     """Take a tokenizer from a folder or the Hugging Face hub, in place of training one.
 
-    Its ids stay as they are; special tokens of the platform that it lacks get ids behind them, and
+    Its ids stay as they are; special tokens of the platform that it lacks get ids after them, and
     the chat template is ours. What it puts around a text of its own accord, such as Llama's
     beginning of sequence, is taken off: documents end with the end-of-text token alone.
     """

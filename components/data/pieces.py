@@ -34,7 +34,7 @@ class Piece(Frozen):
     start: int
     """Offset of the first byte."""
     end: int
-    """Offset behind the last byte."""
+    """Offset after the last byte."""
 
     def documents(self) -> Iterator[Document]:
         """Yield the documents."""

@@ -134,7 +134,7 @@ def encode(piece: Piece, out: Path, payload: dict[str, Any]) -> dict[str, Any]:
 
 
 def _with_ends(encoded: Encoded, end_of_text: int, dtype: "np.dtype[Any]") -> "NDArray[Any]":
-    """Return the stream of ids with `end_of_text` behind each document."""
+    """Return the stream of ids with `end_of_text` after each document."""
     import numpy as np
 
     ends = np.cumsum(encoded.lengths + 1) - 1  # where the stream has it

@@ -56,7 +56,7 @@ class Probe(Component[ProbeInputs, ProbeReport]):
     num_instructions: int = Field(default=480, ge=1)
     """Held-out micro-tasks, the same number of each kind and level."""
     num_resamples: int = Field(default=2000, ge=100)
-    """Bootstrap resamples behind the interval of the accuracy."""
+    """Bootstrap resamples that give the interval of the accuracy."""
     seed: int = 0
     """Seed of the bootstrap."""
 
@@ -109,7 +109,7 @@ class Probe(Component[ProbeInputs, ProbeReport]):
 
 
 def open_model(model: Checkpoint | CompressedModel) -> "TorchModel | OnnxModel":
-    """Load a model behind the interface that measurements use."""
+    """Load a model with the interface that measurements use."""
     if isinstance(model, CompressedModel):
         from components.lib.inference.onnx_model import OnnxModel
 

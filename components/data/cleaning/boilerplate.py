@@ -50,7 +50,7 @@ def strip_boilerplate(text: str, kinds: Collection[Boilerplate]) -> tuple[str, C
 
     `notices` are lines of at most 300 characters that begin as notices on cookies, newsletters,
     copyright and the like do; `license` is a comment on top of a program that names a licence;
-    `gutenberg` is what Project Gutenberg puts before and behind a book.
+    `gutenberg` is what Project Gutenberg puts before and after a book.
     """
     removed = Counter[str]()
     for kind in kinds:

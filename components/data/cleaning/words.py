@@ -18,7 +18,7 @@ _NEW_SENTENCE = re.compile("e[pe]*(?=w)")  # as spaCy's sentencizer decides
 class _Run(NamedTuple):
     words: list[str]
     kinds: str  # of each word: e ends a sentence, p is other punctuation, w is none
-    lengths: list[int]  # of each word, with the blank behind the last one
+    lengths: list[int]  # of each word, with the blank after the last one
 
 
 @cache

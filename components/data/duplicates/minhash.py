@@ -39,7 +39,7 @@ class Matching(Frozen):
     """When two documents count as the same text."""
 
     ngram_size: int = Field(default=3, ge=1, le=16)
-    """Consecutive words that are compared as one for near duplicates. Smaller ones bear more
+    """Consecutive words that are compared as one for near duplicates. Smaller ones survive more
     change: of n-grams of 3, 5 and 13 words, 86, 77 and 51 % survive a change of 5 % of words."""
     num_permutations: int = Field(default=128, ge=8, le=1024)
     """Places of a MinHash signature, 4 bytes each."""

@@ -52,7 +52,7 @@ class Hit(NamedTuple):
     start: int
     """The letter of the text at which it begins."""
     end: int
-    """The one behind its last."""
+    """The one after its last."""
 
 
 class Listing(NamedTuple):
@@ -180,8 +180,8 @@ class Overlap:
             return
         first = np.searchsorted(self._hashes, hashes)
         known = self._hashes.take(first, mode="clip") == hashes
-        behind = np.searchsorted(self._hashes, hashes[known], side="right")
-        for place, start, end in zip(near[known], first[known], behind, strict=True):
+        after = np.searchsorted(self._hashes, hashes[known], side="right")
+        for place, start, end in zip(near[known], first[known], after, strict=True):
             for ngram in range(int(start), int(end)):
                 yield ngram, block + int(place)
 
@@ -200,11 +200,11 @@ def _ngrams(text: str, ngram_words: int) -> tuple[Letters, NDArray[np.int64]]:
     if len(starts) < ngram_words:
         return found, np.array([[0, len(found)]])
     bounds = np.append(starts, len(found))
-    behind = np.maximum(
+    after = np.maximum(
         np.arange(len(starts)) + ngram_words, np.searchsorted(bounds, starts + MIN_LETTERS)
     )
-    whole = behind < len(bounds)
-    return found, np.stack([starts[whole], bounds[behind[whole]]], axis=1)
+    whole = after < len(bounds)
+    return found, np.stack([starts[whole], bounds[after[whole]]], axis=1)
 
 
 def _rows(

@@ -74,12 +74,12 @@ def places(text: str, wanted: NDArray[np.int64]) -> NDArray[np.int64]:
     found, before = np.empty(len(wanted), np.int64), 0
     for start in range(0, len(text), _CHUNK):
         chunk = text[start : start + _CHUNK]
-        behind = before + len(letters(chunk))
-        is_here = (before <= wanted) & (wanted < behind)
+        after = before + len(letters(chunk))
+        is_here = (before <= wanted) & (wanted < after)
         if is_here.any():
             of_letters = np.repeat(np.arange(len(chunk)), _counts(chunk))
             found[is_here] = of_letters[wanted[is_here] - before] + start
-        before = behind
+        before = after
     return found
 
 

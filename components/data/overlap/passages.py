@@ -25,7 +25,7 @@ class Shared(NamedTuple):
     words: str
     """The longest passage, at most 300 characters of it."""
     passages: list[tuple[int, int]]
-    """First character of each passage and the one behind its last, in order."""
+    """First character of each passage and the one after its last, in order."""
 
 
 def shared(index: Overlap, text: str) -> Shared | None:

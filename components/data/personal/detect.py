@@ -65,7 +65,7 @@ def find(text: str, kinds: Sequence[str], regions: Sequence[Region]) -> list[tup
 def mask(text: str, kinds: Sequence[str], regions: Sequence[Region]) -> Masked:
     """Put a placeholder where personal data is, until none is found; all else stays as it is.
 
-    What stood next to something masked may then stand alone, hence "until": it makes masking a
+    What stood next to something masked may then stand alone, so "until": it makes masking a
     masked text change nothing. Each round leaves less that is not a placeholder, so it ends.
     """
     counts = Counter[str]()

@@ -98,7 +98,7 @@ def addresses(text: str) -> Iterator[Span]:
         if _is_machine(found.group()) and not _is_version(text, found):
             yield Span(*found.span())
     for found in _IPV6.finditer(text):
-        ends = (found.end(), found.end() - 1)  # a colon behind it may be punctuation
+        ends = (found.end(), found.end() - 1)  # a colon after it may be punctuation
         end = next((end for end in ends if _is_machine(text[found.start() : end])), 0)
         if (
             end

@@ -1,7 +1,7 @@
 """Numbers by which states know people.
 
 A number with a shape of its own, and a check digit or fixed hyphens, is taken wherever it stands;
-one that could as well be any number only behind a word that says what it is.
+one that could as well be any number only after a word that says what it is.
 """
 
 import importlib

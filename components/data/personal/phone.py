@@ -14,7 +14,7 @@ from components.data.personal.span import SEPARATORS, Span, follows, matches
 _RUN = re.compile(rf"[0-9](?:[{SEPARATORS}()/]{{0,4}}[0-9]){{6,}}")
 _LEAD = re.compile(r"(?:[+\uff0b] ?\(?|\()\Z")
 _TABLE = 300  # characters of digits in one run: a table, on which the matcher would take minutes
-_REACH = 24  # behind the digits: an extension is written there
+_REACH = 24  # after the digits: an extension is written there
 _WORDS = re.compile(
     r"\b(?:tel|t[eé]l[eé]?\w*|phon(?:e|es|ed|ing)|telephones?|ph|fax|mob|mobiles?|cell|cellphone"
     r"|call|calls|called|calling|dial|(?:text|ring|reach) (?:me|us|him|her|them)|sms|whatsapp"

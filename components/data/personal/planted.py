@@ -57,7 +57,7 @@ class PlantedSentence(NamedTuple):
     value: str
     """The data."""
     after: str
-    """Text behind it."""
+    """Text after it."""
 
     @property
     def text(self) -> str:

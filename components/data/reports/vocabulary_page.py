@@ -33,7 +33,7 @@ class Token(NamedTuple):
     start: int
     """First character of the text that it stands for."""
     end: int
-    """The one behind the last; tokens of single bytes share a character."""
+    """The one after the last; tokens of single bytes share a character."""
 
 
 class Shown(NamedTuple):

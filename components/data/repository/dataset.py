@@ -205,7 +205,7 @@ def _refuse_changed(project: Path) -> None:
 
 
 def _append(target: Path, new: Path, aside: Path, intake: Intake) -> None:
-    """Make what was read into `new/read` what is in `target`, and behind it what is not there yet.
+    """Make what was read into `new/read` what is in `target`, and after it what is not there yet.
 
     Of what is there, all files but the last stay as they are.
     """

@@ -20,7 +20,7 @@ _WORD = re.compile(r"[\w.-]+")
 
 
 def revision_of(name: str) -> str:
-    """Return the revision behind a flow run (name or id), an MLflow run or a registered model.
+    """Return the revision of a flow run (name or id), an MLflow run or a registered model.
 
     Of a model, it is the champion's, else the last version's. A revision is its own. Raises
     ValueError if nothing is called so, or nothing is known of its data.

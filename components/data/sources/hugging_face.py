@@ -45,7 +45,7 @@ def read_dataset(reading: Reading) -> Iterator[Document | Reject]:
             reading.num_bytes += len(found.text.encode()) if isinstance(found, Document) else 0
             yield found
     except (OSError, ValueError, RuntimeError, DatasetsError) as error:
-        raise ValueError(f"{place} breaks off behind row {number}: {error}. Try again") from error
+        raise ValueError(f"{place} breaks off after row {number}: {error}. Try again") from error
 
 
 def _opened(location: str, split: str) -> Any:

@@ -98,7 +98,7 @@ class _CsvLines:
         self._lines = bounded_lines(stream, limit)
 
     def __iter__(self) -> "_CsvLines":
-        """Return itself: unlike a generator, it goes on behind an error."""
+        """Return itself: unlike a generator, it goes on after an error."""
         return self
 
     def __next__(self) -> str:

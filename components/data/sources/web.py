@@ -195,7 +195,7 @@ def _check_peer(response: "httpx.Response", may_be_inside: bool) -> None:
 
 
 def _take(download: _Download, response: "httpx.Response", offset: int) -> None:
-    """Write the body behind what is there, or anew, and call it whole at its end."""
+    """Append the body to what is there, or begin again; it is called whole at its end."""
     code, start = response.status_code, response.headers.get("content-range", "")
     if code in _WORTH_ANOTHER:
         raise _Again(f"HTTP {code}", retry_after(response.headers.get("retry-after", "")))

@@ -86,9 +86,9 @@ class DecodedDocuments:
     def read(self, start: int, end: int) -> Iterator[tuple[int, str]]:
         """Yield the number and the text of the documents from `start` to the one before `end`."""
         starts = self._documents.starts
-        for first, behind in _runs(starts, start, end, _BATCH_TOKENS):
-            ids = [self._tokens(*starts[n : n + 2].tolist()) for n in range(first, behind)]
-            yield from zip(range(first, behind), self.decoder.texts(ids), strict=True)
+        for first, after in _runs(starts, start, end, _BATCH_TOKENS):
+            ids = [self._tokens(*starts[n : n + 2].tolist()) for n in range(first, after)]
+            yield from zip(range(first, after), self.decoder.texts(ids), strict=True)
 
     def spread(self, number: int) -> list[str]:
         """Return at most `number` documents taken evenly from all."""
@@ -102,23 +102,23 @@ class DecodedDocuments:
     def _tokens(self, start: int, end: int) -> NDArray[np.integer[Any]]:
         """Return tokens of the stream, from any number of shards."""
         first = int(np.searchsorted(self._offsets, start, side="right")) - 1
-        behind = int(np.searchsorted(self._offsets, end, side="left"))
+        after = int(np.searchsorted(self._offsets, end, side="left"))
         parts = [
             shard[max(0, start - offset) : end - offset]
             for shard, offset in zip(
-                self._shards[first:behind], self._offsets[first:behind].tolist(), strict=True
+                self._shards[first:after], self._offsets[first:after].tolist(), strict=True
             )
         ]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def _runs(
-    starts: NDArray[np.int64], first: int, behind: int, num_tokens: int
+    starts: NDArray[np.int64], first: int, after: int, num_tokens: int
 ) -> Iterator[tuple[int, int]]:
     """Yield runs of whole documents of at most `num_tokens`, or of one document."""
-    while first < behind:
+    while first < after:
         end = int(np.searchsorted(starts, starts[first] + num_tokens, side="right")) - 1
-        end = min(behind, max(first + 1, end))
+        end = min(after, max(first + 1, end))
         yield first, end
         first = end
 

@@ -18,7 +18,7 @@ class Encoded(NamedTuple):
     """The tokens of some texts."""
 
     ids: "NDArray[np.uint32]"
-    """Those of all texts, one behind the other."""
+    """Those of all texts, one after the other."""
     lengths: "NDArray[np.int64]"
     """Tokens of each text."""
 

@@ -66,7 +66,7 @@ def out(tmp_path):
     return tmp_path / "out"
 
 
-def test_its_ids_stay_and_ours_come_behind_them(corpus, foreign, out):
+def test_its_ids_stay_and_ours_come_after_them(corpus, foreign, out):
     before = json.loads((foreign / "tokenizer.json").read_text("utf-8"))["model"]["vocab"]
     made = ExistingVocabulary(source=str(foreign)).run(corpus, out)
     tokenizer = load_tokenizer(made.path)

@@ -242,7 +242,7 @@ def test_another_kind_size_or_sample_is_another_vocabulary_and_other_shards(corp
     _assert_all_differ(components, corpus)
 
 
-def test_another_version_changes_every_fingerprint_behind_it(corpus):
+def test_another_version_changes_every_fingerprint_after_it(corpus):
     class Raised(TrainVocabulary):
         version = "99.0.0"
 
@@ -255,7 +255,7 @@ def test_another_version_changes_every_fingerprint_behind_it(corpus):
 
 def _assert_all_differ(components, corpus):
     prints = [component.fingerprint(corpus) for component in components]
-    behind = [
+    after = [
         Tokenize().fingerprint(
             TokenizeInputs(
                 corpus=corpus,
@@ -264,7 +264,7 @@ def _assert_all_differ(components, corpus):
         )
         for print_ in prints
     ]
-    assert len(set(prints)) == len(set(behind)) == len(components)
+    assert len(set(prints)) == len(set(after)) == len(components)
 
 
 @pytest.mark.parametrize(

@@ -96,11 +96,11 @@ def _by_substring(items: list[EvaluationItem], text: str, size: int) -> set[tupl
     for item in items:
         words = [_spelt(word) for word in item.text.split()]
         for start in range(len(words)):
-            behind = start + size
-            while behind < len(words) and len("".join(words[start:behind])) < MIN_LETTERS:
-                behind += 1
-            ngram = "".join(words[start:behind])
-            if behind <= len(words) and len(ngram) >= MIN_LETTERS and ngram in spelt:
+            after = start + size
+            while after < len(words) and len("".join(words[start:after])) < MIN_LETTERS:
+                after += 1
+            ngram = "".join(words[start:after])
+            if after <= len(words) and len(ngram) >= MIN_LETTERS and ngram in spelt:
                 found.add((item.set, ngram))
     return found
 

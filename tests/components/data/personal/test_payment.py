@@ -59,7 +59,7 @@ def test_a_part_of_something_longer_and_a_strange_grouping_are_no_card(text):
         "MT84MALT011000012345MTLCAST001S",
     ],
 )
-def test_an_account_is_taken_without_the_words_behind_it(number):
+def test_an_account_is_taken_without_the_words_after_it(number):
     assert _taken(ibans, f"IBAN:{number} EURO by Friday") == [number]
     place = number.rindex("1") if "1" in number[4:] else len(number) - 1
     wrong = number[:place] + "7" + number[place + 1 :]

@@ -367,7 +367,7 @@ def killed(new, target, project):
     if how == "killed before":
         os.kill(os.getpid(), 9)
     put(new, target, project)
-    if how == "killed behind":
+    if how == "killed after":
         os.kill(os.getpid(), 9)
 dataset.put = killed
 if how == "full":
@@ -381,7 +381,7 @@ def add_elsewhere(project: Path, name: str, location: Path, how: str = "") -> su
     return subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
 
 
-@pytest.mark.parametrize(("how", "name"), [("killed before", "mine"), ("killed behind", "other")])
+@pytest.mark.parametrize(("how", "name"), [("killed before", "mine"), ("killed after", "other")])
 def test_a_process_killed_while_it_puts_its_data_into_place_leaves_no_trace(
     project, tmp_path, how, name
 ):

@@ -127,7 +127,7 @@ def test_more_than_the_allowed_share_of_bad_records_is_an_error_that_says_how_to
     assert take_in(tmp_path / "a.jsonl", max_bad=0.08)[1] == {"not JSON": 3}
 
 
-def test_a_schema_that_changes_in_the_middle_costs_only_the_rows_behind(tmp_path, take_in):
+def test_a_schema_that_changes_in_the_middle_costs_only_the_rows_after_it(tmp_path, take_in):
     (tmp_path / "a.jsonl").write_bytes(lines() + lines([{"content": "x"}, {"text": ["x"]}]))
     texts, rejected = take_in(tmp_path / "a.jsonl")
     assert (len(texts), rejected) == (40, {"no text column": 1, "not text": 1})
