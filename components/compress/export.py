@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from components.compress.demands import config_problems
 from components.lib.inference.onnx_model import OnnxModel
 
 if TYPE_CHECKING:
@@ -33,27 +34,32 @@ ZERO_POINT: Final = 128
 INLINE_BYTES: Final = 256
 """Smaller tensors stay in model.onnx: ONNX Runtime wants the shapes of a Reshape there."""
 
+_FINAL_NORM: Final = "/final_norm_layernorm/SkipLayerNorm"
+
 
 def export_int8(model_folder: Path, out: Path, block_size: int = 32) -> None:
     """Write `model.onnx`, `model.onnx.data`, `genai_config.json` and the tokenizer files to `out`.
 
     `block_size` weights share a scale. The same model gives the same bytes. ValueError if the
-    folder holds no safetensors model, if the builder refuses it, or if the export does not load and
-    score.
+    folder holds no safetensors model, if its config has what `demands` refuses, or if the export
+    does not load and score.
     """
     if not (model_folder / "config.json").is_file() or not any(model_folder.glob("*.safetensors")):
         raise ValueError(
             f"{model_folder} has no config.json with *.safetensors: write it by save_pretrained"
         )
+    config: dict[str, Any] = json.loads((model_folder / "config.json").read_text())
+    if problems := config_problems(config):
+        raise ValueError(f"{model_folder} cannot be exported. {' '.join(problems)}")
     out.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix="export_int8_") as scratch:
         built = Path(scratch) / "built"
         _run_builder(model_folder.resolve(), built, Path(scratch) / "cache", block_size)
-        _check_heads(built)
-        _write_model(built, out)
+        _write_model(built, out, _window(config))
         for file in built.iterdir():
             if file.name not in ("model.onnx", "model.onnx.data"):
                 shutil.copyfile(file, out / file.name)
+    _keep_whole_cache(out / "genai_config.json")
     _check_export(out)
 
 
@@ -70,24 +76,19 @@ def _run_builder(model_folder: Path, built: Path, cache: Path, block_size: int) 
     logger.debug("model builder: %s%s", done.stdout, done.stderr)
     if done.returncode != 0:
         raise ValueError(
-            f"the ONNX model builder refused {model_folder} (exit {done.returncode}): export an "
-            f"architecture it knows (LlamaForCausalLM). It said:\n{done.stderr[-2000:]}"
+            f"the ONNX model builder refused {model_folder} (exit {done.returncode}). "
+            f"It said:\n{done.stderr[-2000:]}"
         )
 
 
-def _check_heads(built: Path) -> None:
-    """The builder writes any width; GroupQueryAttention with rotary embedding refuses most."""
-    config = json.loads((built / "genai_config.json").read_text())
-    width: int = config["model"]["decoder"]["head_size"]
-    if width % 16 != 0:
-        raise ValueError(
-            f"attention heads are {width} wide and the CPU kernel takes multiples of 16: "
-            "train with another head_dim"
-        )
+def _window(config: dict[str, Any]) -> int | None:
+    """Return the window of a Mistral model, whose config names no kind of attention by layer."""
+    is_mistral = config["architectures"] == ["MistralForCausalLM"]
+    return config.get("sliding_window") if is_mistral and "layer_types" not in config else None
 
 
-def _write_model(built: Path, out: Path) -> None:
-    """Check that no linear layer stayed in float32, store a tied embedding once, save to `out`."""
+def _write_model(built: Path, out: Path, window: int | None) -> None:
+    """Check that no linear layer stayed in float32, mend the graph, save it to `out`."""
     ir: Any = importlib.import_module("onnx_ir")  # its load and save are not fully typed
     model: onnx_ir.Model = ir.load(built / "model.onnx")
     in_float = [node.name for node in model.graph if node.op_type == "MatMul"]
@@ -96,6 +97,9 @@ def _write_model(built: Path, out: Path) -> None:
             f"the builder left {in_float} in float32: install the versions of constraints.txt"
         )
     _share_embedding(model.graph)
+    _read_final_norm(model.graph)
+    if window is not None:
+        _slide(model.graph, window)
     for name in ("model.onnx", "model.onnx.data"):
         (out / name).unlink(missing_ok=True)
     ir.save(
@@ -104,6 +108,38 @@ def _write_model(built: Path, out: Path) -> None:
         external_data="model.onnx.data",
         size_threshold_bytes=INLINE_BYTES,
     )
+
+
+def _read_final_norm(graph: "onnx_ir.Graph") -> None:
+    """Let the output head read what the final norm writes.
+
+    The builder takes the first linear layer with as many outputs as the vocabulary has tokens for
+    the head: a feed-forward network that happens to be so wide, say, and then computes from there.
+    """
+    head = _node(graph, "/lm_head/MatMul_Q8")
+    (norm,) = [node for node in graph if (node.name or "").endswith(_FINAL_NORM)]
+    if head.inputs[0] is not norm.outputs[0]:
+        head.replace_input_with(0, norm.outputs[0])
+        graph.sort()  # the head stands before the norm
+
+
+def _slide(graph: "onnx_ir.Graph", window: int) -> None:
+    """Let every layer attend to the last `window` tokens: the builder writes -1, all of them."""
+    import onnx_ir
+
+    for node in graph:
+        if node.op_type == "GroupQueryAttention":
+            node.attributes["local_window_size"] = onnx_ir.AttrInt64("local_window_size", window)
+
+
+def _keep_whole_cache(config_file: Path) -> None:
+    """Have GenAI allocate the cache that the graph asks for: all tokens, a window or not.
+
+    For a window it allocates less, and stops with an error where the text is longer than that.
+    """
+    config = json.loads(config_file.read_text())
+    config["model"]["decoder"].pop("sliding_window", None)
+    config_file.write_text(json.dumps(config, indent=4))
 
 
 def _share_embedding(graph: "onnx_ir.Graph") -> None:

@@ -11,7 +11,14 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
+from transformers import (
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+    MistralConfig,
+    MistralForCausalLM,
+)
 from transformers import PreTrainedTokenizerFast as FastTokenizer
 
 from components.compress.export import export_int8
@@ -51,22 +58,32 @@ def _train_tokenizer() -> FastTokenizer:
     )
 
 
-def _new_llama(*, tied: bool, hidden_size: int = 64) -> Any:
+_SIZES: Final = {
+    "vocab_size": 512,
+    "hidden_size": 64,
+    "intermediate_size": 176,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": CONTEXT,
+    "bos_token_id": BOS,
+    "eos_token_id": EOS,
+    "pad_token_id": PAD,
+}
+
+
+def _new_llama(*, tied: bool, **sizes: int) -> Any:
     torch.random.manual_seed(0)  # pyright: ignore[reportUnknownMemberType]
-    config = LlamaConfig(
-        vocab_size=512,
-        hidden_size=hidden_size,
-        intermediate_size=176,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=CONTEXT,
-        tie_word_embeddings=tied,
-        bos_token_id=BOS,
-        eos_token_id=EOS,
-        pad_token_id=PAD,
-    )
+    config = LlamaConfig(**{**_SIZES, **sizes}, tie_word_embeddings=tied)
     return LlamaForCausalLM(config)
+
+
+@torch.no_grad()
+def _randomize(model: Any) -> None:
+    """Make every layer count: at the usual start each adds next to nothing."""
+    for name, parameter in model.named_parameters():
+        if parameter.dim() > 1 and "embed" not in name:
+            parameter.normal_(std=0.2)
 
 
 @pytest.fixture(scope="module")
@@ -269,9 +286,42 @@ def test_untied_model_keeps_its_own_embedding(tmp_path: Path) -> None:
     assert np.abs(nats - _torch_nats(model, ids)).mean() < 0.1
 
 
+@pytest.mark.parametrize("sizes", [{"intermediate_size": 512}, {"num_attention_heads": 32}])
+def test_a_layer_as_wide_as_the_vocabulary_is_not_taken_for_the_output_head(
+    sizes: dict[str, int], tmp_path: Path
+) -> None:
+    model = _new_llama(tied=True, head_dim=16, **sizes)
+    _randomize(model)
+    _save(model, tmp_path / "wide")
+    export_int8(tmp_path / "wide", tmp_path / "out")
+    ids = np.random.default_rng(0).integers(3, 512, size=(2, 20))
+    nats = OnnxModel(tmp_path / "out", num_threads=1).negative_log_likelihood(ids)
+    assert np.abs(nats - _torch_nats(model, ids)).mean() < 0.1
+
+
+def test_a_window_of_attention_holds_in_scores_and_in_decoding(tmp_path: Path) -> None:
+    model = MistralForCausalLM(MistralConfig(**_SIZES, sliding_window=8)).eval()
+    _randomize(model)
+    _save(model, tmp_path / "sliding")
+    export_int8(tmp_path / "sliding", tmp_path / "out")
+    exported = OnnxModel(tmp_path / "out", num_threads=1)
+    ids = np.random.default_rng(0).integers(3, 512, size=(2, CONTEXT))
+    reference, nats = _torch_nats(model, ids), exported.negative_log_likelihood(ids)
+    assert np.abs(nats - reference).mean() < 0.02 * reference.mean()
+    model.config.sliding_window = None
+    assert np.abs(_torch_nats(model, ids) - reference)[:, 16:].mean() > 0.1, "no window to see"
+    prompt = ids[0, :20].tolist()
+    (made,) = exported.generate([prompt], 30)
+    assert len(made) == 30 or EOS in made
+    whole = np.array([[*prompt, *made]], np.int64)
+    seen = exported.negative_log_likelihood(whole)[0, 19:]
+    best = [exported.next_token_probabilities([*prompt, *made[:n]], 1)[0][1] for n in (0, 15, 29)]
+    assert best == pytest.approx(np.exp(-seen[[0, 15, 29]]).tolist(), abs=1e-3)
+
+
 def test_export_refuses_heads_that_the_kernel_cannot_take(tmp_path: Path) -> None:
     _save(_new_llama(tied=True, hidden_size=48), tmp_path / "narrow")
-    with pytest.raises(ValueError, match="heads are 12 wide"):
+    with pytest.raises(ValueError, match="heads are 12 wide, and the int8 export takes multiples"):
         export_int8(tmp_path / "narrow", tmp_path / "out")
 
 
@@ -283,7 +333,7 @@ def test_export_refuses_a_folder_without_safetensors(tmp_path: Path) -> None:
 def test_export_refuses_an_architecture_the_builder_does_not_know(tmp_path: Path) -> None:
     config = GPT2Config(vocab_size=512, n_positions=32, n_embd=32, n_layer=1, n_head=2)
     _save(GPT2LMHeadModel(config), tmp_path / "gpt2")
-    with pytest.raises(ValueError, match="not currently supported"):
+    with pytest.raises(ValueError, match="It is GPT2LMHeadModel, and the int8 export knows"):
         export_int8(tmp_path / "gpt2", tmp_path / "out")
 
 
