@@ -15,12 +15,13 @@ Path = tuple[str, ...]
 _SHOWN = 60  # characters of a value that is refused
 
 
-def changed(recipe: _Value, changes: Iterable[str]) -> _Value:
+def changed(recipe: _Value, changes: Iterable[str], without: Iterable[str] = ()) -> _Value:
     """Return `recipe` with each `path=value` applied; a value is JSON, else text.
 
     Of a path, what is between two names may be left out as long as only one field is meant:
     `align.beta` is `align.dpo.beta`. A field of another alternative chooses that. An object changes
-    the fields that it names and no other; `null` leaves a stage out.
+    the fields that it names and no other; `null` leaves a stage out. The fields `without` are left
+    out in the end, so that a run as far as one stage asks nothing of the stages after it.
 
     Raises:
         ValueError: a path names no field, or several, or a value does not fit.
@@ -31,7 +32,7 @@ def changed(recipe: _Value, changes: Iterable[str]) -> _Value:
         if not separator:
             raise ValueError(f"--set {assignment!r} has no `=`: write path.to.field=value.")
         _assign(values, _resolve(type(recipe), values, path.strip()), _parsed(text))
-    return checked(type(recipe), values)
+    return checked(type(recipe), values | dict.fromkeys(without))
 
 
 def checked(kind: type[_Value], values: dict[str, Any]) -> _Value:

@@ -1,9 +1,12 @@
 """A model becomes smaller and faster."""
 
+from collections.abc import Iterator
+
+from components.compress.demands import export_problems
 from components.compress.quantize import Quantize
 from components.core.artifacts.models import Checkpoint, CompressedModel
 from components.core.artifacts.reports import Budget
-from flows.stage import Prepared, Stage
+from flows.stage import Base, Prepared, Stage
 from flows.step import step
 
 
@@ -18,3 +21,8 @@ class Int8(Stage):
     def apply(self, model: Checkpoint, prepared: Prepared) -> CompressedModel:
         """Export `model`."""
         return step(self.quantize, model)
+
+    def problems(self, base: Base) -> Iterator[str]:
+        """Yield what the export would refuse."""
+        if (shape := base.shape()) is not None:
+            yield from (f"compress: {problem}" for problem in export_problems(shape))

@@ -8,6 +8,7 @@ from pydantic import Field
 from components.core.artifacts.base import Artifact
 from components.core.artifacts.data import Vocabulary
 from components.core.artifacts.models import Checkpoint, Encoder
+from components.lib.models.shape import Shape
 from components.pretrain.existing import Adopt, ModelFolder, vocabulary_of
 from components.pretrain.train import Train, TrainInputs
 from flows.stage import Base, Prepared
@@ -28,6 +29,10 @@ class FromScratch(Base):
         """Pretrain on `prepared.shards`."""
         inputs = TrainInputs(shards=prepared.shards, vocabulary=prepared.vocabulary)
         return step(self.train, inputs)
+
+    def shape(self) -> Shape:
+        """Return the sizes that the recipe says."""
+        return self.train.shape
 
     def makes(self) -> type[Artifact]:
         """Return the class of model that the architecture is."""

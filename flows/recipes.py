@@ -184,6 +184,13 @@ def smoke() -> Recipe:
 RECIPES: dict[str, Callable[[], Recipe]] = {"tiny": tiny, "small": small, "smoke": smoke}
 
 
+def later_than(stage: str) -> list[str]:
+    """Return the fields of a recipe that come after a stage, and may be left out."""
+    names = list(Recipe.model_fields)
+    start = names.index("pretrain" if stage == "data" else stage) + 1
+    return [name for name in names[start:] if name != "evals"]
+
+
 def recipe(name: str) -> Recipe:
     """Return the recipe called `name`.
 

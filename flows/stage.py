@@ -15,6 +15,7 @@ from components.core.artifacts.data import (
 )
 from components.core.artifacts.models import Checkpoint
 from components.core.artifacts.reports import Budget
+from components.lib.models.shape import Shape
 from flows.step import subflow
 
 
@@ -78,6 +79,10 @@ class Base(Stage):
     @abstractmethod
     def measured_length(self) -> int:
         """Return the tokens of the sequences that models are measured on: as they were trained."""
+
+    def shape(self) -> Shape | None:
+        """Return the sizes of the model, None where they are not known before it is there."""
+        return None
 
     def vocabulary(self) -> Vocabulary | None:
         """Return the tokenizer that the model brings along; None where the recipe makes one."""

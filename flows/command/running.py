@@ -39,7 +39,8 @@ def run_flow(flow: str, recipe: str, changes: list[str]) -> bool:
     from flows import recipes
     from flows.served import serve
 
-    chosen = changed(recipes.recipe(recipe), changes)
+    without = () if flow == "pipeline" else recipes.later_than(flow)
+    chosen = changed(recipes.recipe(recipe), changes, without)
     module = "flows.pipeline" if flow == "pipeline" else "flows.until"
     wanted = getattr(importlib.import_module(module), flow)
     _show_own_lines()

@@ -74,7 +74,7 @@ def trigger(
     """
     from flows.command import trigger as triggering
 
-    body = triggering.request(recipe, set_ or [], key)
+    body = triggering.request(flow, recipe, set_ or [], key)
     if show:
         typer.echo(json.dumps(body))
         return

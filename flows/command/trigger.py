@@ -46,7 +46,7 @@ class Triggered(Frozen):
         return os.EX_TEMPFAIL if self.kind == "CANCELLED" else 1
 
 
-def request(recipe: str, changes: list[str], key: str | None) -> dict[str, Any]:
+def request(flow: str, recipe: str, changes: list[str], key: str | None) -> dict[str, Any]:
     """Return the body of `POST /api/deployments/{id}/create_flow_run`.
 
     Raises:
@@ -56,7 +56,8 @@ def request(recipe: str, changes: list[str], key: str | None) -> dict[str, Any]:
 
     body: dict[str, Any] = {}
     if recipe != "tiny" or changes:  # what is left out is `tiny`, or what people set in the UI
-        chosen = changed(recipes.recipe(recipe), changes)
+        without = () if flow == "pipeline" else recipes.later_than(flow)
+        chosen = changed(recipes.recipe(recipe), changes, without)
         body["parameters"] = {"recipe": chosen.model_dump(mode="json")}
     return body | ({"idempotency_key": key} if key else {})
 

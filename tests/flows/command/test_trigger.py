@@ -10,12 +10,12 @@ def _triggered(kind: str) -> trigger.Triggered:
 
 
 def test_what_is_left_out_is_what_people_set_in_the_ui() -> None:
-    assert trigger.request("tiny", [], key=None) == {}
-    assert trigger.request("tiny", [], key="monday") == {"idempotency_key": "monday"}
+    assert trigger.request("pipeline", "tiny", [], key=None) == {}
+    assert trigger.request("pipeline", "tiny", [], key="monday") == {"idempotency_key": "monday"}
 
 
 def test_a_recipe_is_sent_whole_with_its_changes() -> None:
-    body = trigger.request("smoke", ["align.beta=0.3"], key=None)
+    body = trigger.request("pipeline", "smoke", ["align.beta=0.3"], key=None)
     assert body["parameters"]["recipe"] == changed(smoke(), ["align.beta=0.3"]).model_dump(
         mode="json"
     )
@@ -23,7 +23,7 @@ def test_a_recipe_is_sent_whole_with_its_changes() -> None:
 
 def test_a_wrong_change_is_refused_before_anything_is_sent() -> None:
     with pytest.raises(ValueError, match="align has no field 'betta'"):
-        trigger.request("smoke", ["align.betta=1"], key=None)
+        trigger.request("pipeline", "smoke", ["align.betta=1"], key=None)
 
 
 @pytest.mark.parametrize(
