@@ -8,6 +8,7 @@ from dashboards.reading.sources import experiment
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Run
 
 METRICS = {
     "loss": "Loss, nats a token",
@@ -21,23 +22,21 @@ METRICS = {
 AXES = {"step": "Step", "tokens": "Tokens", "minutes": "Minutes since the start"}
 """Titles of what curves can be drawn over."""
 
-_STAGES = ("pretrain", "finetune", "align")
+_TRAINED = "metrics.loss > -1"  # of any value but NaN
 _RUN_COLUMNS = ["run", "component", "status", "progress", "loss", "started", "run_id"]
 _Point = tuple[str, str, int, float | None, float, float]  # as _POINT_COLUMNS names them
 _POINT_COLUMNS = ["run", "metric", "step", "tokens", "minutes", "value"]
 
 
-def trainings(mlflow: "MlflowClient", stage: str, limit: int = 60) -> pd.DataFrame:
-    """Return the latest trainings of a stage, one a row; `progress` is a share of 1.
+def stages(mlflow: "MlflowClient", limit: int = 200) -> list[str]:
+    """Return the stages that train, as the latest runs have them, the earliest first."""
+    found = [run.data.tags.get("stage", "") for run in _trained(mlflow, _TRAINED, limit)]
+    return [stage for stage in dict.fromkeys(reversed(found)) if stage]
 
-    Raises:
-        ValueError: nothing is trained in this stage.
-    """
-    if stage not in _STAGES:
-        raise ValueError(f"Nothing is trained in {stage!r}. Choose of: {', '.join(_STAGES)}.")
-    query = f"tags.stage = '{stage}' and metrics.loss > -1"
-    where, order = experiment(mlflow), ["attributes.start_time DESC"]
-    runs = mlflow.search_runs(where, query, max_results=limit, order_by=order) if where else []
+
+def trainings(mlflow: "MlflowClient", stage: str, limit: int = 60) -> pd.DataFrame:
+    """Return the latest trainings of a stage, one a row; `progress` is a share of 1."""
+    runs = _trained(mlflow, f"tags.stage = '{stage}' and {_TRAINED}", limit)
     rows = [
         {
             "run": run.info.run_name or run.info.run_id[:8],
@@ -51,6 +50,13 @@ def trainings(mlflow: "MlflowClient", stage: str, limit: int = 60) -> pd.DataFra
         for run in runs
     ]
     return pd.DataFrame(rows, columns=_RUN_COLUMNS)
+
+
+def _trained(mlflow: "MlflowClient", query: str, limit: int) -> "list[Run]":
+    where, order = experiment(mlflow), ["attributes.start_time DESC"]
+    return (
+        list(mlflow.search_runs(where, query, max_results=limit, order_by=order)) if where else []
+    )
 
 
 def curves(mlflow: "MlflowClient", runs: dict[str, str], metrics: list[str]) -> pd.DataFrame:

@@ -15,15 +15,25 @@ _MAX_POINTS = 1_000  # of a curve on the screen; MLflow keeps more
 def draw() -> None:
     """Draw the page."""
     st.header("Training")
+    stages = loaded("MLflow", _stages)
+    if stages is None:
+        return
+    if not stages:
+        empty("Nothing was trained yet.", "Start a training with `bloomery run pretrain`.")
+        return
     left, middle, right = st.columns([2, 2, 1], vertical_alignment="bottom")
-    stage = left.segmented_control(
-        "Stage", ["pretrain", "finetune", "align"], default="pretrain", required=True
-    )
+    stage = left.segmented_control("Stage", stages, default=stages[0], required=True)
     axis = middle.segmented_control(
         "Over", list(curves.AXES), default="step", format_func=_axis_name, required=True
     )
     is_live = right.toggle("Live", value=True, help="Read the newest points every five seconds.")
-    st.fragment(_draw_runs, run_every=5 if is_live else None)(stage or "pretrain", axis or "step")
+    st.fragment(_draw_runs, run_every=5 if is_live else None)(stage or stages[0], axis or "step")
+
+
+@st.cache_data(ttl=15, show_spinner=False)
+def _stages() -> list[str]:
+    with reading_mlflow() as mlflow:
+        return curves.stages(mlflow)
 
 
 @st.cache_data(ttl=4, show_spinner=False)
@@ -59,9 +69,6 @@ def _axis_name(axis: str) -> str:
 def _draw_runs(stage: str, axis: str) -> None:
     found = loaded("MLflow", _trainings, stage)
     if found is None:
-        return
-    if found.empty:
-        empty(f"Nothing was trained in the stage {stage} yet.", f"Start `bloomery run {stage}`.")
         return
     chosen = _choose(found, stage)
     if not chosen:

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from dashboards.reading.curves import METRICS, curves, trainings
+from dashboards.reading.curves import METRICS, curves, stages, trainings
 from tests.dashboards import store
 
 
@@ -19,9 +19,11 @@ def test_the_trainings_of_a_stage_are_listed_newest_first_with_how_far_they_are(
     assert trainings(mlflow, "finetune").empty
 
 
-def test_a_stage_that_trains_nothing_is_refused_by_name(mlflow):
-    with pytest.raises(ValueError, match=r"Nothing is trained in 'data'.*pretrain"):
-        trainings(mlflow, "data")
+def test_the_stages_that_train_are_those_that_have_a_loss(mlflow):
+    assert stages(mlflow) == []
+    store.train(store.origin("first"), "aa", num_steps=5)
+    assert stages(mlflow) == ["pretrain"]
+    assert trainings(mlflow, "data").empty
 
 
 def test_every_point_is_there_once_over_steps_tokens_and_time(mlflow):

@@ -13,7 +13,7 @@ from tests.dashboards import store
 PAGES = ["overview", "compare", "training", "data", "playground"]
 NOTHING_YET = {
     "compare": "No pipeline has a scorecard yet",
-    "training": "Nothing was trained in the stage pretrain yet",
+    "training": "Nothing was trained yet",
     "data": "There is no data card yet",
     "playground": "No registered model lies on this machine",
 }
