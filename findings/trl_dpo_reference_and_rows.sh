@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # One would guess: DPOTrainer's reference is the model it is handed, so the first loss is ln 2, and it
 #   trains on the rows it is handed.
-# What happens: without ref_model, the reference is read again from the folder that the model came from. A
-#   model changed in memory since then (merged, resized, quantized) is compared with the old one. And a row
-#   whose prompt alone fills max_length is dropped: no log line and no metric counts it.
+# What happens: without ref_model or precompute_ref_log_probs, the reference is read again from the folder
+#   that the model came from. A model changed in memory since then (merged, resized, quantized) is compared
+#   with the old one. And a row whose prompt alone fills max_length is dropped: nothing counts it.
 # Versions: trl 1.16.0, transformers 5.23.0, torch 2.13.0, datasets 5.2.0, Python 3.11.
 # Who is hurt: whoever aligns a merged model in one process, or trains on long prompts.
 set -euo pipefail
