@@ -22,7 +22,7 @@ from flows.evals import MEASURED, baselines, measured
 from flows.publish import publish
 from flows.recipes import Recipe, tiny
 from flows.release import Candidate, ReleaseSteps, is_rejected, release
-from flows.stage import Prepared, Stage, apply
+from flows.stage import Prepared, Stage
 from flows.step import preemptible, subflow
 
 Made = Prepared | Checkpoint | CompressedModel | Release | State[Any]
@@ -53,7 +53,8 @@ def build(recipe: Recipe, stages: tuple[Stage, ...], releasing: ReleaseSteps | N
     made: list[Checkpoint | CompressedModel] = []
     ledger: list[StageReport] = []
     for stage in stages:
-        made.append(apply(stage, made[-1] if made else None, prepared))
+        apply = subflow(stage.apply, stage.name, type(stage).__name__)
+        made.append(apply(made[-1] if made else None, prepared))
         if stage.makes() in MEASURED:
             ledger.append(measured(recipe.evals, prepared, length, stage, made[-1]))
 

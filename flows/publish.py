@@ -17,8 +17,8 @@ from dashboards.text.card import read_card
 from dashboards.text.lineage import markdown as markdown_of_lineage
 from dashboards.text.report import Report, report_of
 from dashboards.text.scorecard import markdown, summary
+from flows.origin import current_origin
 from flows.served import is_serving
-from flows.step import current_origin
 
 logger = logging.getLogger(__name__)
 

@@ -16,7 +16,6 @@ from components.core.artifacts.data import (
 from components.core.artifacts.models import Checkpoint
 from components.core.artifacts.reports import Budget
 from components.lib.models.shape import Shape
-from flows.step import subflow
 
 
 class Prepared(Frozen):
@@ -87,11 +86,6 @@ class Base(Stage):
     def vocabulary(self) -> Vocabulary | None:
         """Return the tokenizer that the model brings along; None where the recipe makes one."""
         return None
-
-
-def apply(stage: Stage, model: Artifact | None, prepared: Prepared) -> Any:
-    """Return what `stage` makes of `model`, in a flow run that is named after the stage."""
-    return subflow(stage.apply, stage.name, type(stage).__name__)(model, prepared)
 
 
 def fits(made: type[Artifact], stage: Stage) -> bool:

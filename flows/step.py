@@ -2,13 +2,11 @@
 
 import os
 from collections.abc import Callable
-from functools import cache, wraps
+from functools import wraps
 from typing import Any, ParamSpec, TypeVar, cast
-from uuid import UUID
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
-from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 from prefect.states import Cancelled, Completed
@@ -17,6 +15,7 @@ from components.core.component import Component, In, Out
 from components.core.execute import address, execute, find
 from components.core.journal import Origin, note_process, take_output
 from components.core.processes.preemption import Preempted
+from flows.origin import current_origin
 from flows.progress import say_cached, shown
 from flows.served import is_serving, take
 
@@ -76,18 +75,3 @@ def _execute(component: Component[Any, Any], inputs: Any, origin: Origin) -> Any
             return execute(component, inputs, origin)
     except Preempted as notice:
         return _preempted(notice)
-
-
-def current_origin() -> Origin:
-    """Return the outermost flow run that this code runs in."""
-    if flow_run.id is None:
-        return Origin()
-    return _origin(flow_run.root_flow_run_id)
-
-
-@cache
-def _origin(root: str) -> Origin:
-    with get_client(sync_client=True) as client:
-        run = client.read_flow_run(UUID(root))
-        flow = client.read_flow(run.flow_id)
-    return Origin(run_id=root, run_name=run.name, flow=flow.name)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from rich.table import Table
+from tabulate import tabulate
 
 from dashboards.text.machines import made_on
 from dashboards.text.report import Report, StageRow
@@ -82,8 +83,7 @@ def summary(report: Report) -> str:
 
 
 def _lines(rows: Sequence[Sequence[str]]) -> str:
-    lines = [f"| {' | '.join(cells)} |" for cells in rows]
-    return "\n".join([*lines[:1], f"|{'---|' * len(rows[0])}", *lines[1:]]) if rows else ""
+    return tabulate(rows, "firstrow", tablefmt="pipe", disable_numparse=True) if rows else ""
 
 
 def _task_grid(report: Report) -> list[list[str]] | None:

@@ -66,6 +66,11 @@ def test_both_scorecards_say_what_machine_made_the_models() -> None:
     assert "Made on" not in markdown(_report()), "an old run does not say what it was made on"
 
 
+def _cells(markdown: str) -> list[list[str]]:
+    """Return the cells of all lines of Markdown tables."""
+    return [[cell.strip() for cell in line.split("|")[1:-1]] for line in markdown.splitlines()]
+
+
 def test_a_rejected_run_says_why() -> None:
     shown = markdown(_report(model=None, rejected=("accuracy: 0.5 against at most 0.2",)))
     assert "Not released. accuracy: 0.5 against at most 0.2" in shown
@@ -78,8 +83,8 @@ def test_a_summary_shows_what_was_scored_and_no_other_step() -> None:
     )
     shown = summary(_report(stages=(cleaned, scored), model=None))
     assert "data.clean" not in shown
-    assert "| align.dpo | 1.500 | 75.0% (70-80) |" in shown
-    assert "| trigram baseline | 1.600 |" in shown
+    assert ["align.dpo", "1.500", "75.0% (70-80)"] in [row[:3] for row in _cells(shown)]
+    assert ["trigram baseline", "1.600"] in [row[:2] for row in _cells(shown)]
     assert "released" not in shown, "that is still to be decided"
 
 
@@ -92,5 +97,5 @@ def test_what_was_not_measured_is_left_empty() -> None:
         cached=False,
         seconds=1.0,
     )
-    (line,) = [x for x in markdown(_report(stages=(row,))).splitlines() if "data.clean" in x]
-    assert line == "| data.clean |  |  |  |  | 1.0 |  |"
+    shown = _cells(markdown(_report(stages=(row,))))
+    assert ["data.clean", "", "", "", "", "1.0", ""] in shown
