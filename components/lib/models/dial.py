@@ -27,7 +27,7 @@ _BATCH_EXPONENT = 0.383
 
 
 class Size(NamedTuple):
-    """What depth says about a training."""
+    """What follows from depth about a training."""
 
     num_steps: int
     batch_size: int  # sequences

@@ -52,7 +52,7 @@ def backward(
 
 
 def num_parts(num_examples: int, group: Group, micro_batch_size: int) -> int:
-    """Return in how many parts each process computes its share: the same number for all."""
+    """Return the parts in which each process computes its share: the same number for all."""
     return math.ceil(math.ceil(num_examples / group.size) / micro_batch_size)
 
 

@@ -11,7 +11,7 @@ class Loop(Frozen):
     """The options of the training loop, the same for everything that is trained."""
 
     micro_batch_size: int = Field(default=1024, gt=0)
-    """Examples that one process computes at once; gradients are summed over the rest."""
+    """Examples that one process computes at once; gradients are summed over the micro-batches."""
     optimizer: Literal["muon", "adamw"] = "muon"
     """Muon for the hidden matrices and AdamW for the rest, or AdamW for all."""
     schedule: Literal["wsd", "cosine", "linear", "constant"] = "wsd"
@@ -27,7 +27,7 @@ class Loop(Frozen):
     """Share of the steps, in `wsd`, in which it falls to zero."""
     spike_deviations: float = Field(default=6.0, gt=0)
     """A loss or gradient norm this many standard deviations above the mean of the last 128 steps
-    is a spike: the step is skipped, as one with a gradient that is not finite."""
+    is a spike. Its step is skipped, as is one whose gradient is not finite."""
     max_skipped_in_row: int = Field(default=4, ge=0)
     """After more skipped steps in a row, training returns to the newest checkpoint and leaves out
     the data since."""
@@ -59,13 +59,13 @@ class Hyperparameters(Loop):
 
 
 class DialledHyperparameters(Loop):
-    """The same, where what is left out follows from the depth of the model."""
+    """The same, but what is left out follows from the depth of the model."""
 
     num_steps: int | None = Field(default=None, gt=0)
-    """Optimizer steps; else as many as `tokens_per_parameter` takes."""
+    """Optimizer steps; else as many as `tokens_per_parameter` asks for."""
     batch_size: int | None = Field(default=None, gt=0)
     """Sequences of a step, over all processes; else it grows as tokens^0.383."""
     learning_rate: float | None = Field(default=None, gt=0)
-    """Peak learning rate of the hidden matrices; else it falls with width, grows with batch."""
+    """Peak learning rate of the hidden matrices; else it falls with width and grows with batch."""
     weight_decay: float | None = Field(default=None, ge=0)
     """Decoupled weight decay of the matrices; else it falls as training gets longer."""

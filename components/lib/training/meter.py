@@ -8,14 +8,14 @@ from contextlib import contextmanager
 
 import torch
 
-_UNTRAINED = ("evaluate", "checkpoint")  # phases that no token goes through
+_UNTRAINED = ("evaluate", "checkpoint")  # phases that train on no token
 
 
 class Meter:
     """Counts tokens against the seconds of each phase."""
 
     def __init__(self, flops_per_token: float, peak: float) -> None:
-        """`peak`: FLOP/s that all the processes reach together."""
+        """Take the FLOP/s that all processes reach together as the `peak`."""
         self._flops_per_token = flops_per_token
         self._peak = peak
         self._num_tokens = 0

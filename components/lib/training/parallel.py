@@ -1,4 +1,4 @@
-"""A model spread over the data-parallel processes, and what of that its checkpoints must undo."""
+"""A model on all data-parallel processes, and its state as checkpoints hold it."""
 
 from datetime import timedelta
 from typing import Any
@@ -33,7 +33,7 @@ def is_sharded(group: Group) -> bool:
 
 
 def prepare(model: PreTrainedModel, group: Group) -> None:
-    """Move `model` to the device and shard, compile and checkpoint it as this machine asks."""
+    """Move `model` to the device, and shard, compile and checkpoint it as the settings say."""
     move(model).train()
     if settings().activation_checkpointing:
         model.gradient_checkpointing_enable({"use_reentrant": False})
@@ -85,9 +85,9 @@ def _shard(model: PreTrainedModel, group: Group) -> None:
 
 
 class Patience:
-    """Lets the processes of a group wait for one that is long at work, such as at a validation.
+    """Lets the processes of a group wait for one that works long, as in a validation.
 
-    In the exchange of gradients they give up after a minute or two: there, long means dead.
+    Gradient exchange gives up after a minute or two: there, a long wait means a dead process.
     """
 
     def __init__(self, group: Group) -> None:
@@ -101,7 +101,7 @@ class Patience:
 
 
 def training_state(model: PreTrainedModel, optimizers: Optimizers) -> dict[str, Any]:
-    """Return the tensors a checkpoint holds, by names that no number of processes changes."""
+    """Return the tensors of a checkpoint, by names that any number of processes shares."""
     return {
         "model": get_model_state_dict(model),
         "optimizers": get_optimizer_state_dict(model, optimizers.all),
@@ -111,7 +111,7 @@ def training_state(model: PreTrainedModel, optimizers: Optimizers) -> dict[str, 
 def load_training_state(
     model: PreTrainedModel, optimizers: Optimizers, state: dict[str, Any]
 ) -> None:
-    """Take back what `training_state` returned."""
+    """Load what `training_state` returned."""
     set_model_state_dict(model, state["model"])
     set_optimizer_state_dict(model, optimizers.all, state["optimizers"])
 

@@ -5,7 +5,7 @@ import statistics
 
 _WINDOW = 128  # steps; the length and the six deviations are OLMo 2's (OLMo et al. 2024, 3.3)
 _MIN_HISTORY = 64
-_LEAST_SPIKE = 0.01  # of the mean: a curve that stands still must not stumble over its rounding
+_LEAST_SPIKE = 0.01  # of the mean: on a flat curve, rounding must not count as a spike
 
 
 class SpikeGuard:

@@ -197,9 +197,7 @@ class Trainer:
                 f"had no gradient to trust, after {bad.num_rollbacks} returns to a checkpoint. "
                 f"Lower learning_rate ({self._training.learning_rate:g}) or clean the data."
             )
-        logger.warning(
-            "back from step %d to %d, leaving out the data between", bad.step, found.step
-        )
+        logger.warning("back from step %d to %d, leaving data out", bad.step, found.step)
         resumed = dataclasses.replace(
             found,
             draw=bad.draw,

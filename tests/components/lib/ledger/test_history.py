@@ -142,6 +142,19 @@ def test_a_training_without_a_ledger_is_an_error_with_the_remedy(trained):
         History(out)
 
 
+@pytest.mark.parametrize(("architecture", "is_traced"), [("moe", True), ("bert", False)])
+def test_an_encoder_is_refused_since_its_pairs_are_not_traced(trained, architecture, is_traced):
+    out = trained(DRAWS)
+    record = json.loads((out / "artifact.json").read_text())
+    record["config"]["architecture"] = architecture
+    (out / "artifact.json").write_text(json.dumps(record))
+    if is_traced:
+        assert History(out).step(1).verified
+        return
+    with pytest.raises(ValueError, match=r"is an encoder\. .*ledger\.jsonl still proves the order"):
+        History(out)
+
+
 @pytest.fixture
 def packed(trained, shards):
     """Return the examples of a pretraining on packed or masked documents, and its history."""
