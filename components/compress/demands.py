@@ -13,10 +13,13 @@ _CLASSES: Final = {
     "qwen3": "Qwen3ForCausalLM",
     "sliding": "MistralForCausalLM",
 }  # of the architectures that a recipe can train, those that are exported
-_ALSO_EXPORTED: Final = frozenset(
-    {"Qwen2ForCausalLM"}
-)  # other bases that were exported and scored like the model
-_ROTATIONS: Final = ("default", "linear", "yarn")
+_ALSO_EXPORTED: Final = (  # other bases whose exports were seen to score and write as they do
+    "Gemma2ForCausalLM",
+    "GemmaForCausalLM",
+    "GraniteForCausalLM",
+    "Qwen2ForCausalLM",
+    "SmolLM3ForCausalLM",
+)
 
 
 def export_problems(shape: Shape) -> list[str]:
@@ -54,9 +57,6 @@ def _config_problems(config: Mapping[str, Any]) -> Iterator[str]:
             f"Its attention heads are {size} wide, and the int8 export takes multiples of "
             f"{HEAD_SIZE_STEP}: train with another width or number of heads."
         )
-    rotation = (config.get("rope_parameters") or {}).get("rope_type", "default")
-    if rotation not in _ROTATIONS:
-        yield f"Its rotary embedding is {rotation}: the int8 export knows {', '.join(_ROTATIONS)}."
 
 
 def _remedies(shape: Shape) -> str:

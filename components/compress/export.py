@@ -59,13 +59,14 @@ def export_int8(model_folder: Path, out: Path, block_size: int = 32) -> None:
         for file in built.iterdir():
             if file.name not in ("model.onnx", "model.onnx.data"):
                 shutil.copyfile(file, out / file.name)
-    _keep_whole_cache(out / "genai_config.json")
     _check_export(out)
 
 
 def _run_builder(model_folder: Path, built: Path, cache: Path, block_size: int) -> None:
     """In its own process: on import the builder sets up the root logger and adds to `sys.path`."""
     options = ["hf_token=false", "hf_remote=false", "accuracy_level=4", f"block_size={block_size}"]
+    # A cache that is cut to a window has no place for a whole text read at once, as scoring does.
+    options += ["windowed_kv_cache=false"]
     command = [sys.executable, "-m", "onnxruntime_genai.models.builder"]
     command += ["-i", str(model_folder), "-o", str(built), "-c", str(cache)]
     command += ["-p", "int8", "-e", "cpu", "--extra_options", *options]
@@ -130,16 +131,6 @@ def _slide(graph: "onnx_ir.Graph", window: int) -> None:
     for node in graph:
         if node.op_type == "GroupQueryAttention":
             node.attributes["local_window_size"] = onnx_ir.AttrInt64("local_window_size", window)
-
-
-def _keep_whole_cache(config_file: Path) -> None:
-    """Have GenAI allocate the cache that the graph asks for: all tokens, a window or not.
-
-    For a window it allocates less, and stops with an error where the text is longer than that.
-    """
-    config = json.loads(config_file.read_text())
-    config["model"]["decoder"].pop("sliding_window", None)
-    config_file.write_text(json.dumps(config, indent=4))
 
 
 def _share_embedding(graph: "onnx_ir.Graph") -> None:

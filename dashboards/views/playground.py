@@ -1,18 +1,18 @@
 """Playground: ask one model or two, and see how sure each was of every token."""
 
-import importlib
 from typing import TYPE_CHECKING, Any
 
 import altair as alt
 import streamlit as st
 
+from components.lib.inference.sampling import Sampling
 from dashboards import playing
 from dashboards.playing import Playable
 from dashboards.reading.sources import reading_mlflow
 from dashboards.states import empty, loaded, plain
 
 if TYPE_CHECKING:
-    from components.lib.inference.conversation import Chosen, Conversation, Sampling
+    from components.lib.inference.conversation import Chosen, Conversation
 
 _NONE = "no second model"
 _Turn = tuple[str, "list[Chosen]"]  # what was asked, and the tokens of the answer
@@ -31,10 +31,6 @@ def draw() -> None:
         )
         return
     models = _choose({model.label: model for model in found})
-    with st.spinner("Loading the libraries that models need ..."):
-        importlib.import_module(
-            "components.lib.inference.conversation"
-        )  # torch takes seconds to import
     sampling, remembers = _settings()
     message = st.chat_input("Ask, or begin a text. Try: Sort: 5 2 9")
     for column, model in zip(st.columns(len(models)), models, strict=True):
@@ -61,9 +57,7 @@ def _choose(models: dict[str, Playable]) -> list[Playable]:
     return [models[label] for label in (first, second) if label in models]
 
 
-def _settings() -> "tuple[Sampling, bool]":
-    from components.lib.inference.conversation import Sampling
-
+def _settings() -> tuple[Sampling, bool]:
     columns = st.columns([2, 2, 2, 1, 2], vertical_alignment="bottom")
     temperature = columns[0].slider(
         "Temperature", 0.0, 2.0, 0.0, 0.1, help="0 takes the likeliest token every time."
@@ -81,7 +75,7 @@ def _settings() -> "tuple[Sampling, bool]":
     return sampling, remembers
 
 
-def _talk(model: Playable, message: str | None, sampling: "Sampling", remembers: bool) -> None:
+def _talk(model: Playable, message: str | None, sampling: Sampling, remembers: bool) -> None:
     """Draw what was said to a model, and have it answer what is new."""
     st.caption(plain(model.label))
     try:
@@ -97,7 +91,7 @@ def _talk(model: Playable, message: str | None, sampling: "Sampling", remembers:
 
 
 def _answer(
-    talk: "Conversation", turns: list[_Turn], message: str, sampling: "Sampling", remembers: bool
+    talk: "Conversation", turns: list[_Turn], message: str, sampling: Sampling, remembers: bool
 ) -> None:
     """Have a model answer, showing the tokens as they come."""
     ids: list[int] = []

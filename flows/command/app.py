@@ -15,7 +15,7 @@ from rich.console import Console
 
 from components.core.processes.preemption import Preempted
 from components.core.settings import settings
-from flows.command import stack
+from flows.command import stack, talk
 from flows.command.data import app as data_app
 from flows.command.release import app as release_app
 
@@ -103,7 +103,7 @@ def lineage(
     from dashboards.text.lineage import chain, tree
     from flows.command.find import find_model
 
-    folder = find_model(model)
+    folder = find_model(model).folder
     if as_json:
         typer.echo(json.dumps(chain(folder), indent=2))
     else:
@@ -137,56 +137,6 @@ def ledger(
         typer.echo(seen.model_dump_json(indent=2))
     else:
         _out.print(table(seen))
-
-
-@app.command()
-def generate(
-    model: Annotated[str, typer.Argument(help="Registered name or folder.")],
-    prompt: Annotated[str, typer.Argument(help="Text to go on from.")],
-    max_new_tokens: Annotated[int, typer.Option(min=1)] = 64,
-    show_probabilities: Annotated[
-        bool, typer.Option(help="Show the likeliest next tokens after the prompt.")
-    ] = False,
-    as_json: Json = False,
-) -> None:
-    """Print what a model makes of a prompt, greedily."""
-    from components.lib.inference.conversation import Conversation
-    from flows.command.find import find_model
-
-    talk = Conversation(find_model(model), settings().num_threads)
-    text = talk.complete(prompt, max_new_tokens)
-    top = talk.next_tokens(prompt, 10) if show_probabilities else []
-    if as_json:
-        answer = {"prompt": prompt, "completion": text}
-        rows = [{"token": token, "probability": share} for token, share in top]
-        typer.echo(json.dumps(answer | ({"next_tokens": rows} if top else {}), ensure_ascii=False))
-        return
-    typer.echo(text)
-    for token, share in top:
-        typer.echo(f"{share:7.2%}  {token!r}")
-
-
-@app.command()
-def chat(
-    model: Annotated[
-        str | None, typer.Argument(help="Registered name or folder; without one, the last release.")
-    ] = None,
-) -> None:
-    """Talk to a model, one message at a time; an empty line or Ctrl-D ends it."""
-    from components.lib.inference.conversation import Conversation
-    from flows.command.find import find_model
-
-    talk = Conversation(find_model(model), settings().num_threads)
-    typer.echo(f"{talk.folder}\nTry: Sort: 5 2 9", err=True)
-    while message := _ask():
-        typer.echo(talk.answer(message))
-
-
-def _ask() -> str:
-    try:
-        return input("> " if sys.stdin.isatty() else "").strip()
-    except EOFError:
-        return ""
 
 
 @app.command()
@@ -258,6 +208,7 @@ def _remedy(error: Exception) -> str:
     return ""
 
 
+talk.add_to(app)
 stack.add_to(app)
 
 

@@ -5,6 +5,7 @@ import shutil
 import pytest
 
 from components.core.settings import settings
+from components.lib.inference.sampling import Sampling
 from dashboards import playing
 from dashboards.playing import Playable
 from tests.dashboards import store
@@ -46,8 +47,6 @@ def test_a_model_whose_files_are_not_those_of_its_record_is_not_loaded(mlflow, r
 
 
 def test_the_probabilities_of_an_answer_name_spaces_and_the_tokens_that_were_near(mlflow, released):
-    from components.lib.inference.conversation import Sampling
-
     (model,) = playing.playable(mlflow)
     talk = playing.load(model)
     tokens = list(talk.stream(talk.ask("Count: 1 2"), Sampling(max_new_tokens=4)))

@@ -4,13 +4,13 @@ import statistics
 import time
 from collections.abc import Sequence
 
-from components.lib.inference.answers import Generator
+from components.lib.inference.language_model import LanguageModel
 
 NUM_TOKENS = 64
 NUM_TURNS = 5
 
 
-def decode_tokens_per_second(models: Sequence[Generator], prompt: list[int]) -> list[float]:
+def decode_tokens_per_second(models: Sequence[LanguageModel], prompt: list[int]) -> list[float]:
     """Return the median greedy tokens per second at batch 1 of each model, after a warm-up.
 
     A turn asks every model for `NUM_TOKENS` tokens; one that ends its answer early is counted by

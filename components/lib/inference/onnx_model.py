@@ -1,6 +1,7 @@
-"""Run an ONNX export on the CPU: ONNX Runtime GenAI decodes greedily, ONNX Runtime scores.
+"""Run an ONNX export on the CPU: ONNX Runtime GenAI decodes, ONNX Runtime scores.
 
-Both read the same `model.onnx`, so what is scored is what decodes. Each runtime loads on first use.
+Both read the same `model.onnx`, so what is scored is what decodes. Each runtime loads on first use,
+and neither torch nor transformers does.
 """
 
 # B = sequences, T = tokens, V = vocabulary, H = key-value heads, D = width of a head
@@ -15,6 +16,8 @@ from typing import Any, Final, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from components.lib.inference.language_model import LanguageModel
+
 BATCH_SEQUENCES: Final = 16
 """Sequences decoded together: sorted by length, so that a batch pads little."""
 
@@ -26,7 +29,7 @@ NO_TOKEN: Final = -1
 stands, so a prompt that holds it (pad = eos, between two turns of a chat) is read with holes."""
 
 
-class OnnxModel:
+class OnnxModel(LanguageModel):
     """A folder that `components.compress.export.export_int8` wrote, ready to decode and score."""
 
     def __init__(self, folder: Path, num_threads: int | None = None) -> None:
@@ -42,22 +45,13 @@ class OnnxModel:
             )
         config = json.loads(config_file.read_text())["model"]
         eos: int | list[int] = config["eos_token_id"]
+        ends = frozenset(eos if isinstance(eos, list) else [eos])
+        super().__init__(config["context_length"], config["vocab_size"], ends)
         self.folder = folder
         self.num_threads = num_threads or os.cpu_count() or 1
-        self.eos_token_ids = frozenset(eos if isinstance(eos, list) else [eos])
-        self.context_length: int = config["context_length"]
-        self.vocab_size: int = config["vocab_size"]
         self._decoder: dict[str, Any] = config["decoder"]
 
-    def generate(self, prompts: list[list[int]], max_new_tokens: int) -> list[list[int]]:
-        """Continue each prompt by its most likely tokens until eos; the new ids, without eos.
-
-        ValueError for an empty prompt, an id outside the vocabulary, more than the context holds.
-        """
-        if max_new_tokens < 1:
-            raise ValueError(f"max_new_tokens is {max_new_tokens}: ask for at least 1")
-        for prompt in prompts:
-            self._check_ids(_as_array(prompt), len(prompt) + max_new_tokens)
+    def _generate(self, prompts: list[list[int]], max_new_tokens: int) -> list[list[int]]:
         by_length = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
         new_ids: list[list[int]] = [[] for _ in prompts]
         for start in range(0, len(prompts), BATCH_SEQUENCES):
@@ -67,64 +61,21 @@ class OnnxModel:
                 new_ids[row] = ids
         return new_ids
 
-    def negative_log_likelihood(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Nats of each next token: ids (B, T + 1) -> (B, T), from the exported model's own logits.
-
-        ValueError for another shape, an id outside the vocabulary, or more than the context holds.
-        """
-        if ids.ndim != 2 or ids.shape[1] < 2:
-            raise ValueError(f"ids have shape {ids.shape}: give (sequences, at least 2 tokens)")
-        self._check_ids(ids, ids.shape[1] - 1)
+    def _nats(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
         rows = max(1, LOGITS_PER_RUN // (ids.shape[1] * self.vocab_size))
         nats = [self._score(ids[start : start + rows]) for start in range(0, len(ids), rows)]
         return np.concatenate(nats) if nats else np.empty((0, ids.shape[1] - 1), np.float32)
 
-    def next_token_probabilities(self, ids: list[int], num_tokens: int) -> list[tuple[int, float]]:
-        """The `num_tokens` most likely tokens after `ids`, with their probabilities, best first."""
-        if not 1 <= num_tokens <= self.vocab_size:
-            raise ValueError(
-                f"num_tokens is {num_tokens}: give 1 to {self.vocab_size}, the vocabulary"
-            )
-        prompt = _as_array(ids)
-        self._check_ids(prompt, len(ids))
-        logits = self._logits(prompt[None])[0, -1]
-        probabilities = np.exp(logits - _log_sum_exp(logits))
-        best = np.argsort(-probabilities, kind="stable")[:num_tokens]
-        return [(int(token), float(probabilities[token])) for token in best]
-
-    def _check_ids(self, ids: NDArray[np.int64], num_tokens: int) -> None:
-        """Refuse what the runtimes do not: they read a negative id from the table's end."""
-        if num_tokens > self.context_length:
-            raise ValueError(
-                f"{num_tokens} tokens do not fit the context of {self.context_length}: "
-                "shorten the text or ask for fewer"
-            )
-        outside = ids[(ids < 0) | (ids >= self.vocab_size)]
-        if outside.size:
-            raise ValueError(
-                f"token {outside[0]} is outside 0 to {self.vocab_size - 1}: "
-                "encode with the tokenizer of the export"
-            )
+    def _reading(self, num_tokens: int) -> "_Reading":
+        return _Reading(self._generator(1, num_tokens))
 
     def _decode(self, prompts: list[list[int]], max_new_tokens: int) -> list[list[int]]:
         """One batch, padded on the right: GroupQueryAttention counts positions from the left."""
-        genai: Any = importlib.import_module("onnxruntime_genai")
         length = max(map(len, prompts))
         tokens = np.full((len(prompts), length), NO_TOKEN, np.int32)
         for row, prompt in enumerate(prompts):
             tokens[row, : len(prompt)] = prompt
-        params = genai.GeneratorParams(self._genai_model)
-        params.set_search_options(
-            # Said in full: an export carries its model's sampling defaults, and here all is greedy.
-            do_sample=False,
-            num_beams=1,
-            min_length=0,
-            repetition_penalty=1.0,
-            no_repeat_ngram_size=0,
-            batch_size=len(prompts),
-            max_length=length + max_new_tokens,
-        )
-        generator = genai.Generator(self._genai_model, params)
+        generator = self._generator(len(prompts), length + max_new_tokens)
         generator.append_tokens(tokens)
         while not generator.is_done():
             generator.generate_next_token()
@@ -133,11 +84,24 @@ class OnnxModel:
         )
         return [self._until_eos(sequence[length:].tolist()) for sequence in sequences]
 
+    def _generator(self, batch_size: int, max_length: int) -> Any:
+        genai: Any = importlib.import_module("onnxruntime_genai")
+        params = genai.GeneratorParams(self._genai_model)
+        params.set_search_options(
+            # Said in full: an export carries its model's sampling defaults, and here all is greedy.
+            do_sample=False,
+            num_beams=1,
+            min_length=0,
+            repetition_penalty=1.0,
+            no_repeat_ngram_size=0,
+            batch_size=batch_size,
+            max_length=max_length,
+        )
+        return genai.Generator(self._genai_model, params)
+
     def _until_eos(self, ids: list[int]) -> list[int]:
         """Cut at the first eos: a row that is done goes on with pads until its batch is."""
-        end = next(
-            (index for index, token in enumerate(ids) if token in self.eos_token_ids), len(ids)
-        )
+        end = next((index for index, token in enumerate(ids) if token in self.end_ids), len(ids))
         return ids[:end]
 
     def _score(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -164,7 +128,12 @@ class OnnxModel:
         overlay = {"model": {"pad_token_id": NO_TOKEN, "decoder": {"session_options": options}}}
         config = genai.Config(str(self.folder))
         config.overlay(json.dumps(overlay))
-        return genai.Model(config)
+        try:
+            return genai.Model(config)
+        except Exception as error:  # of a damaged file GenAI passes on what its parser raised
+            raise ValueError(
+                f"The export in {self.folder} does not load ({error}): export the model again."
+            ) from error
 
     @cached_property
     def _session(self) -> Any:
@@ -176,10 +145,17 @@ class OnnxModel:
         )
 
 
-def _as_array(prompt: list[int]) -> NDArray[np.int64]:
-    if not prompt:
-        raise ValueError("a prompt is empty: give at least one token, such as bos")
-    return np.asarray(prompt, np.int64)
+class _Reading:
+    """A text that GenAI reads; its generator holds the keys and values."""
+
+    def __init__(self, generator: Any) -> None:
+        self._generator = generator
+
+    def read(self, ids: list[int]) -> NDArray[np.float32]:
+        """Read on, and return the logits (V,) of the token after the last one."""
+        self._generator.append_tokens(np.array([ids], np.int32))
+        logits: NDArray[np.float32] = self._generator.get_logits()  # (1, 1, V)
+        return logits[0, -1]
 
 
 def _log_sum_exp(logits: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -1,4 +1,4 @@
-"""A transformers model behind the interface that measurements and the command line use."""
+"""A transformers causal language model behind the interface of all language models."""
 
 # B = sequences, T = tokens of a sequence, V = vocabulary
 
@@ -9,55 +9,72 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 from transformers import GenerationConfig, PreTrainedModel
+from transformers.generation.logits_process import (
+    LogitsProcessorList,
+    TemperatureLogitsWarper,
+    TopPLogitsWarper,
+)
 
 from components.lib.device import autocast, device, move
+from components.lib.inference.language_model import LanguageModel
+from components.lib.inference.sampling import Sampling
 
 _BATCH = 128
 
 
-class TorchModel:
+class TorchModel(LanguageModel):
     """Scores and continues token ids with a transformers causal language model."""
 
     def __init__(self, model: PreTrainedModel) -> None:
         """Wrap `model` and move it to this process's device."""
+        config: Any = model.config
+        end: int | list[int] = config.eos_token_id
+        ends = end if isinstance(end, list) else [end]
+        super().__init__(config.max_position_embeddings, config.vocab_size, frozenset(ends))
         self._model: Any = move(model)
-        self._end = int(model.config.eos_token_id)
-        self._padding = int(model.config.pad_token_id)
+        self._padding = ends[0] if config.pad_token_id is None else int(config.pad_token_id)
+
+    def sample(
+        self, prompts: list[list[int]], max_new_tokens: int, temperature: float, seed: int
+    ) -> list[list[int]]:
+        """Return a random continuation of each prompt, drawn from softmax(logits / temperature).
+
+        Raises:
+            ValueError: as `generate` does.
+        """
+        for prompt in prompts:
+            self.check(prompt, max_new_tokens)
+        torch.manual_seed(seed)
+        config = GenerationConfig(
+            max_new_tokens=max_new_tokens, do_sample=True, temperature=temperature, top_k=0
+        )
+        return self._continue(prompts, config)
+
+    def shares(self, logits: NDArray[np.float32], sampling: Sampling) -> NDArray[np.float32]:
+        """Return the share (V,) with which each token is drawn, as transformers warps logits."""
+        warpers = LogitsProcessorList([TemperatureLogitsWarper(sampling.temperature)])
+        if sampling.top_p < 1:
+            warpers.append(TopPLogitsWarper(sampling.top_p))
+        no_ids: Any = torch.empty((1, 0), dtype=torch.long)  # warpers of shares look at none
+        return warpers(no_ids, torch.from_numpy(logits[None]))[0].softmax(-1).numpy()
+
+    def _generate(self, prompts: list[list[int]], max_new_tokens: int) -> list[list[int]]:
+        return self._continue(prompts, GenerationConfig(max_new_tokens=max_new_tokens))
 
     @torch.no_grad()
-    def negative_log_likelihood(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Return the nats of each target of `ids` (B, T + 1), shape (B, T)."""
+    def _nats(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
         rows = torch.from_numpy(ids).to(device())
         with autocast():
             logits = self._model(input_ids=rows[:, :-1], use_cache=False).logits
         nats = F.cross_entropy(logits.float().transpose(1, 2), rows[:, 1:], reduction="none")
         return nats.cpu().numpy()
 
-    def generate(self, prompts: list[list[int]], max_new_tokens: int) -> list[list[int]]:
-        """Return the greedy continuation of each prompt, without the end-of-text token."""
-        return self._generate(prompts, GenerationConfig(max_new_tokens=max_new_tokens))
-
-    def sample(
-        self, prompts: list[list[int]], max_new_tokens: int, temperature: float, seed: int
-    ) -> list[list[int]]:
-        """Return a random continuation of each prompt, drawn from softmax(logits / temperature)."""
-        torch.manual_seed(seed)
-        config = GenerationConfig(
-            max_new_tokens=max_new_tokens, do_sample=True, temperature=temperature, top_k=0
-        )
-        return self._generate(prompts, config)
+    def _reading(self, num_tokens: int) -> "_Reading":
+        return _Reading(self._model)
 
     @torch.no_grad()
-    def next_token_probabilities(self, ids: list[int], num_tokens: int) -> list[tuple[int, float]]:
-        """Return the `num_tokens` likeliest next tokens and their probabilities, best first."""
-        row = torch.tensor([ids], device=device())
-        logits = self._model(input_ids=row, use_cache=False).logits[0, -1]
-        top = logits.float().softmax(-1).topk(num_tokens)
-        return list(zip(top.indices.tolist(), top.values.tolist(), strict=True))
-
-    @torch.no_grad()
-    def _generate(self, prompts: list[list[int]], config: GenerationConfig) -> list[list[int]]:
-        config.eos_token_id, config.pad_token_id = self._end, self._padding
+    def _continue(self, prompts: list[list[int]], config: GenerationConfig) -> list[list[int]]:
+        config.eos_token_id, config.pad_token_id = sorted(self.end_ids), self._padding
         order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))  # little padding a batch
         answers: dict[int, list[int]] = {}
         for start in range(0, len(order), _BATCH):
@@ -72,5 +89,26 @@ class TorchModel:
                 inputs=ids.to(device()), attention_mask=mask.to(device()), generation_config=config
             )
             for i, row in zip(chosen, made[:, width:].tolist(), strict=True):
-                answers[i] = row[: row.index(self._end)] if self._end in row else row
+                answers[i] = self._until_end(row)
         return [answers[i] for i in range(len(prompts))]
+
+    def _until_end(self, ids: list[int]) -> list[int]:
+        """Cut at the first end: a row that is done goes on with padding until its batch is."""
+        end = next((index for index, token in enumerate(ids) if token in self.end_ids), len(ids))
+        return ids[:end]
+
+
+class _Reading:
+    """A text that a transformers model reads, with that library's cache of keys and values."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        self._past: Any = None
+
+    @torch.no_grad()
+    def read(self, ids: list[int]) -> NDArray[np.float32]:
+        """Read on, and return the logits (V,) of the token after the last one."""
+        row = torch.tensor([ids], device=device())
+        made = self._model(input_ids=row, past_key_values=self._past, use_cache=True)
+        self._past = made.past_key_values
+        return made.logits[0, -1].float().cpu().numpy()

@@ -3,7 +3,10 @@
 The template travels inside the tokenizer, so every stage and every other tool renders alike.
 """
 
-from transformers import PreTrainedTokenizerFast
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
 
 END_OF_TEXT = "<|endoftext|>"  # behind every document and every answer; BERT's [SEP]
 PADDING = "<|pad|>"
@@ -24,14 +27,14 @@ TEMPLATE = (
 )
 
 
-def token_id(tokenizer: PreTrainedTokenizerFast, token: str) -> int:
+def token_id(tokenizer: "PreTrainedTokenizerFast", token: str) -> int:
     """Return the id of a special token."""
     found = tokenizer.convert_tokens_to_ids(token)
     assert isinstance(found, int), token
     return found
 
 
-def render_prompt(tokenizer: PreTrainedTokenizerFast, prompt: str) -> str:
+def render_prompt(tokenizer: "PreTrainedTokenizerFast", prompt: str) -> str:
     """Return the text that asks the model to answer one user message."""
     messages = [{"role": "user", "content": prompt}]
     text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
@@ -39,7 +42,7 @@ def render_prompt(tokenizer: PreTrainedTokenizerFast, prompt: str) -> str:
     return text
 
 
-def encode_prompt(tokenizer: PreTrainedTokenizerFast, prompt: str) -> list[int]:
+def encode_prompt(tokenizer: "PreTrainedTokenizerFast", prompt: str) -> list[int]:
     """Return the token ids that ask the model to answer one user message.
 
     What looks like a special token in it is text: nobody can end a turn from within.
@@ -50,7 +53,7 @@ def encode_prompt(tokenizer: PreTrainedTokenizerFast, prompt: str) -> list[int]:
     return [*next(frame), *message, *next(frame)]
 
 
-def decode(tokenizer: PreTrainedTokenizerFast, ids: list[int]) -> str:
+def decode(tokenizer: "PreTrainedTokenizerFast", ids: list[int]) -> str:
     """Return the text of some token ids."""
     text = tokenizer.decode(ids)
     assert isinstance(text, str)

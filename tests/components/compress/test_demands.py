@@ -62,18 +62,6 @@ def test_a_shape_of_refused_heads_is_told_sizes_that_are_taken():
     assert export_problems(shape(width=96, num_heads=3, num_key_value_heads=1)) == []
 
 
-def test_a_rotation_that_the_builder_does_not_write_is_refused_by_name():
-    config = {
-        "architectures": ["LlamaForCausalLM"],
-        "hidden_size": 64,
-        "num_attention_heads": 4,
-        "rope_parameters": {"rope_type": "llama3"},
-    }
-    assert config_problems(config) == [
-        "Its rotary embedding is llama3: the int8 export knows default, linear, yarn."
-    ]
-
-
 def test_a_config_that_names_no_architecture_is_refused_with_those_that_are_known():
     (problem,) = config_problems({})
     assert "LlamaForCausalLM" in problem

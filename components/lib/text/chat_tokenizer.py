@@ -1,0 +1,117 @@
+"""A tokenizer in Hugging Face layout, read without transformers: to talk to a model at once.
+
+Its ids are those of `components.lib.text.chat`, which training uses.
+"""
+
+import json
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer
+
+_NAMES = (
+    "bos_token",
+    "eos_token",
+    "unk_token",
+    "sep_token",
+    "pad_token",
+    "cls_token",
+    "mask_token",
+)
+_MESSAGE = "\0"  # stands for a user's message while the template is rendered
+
+
+class ChatTokenizer:
+    """Text to token ids and back, and the chat template."""
+
+    def __init__(self, folder: Path) -> None:
+        """Load the tokenizer of the model in `folder`.
+
+        Raises:
+            ValueError: the folder has none, or one that is damaged.
+        """
+        file = folder / "tokenizer.json"
+        if not file.is_file():
+            raise ValueError(
+                f"{folder} has no tokenizer.json, so its model cannot read text. "
+                "Save the tokenizer it was trained with into the same folder."
+            )
+        self._folder = folder
+        self._config = _read_config(folder)
+        try:
+            self._tokenizer = Tokenizer.from_file(str(file))
+        except Exception as error:  # tokenizers raises no narrower one
+            raise ValueError(f"{file} is no tokenizer ({error}). Save it again.") from error
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
+
+    @cached_property
+    def end_id(self) -> int | None:
+        """Id of the token that ends an answer, if the tokenizer names one."""
+        end = self._special_tokens.get("eos_token")
+        return None if end is None else self._tokenizer.token_to_id(end)
+
+    def encode(self, text: str) -> list[int]:
+        """Return the ids of text; special tokens in it are special."""
+        self._tokenizer.encode_special_tokens = False
+        return self._tokenizer.encode(text, add_special_tokens=False).ids
+
+    def encode_prompt(self, message: str) -> list[int]:
+        """Return the ids that ask the model to answer one user message.
+
+        What looks like a special token in it is text: nobody can end a turn from within.
+
+        Raises:
+            ValueError: the model has no chat template, or one that takes no such message.
+        """
+        before, after = self._frame
+        self._tokenizer.encode_special_tokens = True
+        inner = self._tokenizer.encode(message, add_special_tokens=False).ids
+        return [*before, *inner, *after]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Return the text of some token ids, special ones included."""
+        return self._tokenizer.decode(ids, skip_special_tokens=False)
+
+    @cached_property
+    def _frame(self) -> tuple[list[int], list[int]]:
+        """The ids before and after a user's message."""
+        from components.lib.text.template import render  # jinja2 is not needed to continue text
+
+        messages = [{"role": "user", "content": _MESSAGE}]
+        parts = render(self._template, messages, self._special_tokens).split(_MESSAGE)
+        if len(parts) != 2:
+            raise ValueError(
+                f"The chat template in {self._folder} shows a message {len(parts) - 1} times: "
+                "it must show it once."
+            )
+        return self.encode(parts[0]), self.encode(parts[1])
+
+    @cached_property
+    def _template(self) -> str:
+        file = self._folder / "chat_template.jinja"
+        found = file.read_text("utf-8") if file.is_file() else self._config.get("chat_template")
+        if isinstance(found, list):  # several, by name
+            found = {each["name"]: each["template"] for each in found}.get("default")
+        if not found:
+            raise ValueError(
+                f"{self._folder} has no chat template, so its model was not taught to answer: "
+                "use `bloomery generate`, which goes on from text."
+            )
+        return found
+
+    @cached_property
+    def _special_tokens(self) -> dict[str, str]:
+        found = {name: self._config.get(name) for name in _NAMES}
+        return {
+            name: token["content"] if isinstance(token, dict) else token
+            for name, token in found.items()
+            if token is not None
+        }
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    file = folder / "tokenizer_config.json"
+    return json.loads(file.read_text("utf-8")) if file.is_file() else {}
