@@ -62,6 +62,12 @@ def write_shards(
         write_documents(folder / _shard_name(number), _some(rows, shard_bytes or SHARD_BYTES))
 
 
+def num_lines(file: Path) -> int:
+    """Return the number of lines of a file: of documents, if they are kept as such."""
+    with file.open("rb") as lines:
+        return sum(1 for _ in lines)
+
+
 def document_files(folder: Path) -> list[Path]:
     """Return `documents.jsonl`, `documents-00001.jsonl` and so on, as far as there are any."""
     files = (folder / _shard_name(number) for number in count())

@@ -5,13 +5,20 @@ import logging
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.table import Table
 
 from components.core.servers.endpoints import running_servers
 from components.core.settings import settings
+
+if TYPE_CHECKING:
+    from components.data.sources.source import Source
+
+_EXCERPT = 200
+_FILES = 20  # that a dry run names
 
 app = typer.Typer(no_args_is_help=True, help="The raw data and its revisions.")
 
@@ -30,11 +37,12 @@ def main() -> None:
 def add(
     name: Annotated[str, typer.Argument(help="Name of the folder it becomes in data/.")],
     source: Annotated[
-        str,
+        list[str],
         typer.Argument(
-            help="A file or folder (.txt .md .html .jsonl .json .csv .tsv .parquet .warc, each "
-            "also .gz .zst .bz2, and .zip .tar), https://..., s3://... (gs://, az://, any fsspec "
-            "URL), hf://NAME or hf:///folder, or a SQLAlchemy URL with --query."
+            help="Files, folders or a quoted pattern (.txt .md .html .jsonl .json .csv .tsv "
+            ".parquet .warc, each also .gz .zst .bz2, and .zip .tar), https://..., s3://... "
+            "(gs://, az://, any fsspec URL), hf://NAME or hf:///folder, or a SQLAlchemy URL with "
+            "--query."
         ),
     ],
     text_column: Annotated[
@@ -64,6 +72,10 @@ def add(
     append: Annotated[
         bool, typer.Option("--append", help="Keep what NAME holds and add what is new.")
     ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Show what would be read and how; add nothing."),
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON document and nothing else.")
     ] = False,
@@ -78,7 +90,8 @@ def add(
 
     wanted = Source.model_validate(
         {
-            "location": source,
+            "location": source[0],
+            "more": source[1:],
             "text_column": text_column,
             "split": split,
             "query": query,
@@ -90,7 +103,10 @@ def add(
             "max_ratio": max_ratio,
         }
     )
-    project, state = settings().project.resolve(), settings().home.resolve()
+    project, state = _places()
+    if dry_run:
+        _show_preview(name, wanted, as_json)
+        return
     done = dataset.add(project, state, name, wanted, evaluation=evaluation, append=append)
     if (servers := running_servers()) is not None:
         os.environ["PREFECT_API_URL"] = f"{servers.prefect}/api"  # before Prefect is imported
@@ -110,6 +126,72 @@ def add(
     typer.echo("Next: `bloomery run`. Keep the revision with `git commit data.dvc`.")
 
 
+@app.command("list")
+def list_(
+    as_json: Annotated[bool, typer.Option("--json", help="Print the same as JSON.")] = False,
+) -> None:
+    """List the datasets in `data/`."""
+    from components.data.repository.holdings import holdings
+
+    held = holdings(_places()[0])
+    if as_json:
+        typer.echo(json.dumps([each.model_dump() for each in held], indent=2))
+        return
+    table = Table("name", "read as")
+    for name in ("rows", "MB"):
+        table.add_column(name, justify="right")
+    table.add_column("")
+    for each in held:
+        size, origin = f"{each.bytes / 1e6:,.1f}", "built in" if each.is_built_in else ""
+        table.add_row(each.name, each.kind, f"{each.rows:,}", size, origin)
+    _console().print(table)
+
+
+@app.command()
+def show(
+    name: Annotated[str, typer.Argument(help="Dataset, as `bloomery data list` names it.")],
+    number: Annotated[int, typer.Option(min=0, help="Rows whose beginning is shown.")] = 3,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the same as JSON.")] = False,
+) -> None:
+    """Show a dataset in `data/`: its size, where it came from, how its first rows begin."""
+    from components.data.repository.holdings import beginnings, holding, origin_of
+
+    project, state = _places()
+    held = holding(project, name)
+    origin, rows = origin_of(state, held.name), list(beginnings(project, held, number))
+    if as_json:
+        shown = {"dataset": held.model_dump(), "origin": origin, "rows": dict(rows)}
+        typer.echo(json.dumps(shown, indent=2, ensure_ascii=False))
+        return
+    typer.echo(f"{held.name}: {held.rows:,} rows of {held.kind}, {held.bytes / 1e6:,.1f} MB")
+    if origin:
+        license_ = f", licence {origin['license']}" if origin["license"] else ""
+        typer.echo(f"from {origin['location']}{license_}")
+    elif held.is_built_in:
+        typer.echo("built in: made from installed packages")
+    for file in held.files:
+        typer.echo(f"data/{file}")
+    for title, text in rows:
+        _show_beginning(title, text)
+
+
+@app.command()
+def remove(
+    name: Annotated[str, typer.Argument(help="Dataset, as `bloomery data list` names it.")],
+) -> None:
+    """Take a dataset out of `data/` and make a new revision of `data.dvc`.
+
+    Runs that read it can still have it back: `bloomery data restore RUN`.
+    """
+    from components.data.repository import dataset
+
+    project, state = _places()
+    before = dataset.revision(project)
+    revision = dataset.remove(project, state, name)
+    typer.echo(f"data/{name} is gone; data.dvc now pins revision {revision}.")
+    typer.echo(f"Take it back with `bloomery data restore {before} --checkout`.")
+
+
 @app.command()
 def restore(
     run: Annotated[
@@ -126,7 +208,7 @@ def restore(
 
     if checkout == (to is not None):
         raise ValueError("Say where: --to FOLDER, or --checkout to change data/ and data.dvc.")
-    project, state = settings().project.resolve(), settings().home.resolve()
+    project, state = _places()
     revision = revision_of(run)
     if to is None:
         dataset.checkout(project, state, revision)
@@ -152,5 +234,36 @@ def card(
     if as_json:
         typer.echo(json.dumps(content, indent=2, ensure_ascii=False))
         return
-    Console(width=None if sys.stdout.isatty() else 110).print(tables(content))
+    _console().print(tables(content))
     typer.echo(f"The whole card: {folder / 'report' / 'card.html'}")
+
+
+def _show_preview(name: str, source: "Source", as_json: bool) -> None:
+    from components.data.sources.preview import preview
+
+    found = preview(name, source, _places()[1])
+    if as_json:
+        typer.echo(found.model_dump_json(indent=2))
+        return
+    for file in found.files[:_FILES]:
+        typer.echo(f"{file.place}: {file.reader}")
+    if len(found.files) > _FILES:
+        typer.echo(f"... and {len(found.files) - _FILES:,} more")
+    for reason, number in found.rejected.items():
+        typer.echo(f"{number:8} left out so far: {reason}")
+    for document in found.documents:
+        _show_beginning(document.id, document.text)
+    typer.echo("Nothing was added.")
+
+
+def _show_beginning(title: str, text: str) -> None:
+    start = " ".join(text[:_EXCERPT].split())
+    typer.echo(f"\n{title}\n    {start}{' ...' if len(text) > _EXCERPT else ''}")
+
+
+def _console() -> Console:
+    return Console(width=None if sys.stdout.isatty() else 110)
+
+
+def _places() -> tuple[Path, Path]:
+    return settings().project.resolve(), settings().home.resolve()

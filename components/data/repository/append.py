@@ -1,12 +1,48 @@
-"""Documents that are not there yet, each once, in bounded memory."""
+"""What is added to a dataset: documents that are not there yet, each once, in bounded memory."""
 
 import hashlib
+import shutil
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
-from components.data.document import Document
+from components.core.files import link_or_copy, sha256
+from components.data.document import (
+    Document,
+    document_files,
+    num_lines,
+    read_documents,
+    write_shards,
+)
+
+
+def append_to(target: Path, new: Path, scratch: Path, skip: Callable[[Document], None]) -> None:
+    """Make what was read into `new/read` what is in `target`, and after it what is not there yet.
+
+    Of what is there, all files but the last stay as they are. `skip` gets what is there already.
+    """
+    *whole, last = document_files(target)
+    there = (document for file in (*whole, last) for document in read_documents(file))
+    more = (each for file in document_files(new / "read") for each in read_documents(file))
+    documents = unseen(there, more, scratch, skip)
+    (new / "joined").mkdir()
+    for file in whole:
+        link_or_copy(file, new / "joined" / file.name)
+    write_shards(new / "joined", chain(read_documents(last), documents), first=len(whole))
+    shutil.rmtree(new / "read")
+    (new / "joined").rename(new / "read")
+
+
+def counts(folder: Path) -> dict[str, Any]:
+    """Return the number of documents in `folder`, and the hash of each file, for `Ingested`."""
+    files = document_files(folder)
+    return {
+        "total_documents": sum(map(num_lines, files)),
+        "sha256": {file.name: sha256(file) for file in files},
+    }
 
 
 def unseen(

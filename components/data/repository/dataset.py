@@ -11,16 +11,15 @@ import logging
 import re
 import shutil
 from datetime import UTC, datetime
-from itertools import chain
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from filelock import FileLock
 
-from components.core.files import link_or_copy, sha256, write_atomically
-from components.data.document import document_files, read_documents, write_shards
+from components.core.files import write_atomically
+from components.data.document import document_files, write_shards
 from components.data.repository import builtin
-from components.data.repository.append import unseen
+from components.data.repository.append import append_to, counts
 from components.data.repository.ingested import Ingested, summed_up
 from components.data.repository.objects import (
     copy_objects,
@@ -169,11 +168,7 @@ def add(
     data.dvc stay as they were. Raises ValueError for a bad name, a source that cannot be read or
     has too many bad records, and a `data/` that is not what data.dvc pins.
     """
-    if not _NAME.fullmatch(name) or name in _RESERVED:
-        raise ValueError(
-            f"{name!r} cannot name a dataset: use a-z, 0-9, _ and -, and none of {_RESERVED}"
-        )
-    target = project.joinpath("data", *((EVALUATION,) if evaluation else ()), name)
+    target = _folder_of(project, name, evaluation)
     intake = Intake(Reading(source, name, state), _log_file(state, name))
     with workspace(project, state):
         _refuse_changed(project)  # now, not after hours of reading
@@ -186,53 +181,57 @@ def add(
             _refuse_changed(project)
             summary["revision_before"] = revision(project)
             if append and document_files(target):
-                _append(target, new, aside, intake)
-            summary |= _counts(new / "read")
+                append_to(target, new, aside, intake.withdraw)
+            summary |= counts(new / "read")
             with undone_on_error(project, target):
                 put(new / "read", target, project)
-                dvc(project, state, "add", "data")
-                dvc(project, state, "push", "data.dvc")
-                assert _status(project) == "clean", "DVC pinned another hash than that of data/"
+                _pin(project, state)
             summary["revision"] = revision(project)
     done = Ingested.model_validate(summary)
     log.info("data/%s: %d documents, revision %s", name, done.total_documents, done.revision)
     return done
 
 
+def remove(project: Path, state: Path, name: str) -> str:
+    """Take a user's dataset out of `data/`, pin the rest, and return that revision.
+
+    An evaluation set is called `evaluation/NAME`, as `holdings` names it. The revision before can
+    be restored. On any error `data/` and data.dvc stay as they were. Raises ValueError if there is
+    no such dataset, and for a `data/` that is not what data.dvc pins.
+    """
+    short = name.removeprefix(f"{EVALUATION}/")
+    target = _folder_of(project, short, evaluation=short != name)
+    with workspace(project, state) as aside:
+        if _status(project) == "missing":
+            _restore(project, state, aside)
+        _refuse_changed(project)
+        if not target.is_dir():
+            place = target.relative_to(project)
+            raise ValueError(f"There is no {place}. `bloomery data list` shows what there is.")
+        with undone_on_error(project, target):
+            put(None, target, project)
+            _pin(project, state)
+    return revision(project)
+
+
+def _folder_of(project: Path, name: str, evaluation: bool) -> Path:
+    if not _NAME.fullmatch(name) or name in _RESERVED:
+        raise ValueError(
+            f"{name!r} cannot name a dataset: use a-z, 0-9, _ and -, and none of {_RESERVED}"
+        )
+    return project.joinpath("data", *((EVALUATION,) if evaluation else ()), name)
+
+
+def _pin(project: Path, state: Path) -> None:
+    """Let data.dvc name `data/` as it is, and keep that in DVC's cache and its remote."""
+    dvc(project, state, "add", "data")
+    dvc(project, state, "push", "data.dvc")
+    assert _status(project) == "clean", "DVC pinned another hash than that of data/"
+
+
 def _refuse_changed(project: Path) -> None:
     if _status(project) == "changed":
         raise ValueError(f"{project / 'data'} was changed by hand: {_REMEDY}")
-
-
-def _append(target: Path, new: Path, aside: Path, intake: Intake) -> None:
-    """Make what was read into `new/read` what is in `target`, and after it what is not there yet.
-
-    Of what is there, all files but the last stay as they are.
-    """
-    *whole, last = document_files(target)
-    there = (document for file in (*whole, last) for document in read_documents(file))
-    more = (each for file in document_files(new / "read") for each in read_documents(file))
-    documents = unseen(there, more, aside, intake.withdraw)
-    (new / "joined").mkdir()
-    for file in whole:
-        link_or_copy(file, new / "joined" / file.name)
-    write_shards(new / "joined", chain(read_documents(last), documents), first=len(whole))
-    shutil.rmtree(new / "read")
-    (new / "joined").rename(new / "read")
-
-
-def _counts(folder: Path) -> dict[str, Any]:
-    """Return the number of documents in `folder`, and the hash of each file."""
-    files = document_files(folder)
-    return {
-        "total_documents": sum(map(_num_lines, files)),
-        "sha256": {file.name: sha256(file) for file in files},
-    }
-
-
-def _num_lines(file: Path) -> int:
-    with file.open("rb") as lines:
-        return sum(1 for _ in lines)
 
 
 def _lock_of(state: Path, source: Source) -> Path:

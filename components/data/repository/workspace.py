@@ -106,13 +106,15 @@ def pinned(project: Path, text: str) -> Generator[None, None, None]:
         _roll_back(project)
 
 
-def put(new: Path, target: Path, project: Path) -> None:
-    """Move a folder into place; what was there moves aside, and back on an error."""
+def put(new: Path | None, target: Path, project: Path) -> None:
+    """Move a folder into place, or nothing; what was there moves aside, and back on an error."""
     old = _aside(project) / "old"
     target.parent.mkdir(parents=True, exist_ok=True)
     if target.exists():
         shutil.rmtree(old, ignore_errors=True)
         target.rename(old)
+    if new is None:
+        return
     try:
         new.rename(target)
     except OSError:

@@ -1,5 +1,7 @@
 """Local files and folders."""
 
+import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -7,6 +9,8 @@ from urllib.parse import unquote, urlsplit
 
 from components.data.sources.source import Blob, Budget, Reading
 from components.data.sources.streams import Counted, buffered
+
+_PATTERN = re.compile(r"[*?[]")
 
 
 def path_of(location: str) -> Path:
@@ -17,20 +21,42 @@ def path_of(location: str) -> Path:
 
 
 def local_files(reading: Reading) -> Iterator[Blob]:
-    """Yield the files of a folder in the order of their paths, or the one.
+    """Yield the files of a folder in the order of their paths, or the one; of several, all.
 
-    Raises ValueError if there is nothing.
+    Files are named by their path below the folder, or below what several have in common. Raises
+    ValueError if there is nothing.
     """
-    top = path_of(reading.source.location)
-    if not top.exists():
-        raise ValueError(f"{top} does not exist: give a file, a folder or a URL")
+    source = reading.source
+    tops = [top for location in (source.location, *source.more) for top in _matched(location)]
+    if len(tops) == 1:
+        yield from _below(reading, tops[0], tops[0] if tops[0].is_dir() else tops[0].parent)
+        return
+    common = Path(os.path.commonpath([top.resolve().parent for top in tops]))
+    for top in dict.fromkeys(top.resolve() for top in tops):
+        yield from _below(reading, top, common)
+
+
+def _matched(location: str) -> list[Path]:
+    """Return the path that is meant, or those that a pattern matches."""
+    path = path_of(location)
+    if path.exists():
+        return [path]
+    if not _PATTERN.search(str(path)):
+        raise ValueError(f"{path} does not exist: give a file, a folder or a URL")
+    found = sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor))))
+    if not found:
+        raise ValueError(f"{path} matches nothing: give a file, a folder or a URL")
+    return found
+
+
+def _below(reading: Reading, top: Path, base: Path) -> Iterator[Blob]:
     found = [top] if top.is_file() else sorted(p for p in top.rglob("*") if p.is_file())
     if not found:
         raise ValueError(f"{top} is empty: put documents into it")
     for file in found:
-        relative = file.relative_to(top).as_posix() if file != top else file.name
-        place = relative if file == top else f"{top.resolve().name}/{relative}"
-        yield blob_of_file(reading, file, relative, place)
+        name = file.relative_to(base).as_posix()
+        place = name if file == top else f"{base.resolve().name}/{name}"
+        yield blob_of_file(reading, file, name, place)
 
 
 def blob_of_file(reading: Reading, file: Path, name: str, place: str) -> Blob:

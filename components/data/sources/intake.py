@@ -10,7 +10,7 @@ from typing import Any
 
 from components.data.document import Document
 from components.data.sources.reading import ALREADY_THERE, HARMLESS, read
-from components.data.sources.source import Reading, Reject, without_credentials
+from components.data.sources.source import Reading, Reject
 
 _SECONDS = 5.0  # between two lines of progress
 _PATIENCE = 1000  # bad records, and not one good, before the source is given up
@@ -70,7 +70,7 @@ class Intake:
         """Return what is known, for `Ingested`."""
         return {
             "name": self._reading.name,
-            "location": without_credentials(self._reading.source.location),
+            "location": self._reading.source.place,
             "license": self._reading.source.license,
             "documents": self.num_documents,
             "text_bytes": self.num_text_bytes,
@@ -80,7 +80,7 @@ class Intake:
         }
 
     def _judge(self) -> None:
-        place = without_credentials(self._reading.source.location)
+        place = self._reading.source.place
         counts = ", ".join(f"{n} {reason}" for reason, n in self.rejected.most_common())
         if self.num_good == 0:
             remedy = f"{self._first_detail}. " if self._first_detail else ""

@@ -18,7 +18,13 @@ from components.data.sources.documents import reject
 from components.data.sources.files import local_files, path_of
 from components.data.sources.hugging_face import is_saved_dataset, read_dataset
 from components.data.sources.rows import read_csv, read_json, read_json_lines, read_parquet
-from components.data.sources.source import ArchiveLimit, Blob, Reading, Reject
+from components.data.sources.source import (
+    ArchiveLimit,
+    Blob,
+    Reading,
+    Reject,
+    without_credentials,
+)
 from components.data.sources.sql import is_database, read_query
 from components.data.sources.streams import compression_of, expanded
 from components.data.sources.texts import read_text
@@ -46,6 +52,14 @@ _READ: dict[str, Callable[[Reading, Blob], Iterator[Document | Reject]]] = {
     ".warc": read_warc,
     ".wet": read_warc,
 }
+_NAMES = {
+    read_text: "text",
+    read_json_lines: "JSON, an object a line",
+    read_json: "JSON",
+    read_csv: "CSV",
+    read_parquet: "Parquet",
+    read_warc: "WARC, a page a record",
+}
 _FORMAT = {
     ".html": "html",
     ".htm": "html",
@@ -71,12 +85,43 @@ def read(reading: Reading) -> Iterator[Document | Reject]:
         yield from read_dataset(reading)
     elif reading.source.query or is_database(location):
         yield from read_query(reading)
-    elif "://" not in location and is_saved_dataset(path_of(location)):
+    elif _is_saved(reading):
         reading.source = reading.source.model_copy(update={"location": f"hf://{path_of(location)}"})
         yield from read_dataset(reading)
     else:
         for blob in _blobs(reading):
             yield from _read_blob(reading, blob)
+
+
+def plan(reading: Reading) -> Iterator[tuple[str, str]]:
+    """Yield where each file of a source is and how it would be read, before any is opened.
+
+    Raises ValueError if the source as a whole cannot be had.
+    """
+    location = reading.source.location
+    if location.startswith("hf://") or _is_saved(reading):
+        yield location, "a Hugging Face dataset"
+    elif reading.source.query or is_database(location):
+        yield without_credentials(location), "rows of a query"
+    elif location.startswith(("http://", "https://")):
+        yield without_credentials(location), "by what the server says that it is"
+    else:
+        for blob in _blobs(reading):
+            yield blob.place, _reader_of(blob.kind)
+
+
+def _reader_of(kind: str) -> str:
+    suffix = PurePosixPath(kind).suffix.lower()
+    if suffix in _ARCHIVES:
+        return f"each file of a {suffix} archive"
+    if compression := compression_of(suffix):
+        return f"{compression} of {_reader_of(kind[: -len(suffix)])}"
+    return _NAMES[_READ[suffix]] if suffix in _READ else "passed over: another kind of file"
+
+
+def _is_saved(reading: Reading) -> bool:
+    location = reading.source.location
+    return "://" not in location and not reading.source.more and is_saved_dataset(path_of(location))
 
 
 def _blobs(reading: Reading) -> Iterator[Blob]:

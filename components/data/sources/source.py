@@ -5,10 +5,10 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import BinaryIO, Literal, Self
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from components.core.artifacts.base import Frozen
 
@@ -23,9 +23,12 @@ class Source(Frozen):
     """Where documents are and how to read them."""
 
     location: str = Field(min_length=1)
-    """A file or folder; `https://...`; `s3://...`, `gs://...` or another fsspec URL; `hf://NAME` or
-    `hf:///folder`; a SQLAlchemy URL such as `sqlite:////file.db`, with a query. In the last,
-    `${BLOOMERY_SECRET_...}` stands for a variable of the environment, such as a password."""
+    """A file, a folder or a pattern such as `*.csv`; `https://...`; `s3://...`, `gs://...` or
+    another fsspec URL; `hf://NAME` or `hf:///folder`; a SQLAlchemy URL such as
+    `sqlite:////file.db`, with a query. In the last, `${BLOOMERY_SECRET_...}` stands for a variable
+    of the environment, such as a password."""
+    more: tuple[str, ...] = ()
+    """Further local files, folders or patterns that belong to it: they are read as one source."""
     text_column: str = "text"
     """Column or key that holds the text; several, joined by commas, are joined by line ends."""
     split: str = "train"
@@ -44,6 +47,22 @@ class Source(Frozen):
     """Longer records are left out."""
     max_ratio: float = Field(default=100, gt=1)
     """How many times larger than it lies there a compressed file may become."""
+
+    @property
+    def place(self) -> str:
+        """What is read, for people, without credentials."""
+        more = f" and {len(self.more)} more" if self.more else ""
+        return without_credentials(self.location) + more
+
+    @model_validator(mode="after")
+    def _more_is_local(self) -> Self:
+        far = [place for place in (self.location, *self.more) if "://" in place]
+        if self.more and far:
+            raise ValueError(
+                f"several at once must be local files or folders, and {without_credentials(far[0])}"
+                " is none: add it by itself, with --append to what is there"
+            )
+        return self
 
     @field_validator("encoding")
     @classmethod
