@@ -10,8 +10,9 @@ from components.core.artifacts.data import DataCard
 from components.core.artifacts.models import Checkpoint, CompressedModel, Release
 from components.core.artifacts.reports import BaselineReport, ProbeReport, StageReport, Verdict
 from components.release.gate import Gate, GateInputs
+from components.release.opponent import is_champion, opponent
 from components.release.register import Register, RegisterInputs
-from components.release.registry import is_champion, note, opponent
+from components.release.registry import note
 from flows.approval import Approval, Decision, decide
 from flows.publish import publish_lineage, publish_waiting
 from flows.served import NotMade, is_serving

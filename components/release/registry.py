@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlparse
 from urllib.request import url2pathname
 
-from components.core.artifacts.base import Artifact, Frozen
-from components.core.artifacts.reports import ProbeReport
+from components.core.artifacts.base import Frozen
 from components.core.files import link_or_copy
-from components.core.record import RECORD, read_record
 from components.core.settings import settings
 from components.core.tracking.client import client, experiment_id
 
@@ -19,6 +17,8 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 ALIAS = "champion"
+
+_ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # no such model, no such alias
 
 
 class Registered(Frozen):
@@ -38,40 +38,15 @@ class Registered(Frozen):
 
 
 def champion(name: str) -> Registered | None:
-    """Return the version of `name` that bears the alias `champion`, or None."""
-    mlflow = client()
-    if not (models := mlflow.search_registered_models(f"name = '{name}'")):
-        return None
-    if ALIAS not in models[0].aliases:
-        return None
-    return _registered(mlflow.get_model_version_by_alias(name, ALIAS))
+    """Return the version of `name` that has the alias `champion`, or None."""
+    from mlflow.exceptions import MlflowException
 
-
-def opponent(name: str, candidate: Artifact) -> ProbeReport | None:
-    """Return the report of the champion that `candidate` must beat, or None if there is none.
-
-    A candidate that is the champion itself is held against the one it once beat, so that running
-    the same recipe again finds the same verdict.
-    """
-    current = champion(name)
-    if current is None:
-        return None
-    path = current.tags["opponent" if is_champion(name, candidate) else "report"]
-    if not path:
-        return None
-    folder = settings().artifacts / path
-    if not (folder / RECORD).exists():
-        raise ValueError(
-            f"The report of {name} version {current.version} is gone from {folder}. Restore it, or "
-            f"remove the alias {ALIAS!r} in MLflow to release without a comparison."
-        )
-    return ProbeReport.model_validate(read_record(folder).artifact)
-
-
-def is_champion(name: str, candidate: Artifact) -> bool:
-    """Return whether `candidate` is the champion already."""
-    current = champion(name)
-    return current is not None and current.tags["candidate"] == candidate.fingerprint
+    try:
+        return _registered(client().get_model_version_by_alias(name, ALIAS))
+    except MlflowException as error:
+        if error.error_code in _ABSENT:
+            return None
+        raise
 
 
 def register(name: str, folder: Path, tags: dict[str, str]) -> Registered:

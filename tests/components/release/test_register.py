@@ -19,8 +19,9 @@ from components.core.artifacts.reports import (
 )
 from components.core.record import Record, write_record
 from components.core.settings import settings
+from components.release.opponent import is_champion, opponent
 from components.release.register import Register, RegisterInputs
-from components.release.registry import champion, is_champion, opponent, roll_back
+from components.release.registry import champion, roll_back
 
 pytest.importorskip("mlflow")
 
