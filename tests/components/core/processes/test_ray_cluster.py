@@ -15,7 +15,7 @@ from components.core.settings import settings
 from tests.ray_nodes import Cluster, cluster
 
 ROOT = Path(__file__).parents[4]
-HERE = "tests.components.core.test_ray_cluster"
+HERE = "tests.components.core.processes.test_ray_cluster"
 
 
 # What the driver runs. It imports this module by name.
