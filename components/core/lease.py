@@ -50,17 +50,18 @@ class Holder(Frozen):
 class Lease:
     """The right to write a folder, kept alive by a thread until it is released."""
 
-    def __init__(self, folder: Path, number: int, holder: Holder) -> None:
+    def __init__(self, folder: Path, number: int, holder: Holder, heartbeat_seconds: float) -> None:
         """Keep the lease `number` that was won; `take` wins one."""
         self.number = number
         self._folder = folder
         self._holder = holder
+        self._heartbeat_seconds = heartbeat_seconds
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="lease", daemon=True)
         self._thread.start()
 
     @classmethod
-    def take(cls, out: Path, owner: str) -> Self:
+    def take(cls, out: Path, owner: str, heartbeat_seconds: float = _HEARTBEAT_SECONDS) -> Self:
         """Take the lease on `out`, over from a holder that is dead, silent or of the same owner.
 
         Raises:
@@ -73,7 +74,7 @@ class Lease:
         for old in _taken(folder):
             if old < number:
                 _file(folder, old).unlink(missing_ok=True)
-        return cls(folder, number, holder)
+        return cls(folder, number, holder, heartbeat_seconds)
 
     def check(self) -> None:
         """Make sure that this lease still holds; to be called before anything is committed.
@@ -115,7 +116,7 @@ class Lease:
         self.release()
 
     def _beat(self) -> None:
-        while not self._done.wait(_HEARTBEAT_SECONDS):
+        while not self._done.wait(self._heartbeat_seconds):
             try:
                 os.utime(_file(self._folder, self.number))
             except FileNotFoundError:

@@ -3,22 +3,30 @@
 Nothing here is identity: changing a setting never changes a fingerprint.
 """
 
+import difflib
+import logging
 import os
 from functools import cache
 from pathlib import Path
 from typing import Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from components.core.accelerators import accelerators
 
+logger = logging.getLogger(__name__)
+
 _CHECKOUT = Path(__file__).resolve().parents[2]
+_PREFIX = "BLOOMERY_"
+_NO_SETTINGS = ("SECRET_", "OWNER", "STACK", "SERVED_PROCESS", "BENCH_", "TRIAL_")
+"""How other variables of ours go on: secrets of sources, marks of processes, benchmarks."""
 
 
-class Settings(BaseModel):
+class Settings(BaseSettings):
     """The settings of one machine, each read from `BLOOMERY_<NAME>`."""
 
-    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, frozen=True)
 
     project: Path = _CHECKOUT
     """Folder that holds `data.dvc` and `data/`."""
@@ -90,16 +98,36 @@ class Settings(BaseModel):
 
 @cache
 def settings() -> Settings:
-    """Return the settings of this process."""
-    given = ((name, os.environ.get(f"BLOOMERY_{name.upper()}")) for name in Settings.model_fields)
-    return Settings.model_validate({name: value for name, value in given if value is not None})
+    """Return the settings of this process; a variable that is none of them is warned of.
+
+    Raises:
+        ValueError: a variable has a value that is not valid.
+    """
+    known = [_variable(name) for name in Settings.model_fields]
+    ours = tuple(f"{_PREFIX}{rest}" for rest in _NO_SETTINGS)
+    for name in sorted(os.environ):
+        if name.startswith(_PREFIX) and name not in known and not name.startswith(ours):
+            nearest = difflib.get_close_matches(name, known, n=1, cutoff=0)[0]
+            logger.warning("%s is no setting and changes nothing. The nearest: %s", name, nearest)
+    try:
+        return Settings()
+    except ValidationError as error:
+        wrong = [
+            f"{_variable(str(each['loc'][0]))}={each['input']} is not valid: {each['msg']}."
+            for each in error.errors()
+        ]
+        raise ValueError(" ".join([*wrong, "Set another value, or unset it."])) from None
+
+
+def _variable(field: str) -> str:
+    return f"{_PREFIX}{field.upper()}"
 
 
 def secret_variables() -> set[str]:
     """Return the names of the variables that no log, record or other process may have."""
     fields = Settings.model_fields.items()
     secret = [name for name, field in fields if SecretStr in get_args(field.annotation)]
-    return {f"BLOOMERY_{name.upper()}" for name in secret}
+    return set(map(_variable, secret))
 
 
 def quiet_environment() -> dict[str, str]:

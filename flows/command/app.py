@@ -37,6 +37,7 @@ def main(
 ) -> None:
     """Build, measure and release language models, every step versioned and proved."""
     context.obj = debug
+    settings()  # one that is not valid is said before anything starts
 
 
 @app.command()

@@ -9,8 +9,6 @@ from pathlib import Path
 from socket import AF_INET, getfqdn, gethostname
 from typing import NamedTuple
 
-import psutil
-
 from components.core.settings import settings
 
 _MIN_PASSWORD = 12  # MLflow takes no shorter one
@@ -89,6 +87,8 @@ def browser_hosts() -> list[str]:
     """
     hosts = {"127.0.0.1", "localhost", *proxied_hosts()}
     if not is_loopback(settings().host):
+        import psutil  # twelve milliseconds, which every command would wait for
+
         families = psutil.net_if_addrs().values()
         hosts |= {each.address for found in families for each in found if each.family == AF_INET}
         hosts |= {gethostname(), getfqdn(), settings().host}

@@ -5,8 +5,6 @@
 
 import json
 import os
-import urllib.error
-import urllib.request
 from functools import cache
 from pathlib import Path
 
@@ -36,6 +34,9 @@ def servers_file() -> Path:
 
 
 def _answers(url: str) -> bool:
+    import urllib.error  # of every command's start they are a tenth, of which few need them
+    import urllib.request
+
     try:
         with urllib.request.urlopen(url, timeout=3) as reply:
             return reply.status == 200

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 from components.core.component import Component
 from components.core.journal import Origin
 from components.core.processes.preemption import Preempted
+from components.core.servers.endpoints import tracking_uri
 from components.core.tracking import shipping
 from components.core.tracking.client import client
 
@@ -24,7 +25,7 @@ logger = logging.getLogger(__name__)
 _SHIP_EVERY_SECONDS = 2.0
 _SAMPLE_SECONDS, _SAMPLES = 10, 1000  # of the machine's use: a long run has them less often
 _PATIENCE_SECONDS = 60.0  # at the end of a step; a first database takes 10 s to make
-_unanswered = threading.Event()  # MLflow did not answer last time: no step waits for it
+_silent = set[str]()  # the MLflows that did not answer last time, by URI: no step waits for them
 
 
 class Tracker:
@@ -41,6 +42,7 @@ class Tracker:
         self._out = out
         self._lock = threading.Lock()  # two threads change the shipment
         self._shipment = shipping.prepare(component, out, origin, data_revision)
+        self._uri = tracking_uri()
         self._opened, self._done = threading.Event(), threading.Event()
         self._closed, self._given_up = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._ship, name="mlflow", daemon=True)
@@ -53,7 +55,7 @@ class Tracker:
 
     def run_id(self) -> str | None:
         """Return the MLflow run, waiting for it to open; None if tracking is down."""
-        _wait(self._opened)
+        self._wait(self._opened)
         return self._shipment.run_id
 
     def __exit__(
@@ -67,9 +69,9 @@ class Tracker:
         status = "KILLED" if was_killed else "FAILED" if error is not None else "FINISHED"
         self._change(status=status, ended=int(time.time() * 1000))
         self._done.set()
-        if not _wait(self._closed):
+        if not self._wait(self._closed):
             self._given_up.set()
-            _unanswered.set()
+            _silent.add(self._uri)
             logger.warning(
                 "MLflow does not answer. `bloomery sync` or the next step sends it the metrics of "
                 "%s, which are kept there.",
@@ -81,6 +83,15 @@ class Tracker:
             self._shipment = self._shipment.with_(**changes)
             shipping.save(self._out, self._shipment)
 
+    def _wait(self, event: threading.Event) -> bool:
+        """Wait for what MLflow must answer, briefly if it did not last time; return if it did."""
+        start = time.monotonic()
+        while not event.wait(0.05):
+            patience = 1.0 if self._uri in _silent else _PATIENCE_SECONDS
+            if time.monotonic() > start + patience:
+                return False
+        return True
+
     def _ship(self) -> None:
         """Try until all is there: each attempt goes on where the last one came to."""
         pause = threading.Event()
@@ -89,7 +100,7 @@ class Tracker:
                 self._follow(client())
                 return self._closed.set()
             except Exception as error:
-                _unanswered.set()
+                _silent.add(self._uri)
                 logger.debug("MLflow failed, %s waits: %s", self._out, error)
                 pause.wait(_SHIP_EVERY_SECONDS)
 
@@ -102,14 +113,13 @@ class Tracker:
             _ship_the_rest_of_others()
         is_done, start = False, time.monotonic()
         with _machine_watched(self._shipment.run_id) as watch:
+            interval = watch.sampling_interval  # MLflow's own variable may say another than ours
             while not is_done:
                 is_done = self._done.wait(_SHIP_EVERY_SECONDS)
-                watch.sampling_interval = max(
-                    _SAMPLE_SECONDS, (time.monotonic() - start) / _SAMPLES
-                )
+                watch.sampling_interval = max(interval, (time.monotonic() - start) / _SAMPLES)
                 for shipped in shipping.send_points(mlflow, self._out, self._shipment):
                     self._change(sent=shipped.sent)
-                _unanswered.clear()
+                _silent.discard(self._uri)
         shipping.close_run(mlflow, self._out, self._shipment)
         self._change(is_closed=True)
 
@@ -134,13 +144,3 @@ def _ship_the_rest_of_others() -> None:
             logger.info("MLflow now has all of %s", out)
     except Exception as error:  # not of this step, and tried again by the next
         logger.warning("MLflow did not take all that earlier steps left: %s", error)
-
-
-def _wait(event: threading.Event) -> bool:
-    """Wait for what MLflow must answer, briefly if it did not last time; return whether it did."""
-    start = time.monotonic()
-    while not event.wait(0.05):
-        patience = 1.0 if _unanswered.is_set() else _PATIENCE_SECONDS
-        if time.monotonic() > start + patience:
-            return False
-    return True

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from components.core import lease
 from components.core.lease import Lease, LeaseLost
 from components.core.record import hash_files
 
@@ -108,9 +107,8 @@ def test_a_released_lease_is_free_for_anyone_at_once(tmp_path):
             assert held.number == number
 
 
-def test_a_holder_stays_alive_by_its_heartbeat(tmp_path, monkeypatch):
-    monkeypatch.setattr(lease, "_HEARTBEAT_SECONDS", 0.05)
-    with Lease.take(tmp_path, owner="mine") as mine:
+def test_a_holder_stays_alive_by_its_heartbeat(tmp_path):
+    with Lease.take(tmp_path, owner="mine", heartbeat_seconds=0.05) as mine:
         _silence(tmp_path, 300)
         time.sleep(0.3)
         with pytest.raises(ValueError, match="being written by run mine"):

@@ -1,6 +1,5 @@
 """MLflow, for real, in SQLite: what a step leaves there, and what a dead server costs."""
 
-import threading
 import time
 from pathlib import Path
 from typing import ClassVar
@@ -13,7 +12,7 @@ from components.core.component import Component
 from components.core.execute import address, execute
 from components.core.journal import Origin
 from components.core.settings import settings
-from components.core.tracking import spool, tracker
+from components.core.tracking import spool
 from components.core.tracking.client import client, flatten
 
 pytest.importorskip("mlflow")
@@ -124,8 +123,7 @@ class Reported(Component[DataRevision, Measured]):
 
 
 def test_mlflow_has_the_pages_of_a_step_and_the_use_of_the_machine(monkeypatch, tmp_path):
-    monkeypatch.setattr(tracker, "_SAMPLE_SECONDS", 0.2)
-    monkeypatch.setattr(tracker, "_SHIP_EVERY_SECONDS", 0.2)
+    monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.2")
     origin = Origin(run_id="reported", run_name="otter", flow="pipeline")
     execute(Reported(), DataRevision(revision="1.dir"), origin)
     _, (run,) = _runs("reported")
@@ -173,7 +171,6 @@ def test_a_resumed_step_goes_on_in_its_run_and_loses_no_metric():
 def test_a_dead_tracking_server_costs_no_failure_and_little_time(monkeypatch, caplog, fails):
     monkeypatch.setenv("BLOOMERY_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    monkeypatch.setattr(tracker, "_unanswered", threading.Event())  # other tests do not know
     settings.cache_clear()
     start = time.monotonic()
     inputs = DataRevision(revision="3.dir")

@@ -22,7 +22,7 @@ from components.core.component import Component
 from components.core.execute import address, execute
 from components.core.journal import Origin
 from components.core.settings import settings
-from components.core.tracking import shipping, spool, tracker
+from components.core.tracking import shipping, spool
 from components.core.tracking.client import client
 
 pytest.importorskip("mlflow")
@@ -109,8 +109,6 @@ class Server:
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
-    monkeypatch.setattr(tracker, "_unanswered", threading.Event())
-    monkeypatch.setattr(tracker, "_SHIP_EVERY_SECONDS", 0.2)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")
 
@@ -200,7 +198,6 @@ def test_the_next_step_ships_what_an_earlier_one_left(monkeypatch):
     first, second = Steps(name_of_test="earlier"), Steps(name_of_test="next", num_steps=4)
     execute(first, INPUTS)
     _use(alive, monkeypatch)
-    monkeypatch.setattr(tracker, "_unanswered", threading.Event())
     execute(second, INPUTS)
     for component in (first, second):
         assert _points(address(component, INPUTS)) == _spool(address(component, INPUTS))
