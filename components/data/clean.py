@@ -32,7 +32,7 @@ class Clean(Component[Documents, DocumentShards]):
     For text from the web there is `WEB`, which also has the rules of FineWeb.
     """
 
-    version: ClassVar[str] = "2.0.0"
+    version: ClassVar[str] = "2.1.0"
 
     min_characters: int = Field(default=200, ge=1)
     """Shorter documents are dropped."""
@@ -146,6 +146,8 @@ class _Cleaner:
     def _decode(self, document: Document) -> _Judged:
         if len(document.text) > self._step.max_characters:
             return document, "too long"
+        if "guessed_encoding" in document.metadata:
+            self._counts["encoding guessed"] += 1
         text = repair(document.text) if self._step.repair_encoding else document.text
         normal = normalise(text)
         if normal and unreadable_share(text) > self._step.max_unreadable:

@@ -5,8 +5,13 @@ import unicodedata
 from functools import cache
 from typing import Any
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # Unicode category Cc, but \t and \n
-_UNREADABLE = re.compile(r"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f\x7f-\x9f\ufffd]")  # no \r, \f, escape
+# Control characters that separate words, by Unicode: soft returns, ends of pages and of records
+_LINE_END = re.compile(r"\r\n|[\r\x0b\x0c\x1c-\x1e\x85]")
+_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1b\x7f-\x9f]")  # Unicode category Cc, but white space
+_UNREADABLE = re.compile(r"[\x00-\x08\x0e-\x1a\x7f-\x84\x86-\x9f\ufffd]")  # no escape either
+# UTF-8 that was read as Latin-1, in which U+0085 is part of a character
+_MISREAD = re.compile(r"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
+_NEXT_LINE = re.compile(rf"({_MISREAD.pattern})|\x85")
 
 
 def repair(text: str) -> str:
@@ -19,11 +24,21 @@ def repair(text: str) -> str:
     if text.isascii() and "\x1b" not in text:
         return text
     fix, config = _ftfy()
-    lines = text.split("\n")
+    lines = _next_lines(text).split("\n")
     for place, line in enumerate(lines):
         if not line.isascii() or "\x1b" in line:
             lines[place] = fix(line, config)
     return "\n".join(lines)
+
+
+def _next_lines(text: str) -> str:
+    """Return text whose U+0085 are line ends, unless other controls show that it is an ellipsis.
+
+    In Windows' Western code page it is one, and ftfy reads it so.
+    """
+    if "\x85" not in text or _CONTROL.search(_MISREAD.sub("", text.replace("\x85", ""))):
+        return text
+    return _NEXT_LINE.sub(lambda found: found[1] or "\n", text)
 
 
 @cache
@@ -49,5 +64,5 @@ def unreadable_share(text: str) -> float:
 
 def normalise(text: str) -> str:
     """Return `text` in Unicode form NFC, with Unix line ends and no other control characters."""
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    text = _LINE_END.sub("\n", text).replace("\x1f", " ")
     return unicodedata.normalize("NFC", _CONTROL.sub("", text)).strip()

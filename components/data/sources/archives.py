@@ -13,6 +13,7 @@ from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any, BinaryIO, cast
 
 from components.data.sources.documents import reject
+from components.data.sources.leftovers import name_in_zip, readable
 from components.data.sources.source import ArchiveLimit, Blob, Reading, Reject
 from components.data.sources.streams import Expanded, buffered
 
@@ -57,8 +58,9 @@ def members(reading: Reading, blob: Blob) -> Iterator[Blob | Reject]:
 
 
 def _member(reading: Reading, blob: Blob, name: str, problem: str) -> Blob | Reject:
+    name = readable(name).replace("\\", "/")
     windows = PureWindowsPath(name)
-    if ".." in windows.parts or windows.drive or windows.root or "\0" in name or "\\" in name:
+    if ".." in windows.parts or windows.drive or windows.root or "\0" in name:
         problem = "a name that leads out of the folder"
     inner = replace(
         blob,
@@ -98,11 +100,12 @@ def _zip_members(reading: Reading, blob: Blob) -> Iterator[Blob | Reject]:
         _check_directory(stream)
         with zipfile.ZipFile(stream) as archive:
             for entry in archive.infolist():
-                if entry.is_dir():
+                name = name_in_zip(entry)
+                if name.endswith("/"):
                     continue
                 mode = entry.external_attr >> 16 & 0o170000
                 problem = "" if mode in (0, 0o100000) else "a link or a device"
-                found = _member(reading, blob, entry.filename, problem)
+                found = _member(reading, blob, name, problem)
                 if isinstance(found, Blob):
 
                     def opened(entry: zipfile.ZipInfo = entry) -> BinaryIO:

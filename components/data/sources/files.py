@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 from urllib.parse import unquote, urlsplit
 
+from components.data.sources.leftovers import readable
 from components.data.sources.source import Blob, Budget, Reading
 from components.data.sources.streams import Counted, buffered
 
@@ -67,4 +68,5 @@ def blob_of_file(reading: Reading, file: Path, name: str, place: str) -> Blob:
         budget.size = file.stat().st_size
         return buffered(Counted(cast("BinaryIO", file.open("rb", buffering=0)), reading, budget))
 
+    name, place = readable(name), readable(place)
     return Blob(name=name, kind=name.rpartition("/")[2], place=place, open=opened, budget=budget)

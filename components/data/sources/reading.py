@@ -17,6 +17,7 @@ from components.data.sources.buckets import objects
 from components.data.sources.documents import reject
 from components.data.sources.files import local_files, path_of
 from components.data.sources.hugging_face import is_saved_dataset, read_dataset
+from components.data.sources.leftovers import is_left_over
 from components.data.sources.rows import read_csv, read_json, read_json_lines, read_parquet
 from components.data.sources.source import (
     ArchiveLimit,
@@ -32,7 +33,8 @@ from components.data.sources.warc import read_warc
 from components.data.sources.web import downloaded
 
 ALREADY_THERE = "already there"
-HARMLESS = frozenset({ALREADY_THERE, "blank", "other kind"})
+_LEFT_OVER = "left by a system"
+HARMLESS = frozenset({ALREADY_THERE, "blank", "other kind", _LEFT_OVER})
 """Reasons that say nothing against a source."""
 
 _READ: dict[str, Callable[[Reading, Blob], Iterator[Document | Reject]]] = {
@@ -52,7 +54,7 @@ _READ: dict[str, Callable[[Reading, Blob], Iterator[Document | Reject]]] = {
     ".warc": read_warc,
     ".wet": read_warc,
 }
-_NAMES = {
+_NAMES: dict[Callable[[Reading, Blob], Iterator[Document | Reject]], str] = {
     read_text: "text",
     read_json_lines: "JSON, an object a line",
     read_json: "JSON",
@@ -107,7 +109,8 @@ def plan(reading: Reading) -> Iterator[tuple[str, str]]:
         yield without_credentials(location), "by what the server says that it is"
     else:
         for blob in _blobs(reading):
-            yield blob.place, _reader_of(blob.kind)
+            left_over = is_left_over(blob.name)
+            yield blob.place, f"passed over: {_LEFT_OVER}" if left_over else _reader_of(blob.kind)
 
 
 def _reader_of(kind: str) -> str:
@@ -176,7 +179,9 @@ def _reason(error: Exception) -> str:
 
 def _inside(reading: Reading, blob: Blob) -> Iterator[Document | Reject]:
     suffix = PurePosixPath(blob.kind).suffix.lower()
-    if compression := compression_of(suffix):
+    if is_left_over(blob.name):
+        yield reject(reading, blob, _LEFT_OVER, "what systems keep beside files, no document")
+    elif compression := compression_of(suffix):
         yield from _read_blob(reading, _uncompressed(blob, suffix, compression))
     elif suffix in _ARCHIVES:
         for member in members(reading, blob):

@@ -2,18 +2,20 @@
 
 import csv
 import json
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, NamedTuple, cast
 
 from components.data.document import Document
 from components.data.sources.documents import document_of_row, reject, text_columns, too_long
-from components.data.sources.source import Blob, Reading, Reject
+from components.data.sources.source import SAMPLE_CHARACTERS, Blob, Reading, Reject
 from components.data.sources.streams import as_utf8, bounded_lines, head, json_values
 from components.data.sources.texts import what_else
 
 _BATCH_ROWS = 64
 _BUFFER_BYTES = 1 << 20
+_AT_END = "unexpected end of data"  # the csv module's
 _LONG = ("too long", "field larger")  # the second is the csv module's
 
 
@@ -65,12 +67,11 @@ def read_csv(reading: Reading, blob: Blob) -> Iterator[Document | Reject]:
         stream = as_utf8(found, reading.source.encoding)
         lines = _CsvLines(stream, reading.source.max_record_bytes)
         delimiter = "\t" if blob.kind.lower().endswith(".tsv") else ","
-        rows = csv.reader(lines, delimiter=delimiter, strict=True)
         header: list[str] | None = None
-        for number, row in _numbered(rows):
-            if isinstance(row, str):
-                reason = "too long" if row.startswith(_LONG) else "not CSV"
-                yield reject(reading, blob, reason, row, "", number)
+        for number, row in _numbered(lines, delimiter):
+            if isinstance(row, _NoRow):
+                whole = reject(reading, blob, row.reason, row.problem, row.sample, number)
+                yield replace(whole, count=row.num_lines)
             elif header is None:
                 header = row
             elif row and len(row) != len(header):
@@ -90,12 +91,42 @@ def _number(value: str) -> str | int:
     return int(value) if is_one and str(int(value)) == value else value
 
 
+class _NoRow(NamedTuple):
+    """Lines that make no row."""
+
+    reason: str
+    problem: str
+    sample: str
+    num_lines: int
+
+
 class _CsvLines:
     """The lines of a CSV file; csv.Error instead of one that is too long."""
 
     def __init__(self, stream: BinaryIO, limit: int) -> None:
         """Read lines of up to `limit` bytes."""
         self._lines = bounded_lines(stream, limit)
+        self._again = deque[str]()
+        self._of_row: list[str] = []
+
+    def begin_row(self) -> None:
+        """Forget the lines that were read."""
+        self._of_row = []
+
+    def end_row(self, problem: str) -> _NoRow:
+        """Say what is no row since it began. A quote that nobody closes takes its own line alone.
+
+        The lines after that one are read again: else they would be lost with it.
+        """
+        sample = "".join(self._of_row)[:SAMPLE_CHARACTERS]
+        if problem.startswith(_LONG):
+            return _NoRow("too long", problem, sample, max(1, len(self._of_row)))
+        more = len(self._of_row) - 1
+        if not (more or problem == _AT_END):
+            return _NoRow("not CSV", problem, sample, 1)
+        problem = f"a quote that nobody closes; the {more} lines after it are read without it"
+        self._again.extendleft(reversed(self._of_row[1:]))
+        return _NoRow("unclosed", problem, self._of_row[0][:SAMPLE_CHARACTERS], 1)
 
     def __iter__(self) -> "_CsvLines":
         """Return itself: unlike a generator, it goes on after an error."""
@@ -103,22 +134,29 @@ class _CsvLines:
 
     def __next__(self) -> str:
         """Return a line."""
+        if self._again:
+            self._of_row.append(self._again.popleft())
+            return self._of_row[-1]
         line, is_whole = next(self._lines)
         if not is_whole:
             raise csv.Error(_LONG[0])
-        return line.decode("utf-8", "surrogateescape")  # refused where it becomes a document
+        # what is not UTF-8 is refused where it becomes a document
+        self._of_row.append(line.decode("utf-8", "surrogateescape"))
+        return self._of_row[-1]
 
 
-def _numbered(rows: Iterator[list[str]]) -> Iterator[tuple[int, list[str] | str]]:
+def _numbered(lines: _CsvLines, delimiter: str) -> Iterator[tuple[int, list[str] | _NoRow]]:
     """Yield the rows, header 0, and instead of those that are no CSV what is wrong with them."""
-    number = 0
+    number, rows = 0, csv.reader(lines, delimiter=delimiter, strict=True)
     while True:
+        lines.begin_row()
         try:
             yield number, next(rows)
         except StopIteration:
             return
         except csv.Error as error:
-            yield number, str(error)
+            yield number, lines.end_row(str(error))
+            rows = csv.reader(lines, delimiter=delimiter, strict=True)
         number += 1
 
 
@@ -128,26 +166,41 @@ def read_parquet(reading: Reading, blob: Blob) -> Iterator[Document | Reject]:
 
     with blob.open() as stream:
         opened: Any = parquet.ParquetFile(stream, buffer_size=_BUFFER_BYTES, pre_buffer=False)
-        columns = _columns(opened.schema_arrow)
-        wanted = text_columns(reading, columns)
+        schema: Any = opened.schema_arrow
+        wanted = text_columns(reading, dict.fromkeys(schema.names))
+        columns = _columns(schema, wanted)
         if missing := [name for name in wanted if name not in columns]:
-            detail = f"no column {missing[0]!r} of text among these: {', '.join(columns) or 'none'}"
+            there = ", ".join(f"{field.name} ({field.type})" for field in schema)
+            detail = f"no column {missing[0]!r} of text among these: {there or 'none'}"
             whole = reject(reading, blob, "no text column", detail)
             yield replace(whole, count=max(1, opened.metadata.num_rows))
             return
         number = 0
-        for batch in opened.iter_batches(_BATCH_ROWS, columns=list(columns)):
+        for batch in opened.iter_batches(_BATCH_ROWS, columns=columns):
             for row in batch.to_pylist():
                 number += 1
-                yield document_of_row(reading, blob, row, number)
+                try:
+                    row |= {name: _as_text(row[name]) for name in wanted}
+                except UnicodeDecodeError as error:
+                    yield reject(reading, blob, "not UTF-8", str(error), error.object, number)
+                else:
+                    yield document_of_row(reading, blob, row, number)
 
 
-def _columns(schema: Any) -> dict[str, object]:
+def _columns(schema: Any, wanted: Sequence[str]) -> list[str]:
+    """Return the columns of text or integers; bytes pass for text where text is wanted."""
     import pyarrow as pa
 
-    def fits(kind: Any) -> bool:
+    def fits(name: str, kind: Any) -> bool:
         kind = kind.value_type if pa.types.is_dictionary(kind) else kind
-        is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
-        return is_text or pa.types.is_string_view(kind) or pa.types.is_integer(kind)
+        tests = pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view
+        of_bytes = pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view
+        is_text = any(test(kind) for test in (*tests, *(of_bytes if name in wanted else ())))
+        return is_text or pa.types.is_integer(kind)
 
-    return {field.name: field for field in schema if fits(field.type)}
+    return [field.name for field in schema if fits(field.name, field.type)]
+
+
+def _as_text(value: object) -> object:
+    """Return bytes decoded: what Impala and old Spark write is text without the mark that it is."""
+    return value.decode("utf-8") if isinstance(value, bytes) else value

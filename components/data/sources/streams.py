@@ -11,12 +11,16 @@ from components.data.sources.source import SAMPLE_CHARACTERS, Budget, Reading
 
 _BLOCK = 1 << 16
 _COMPRESSION = {".gz": "gzip", ".tgz": "gzip", ".zst": "zstd", ".bz2": "bz2", ".tbz2": "bz2"}
-_MARKS = (  # UTF-32 first: its mark begins with that of UTF-16
+MARKS = (  # UTF-32 first: its mark begins with that of UTF-16
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_LARGE_WINDOW = (
+    "made with zstd --long, which takes up to 2 GB of memory to read: unpack it first with "
+    "`zstd -d --long=31 FILE`"
 )
 _OUTSIDE = re.compile(rb'["{}\[\],]')
 _INSIDE = re.compile(rb'["\\]')
@@ -72,7 +76,10 @@ class Expanded(io.RawIOBase):
 
     def readinto(self, buffer: bytearray, /) -> int:  # type: ignore[override]
         """Read up to what fits. Raises ArchiveLimit."""
-        block = self._below.read(min(len(buffer), _BLOCK))
+        try:
+            block = self._below.read(min(len(buffer), _BLOCK))
+        except OSError as error:
+            raise OSError(_LARGE_WINDOW if "too much memory" in str(error) else error) from error
         self._budget.expand(len(block))
         buffer[: len(block)] = block
         return len(block)
@@ -134,7 +141,7 @@ def head(stream: BinaryIO) -> bytes:
 def as_utf8(stream: BinaryIO, encoding: str) -> BinaryIO:
     """Return a text stream as UTF-8 without a byte order mark, which has the last word."""
     start = head(stream)
-    found = next((name for mark, name in _MARKS if start.startswith(mark)), encoding)
+    found = next((name for mark, name in MARKS if start.startswith(mark)), encoding)
     if codecs.lookup(found).name == "utf-8":
         return stream  # strict decoding is the reader's, record by record
     if found == "utf-8-sig":

@@ -1,15 +1,15 @@
 """Plain text, Markdown and HTML: decoded, otherwise as they were found."""
 
-import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import BinaryIO
 
 from components.data.document import Document
+from components.data.sources.charsets import page_text
 from components.data.sources.documents import made, reject, too_long
 from components.data.sources.source import Blob, Reading, Reject
 from components.data.sources.streams import as_utf8, bounded_lines, head
 
-_CHARSET = re.compile(rb"""<meta[^>]+charset\s*=\s*["']?\s*([\w-]+)""", re.IGNORECASE)
 _MAGIC = {
     b"PAR1": "a Parquet file",
     b"\x1f\x8b": "a gzip file",
@@ -40,37 +40,44 @@ def read_text(reading: Reading, blob: Blob) -> Iterator[Document | Reject]:
         if problem := what_else(head(found)):
             yield reject(reading, blob, "binary", problem, head(found))
             return
-        is_html = blob.kind.lower().endswith((".html", ".htm", ".xhtml"))
+        is_page = blob.kind.lower().endswith((".html", ".htm", ".xhtml"))
         stream = as_utf8(found, reading.source.encoding)
-        if reading.source.unit == "file" or is_html:
-            yield _whole(reading, blob, stream.read(reading.source.max_record_bytes + 1), is_html)
+        if reading.source.unit == "file" or is_page:
+            yield _whole(reading, blob, stream.read(reading.source.max_record_bytes + 1), is_page)
         else:
             yield from _parts(reading, blob, stream)
 
 
-def _whole(reading: Reading, blob: Blob, content: bytes, is_html: bool) -> Document | Reject:
+def _whole(reading: Reading, blob: Blob, content: bytes, is_page: bool) -> Document | Reject:
     if len(content) > reading.source.max_record_bytes:
         return too_long(reading, blob, content)
-    return decoded(reading, blob, content, _declared(content) if is_html else "")
+    return page(reading, blob, content) if is_page else decoded(reading, blob, content)
 
 
-def _declared(content: bytes) -> str:
-    found = _CHARSET.search(content[:4096])
-    return found[1].decode("ascii") if found else ""
+def page(
+    reading: Reading, blob: Blob, content: bytes, told: str = "", row: int | None = None
+) -> Document | Reject:
+    """Return the document of a web page, in the encoding that it or its server names.
+
+    One that names none that fits is guessed; its metadata says so.
+    """
+    try:
+        text, guessed = page_text(content, told)
+    except UnicodeDecodeError:
+        return decoded(reading, blob, content, row)  # which says what is wrong
+    known = {"guessed_encoding": guessed} if guessed else {}
+    return made(reading, replace(blob, metadata=blob.metadata | known), text, row)
 
 
 def decoded(
-    reading: Reading, blob: Blob, content: bytes, otherwise: str = "", row: int | None = None
+    reading: Reading, blob: Blob, content: bytes, row: int | None = None
 ) -> Document | Reject:
-    """Return the document of some UTF-8, or of the encoding that it declares if it is not."""
+    """Return the document of some UTF-8."""
     try:
         return made(reading, blob, content.decode("utf-8"), row)
     except UnicodeDecodeError as error:
-        try:
-            return made(reading, blob, content.decode(otherwise), row)
-        except (LookupError, UnicodeError):
-            detail = f"byte {error.start} is not UTF-8: name its --encoding, such as latin-1"
-            return reject(reading, blob, "not UTF-8", detail, content, row)
+        detail = f"byte {error.start} is not UTF-8: name its --encoding, such as latin-1"
+        return reject(reading, blob, "not UTF-8", detail, content, row)
 
 
 def _parts(reading: Reading, blob: Blob, stream: BinaryIO) -> Iterator[Document | Reject]:
@@ -78,7 +85,7 @@ def _parts(reading: Reading, blob: Blob, stream: BinaryIO) -> Iterator[Document 
         if not is_whole:
             yield too_long(reading, blob, content, number)
         elif content.strip():
-            yield decoded(reading, blob, content.rstrip(b"\r\n"), "", number)
+            yield decoded(reading, blob, content.rstrip(b"\r\n"), number)
 
 
 def _cut(reading: Reading, stream: BinaryIO) -> Iterator[tuple[bytes, bool]]:

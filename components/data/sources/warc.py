@@ -8,7 +8,7 @@ from typing import Any
 from components.data.document import Document
 from components.data.sources.documents import too_long
 from components.data.sources.source import Blob, Reading, Reject
-from components.data.sources.texts import decoded
+from components.data.sources.texts import page
 
 _FORMATS = {"text/html": "html", "application/xhtml+xml": "html", "text/markdown": "markdown"}
 _CHARSET = re.compile(r"charset=[\"']?([\w-]+)", re.IGNORECASE)
@@ -30,12 +30,12 @@ def read_warc(reading: Reading, blob: Blob) -> Iterator[Document | Reject]:
             if not _is_page(record, kind):
                 continue
             content = record.content_stream().read(limit + 1)
-            page = replace(blob, metadata=blob.metadata | _metadata(record, kind))
+            found = replace(blob, metadata=blob.metadata | _metadata(record, kind))
             if len(content) > limit:
-                yield too_long(reading, page, content, number)
+                yield too_long(reading, found, content, number)
             else:
                 charset = _CHARSET.search(content_type)
-                yield decoded(reading, page, content, charset[1] if charset else "", number)
+                yield page(reading, found, content, charset[1] if charset else "", number)
 
 
 def _content_type(record: Any) -> str:

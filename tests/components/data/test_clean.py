@@ -116,6 +116,13 @@ def test_web_pages_become_text_if_they_are_declared_or_sniffed(out, tmp_path):
     assert {document.id: document.text for document in kept}["sniffed"] == texts["declared"]
 
 
+def test_pages_whose_encoding_was_guessed_are_counted(out, tmp_path):
+    guessed = {"format": "text", "guessed_encoding": "cp1251"}
+    documents = [Document(id="a", text=SPEECH, metadata=guessed), Document(id="b", text=SPEECH)]
+    shards, _, _ = _one(out, tmp_path, Clean(identify_language=False), *documents)
+    assert shards.counts == {"encoding guessed": 1}
+
+
 def test_languages_are_counted_and_kept_by_choice(out, tmp_path):
     german = "Der Mann ging am Abend mit seinem Hund an das Meer, und es war kalt. " * 5
     documents = [

@@ -79,7 +79,27 @@ def test_normal_text_stays_as_it_is(text):
 def test_the_characters_removed_are_those_that_unicode_calls_control():
     characters = [chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000]
     removed = {c for c in characters if normalise(f"a{c}b") == "ab"}
-    assert removed == {c for c in characters if unicodedata.category(c) == "Cc"} - set("\t\n\r")
+    control = {c for c in characters if unicodedata.category(c) == "Cc"}
+    assert removed == {c for c in control if not c.isspace()}
+
+
+def test_control_characters_that_separate_words_still_do():
+    separators = {c for c in map(chr, range(0xA0)) if c.isspace() and c != "\xa0"}
+    assert all(len(normalise(f"a{c}b").split()) == 2 for c in separators)
+    assert normalise("Harbour\x0bReport\x0cPage two\x85The end\x1erow\x1ffield") == (
+        "Harbour\nReport\nPage two\nThe end\nrow field"
+    )
+
+
+def test_the_next_line_is_a_line_end_unless_a_western_code_page_was_misread():
+    for ended in ("one line\x85for all", "für alle\x85und mehr", "déjà vu, café\x85et autres"):
+        assert normalise(repair(ended)) == ended.replace("\x85", "\n")
+    assert repair("wait\x85 \x93what\x94") == "wait… “what”"
+    assert repair("Ã\x85ngstrÃ¶m") == "Ångström"
+
+
+def test_slides_full_of_soft_returns_are_no_program():
+    assert unreadable_share("a\x0bb\x0cc\x85") == 0
 
 
 @given(text=st.text())

@@ -63,7 +63,7 @@ BAD_FILES = {
     "surrogate.jsonl": (b'{"text": "\\ud800"}', "not UTF-8"),
     "latin.jsonl": (b'{"text": "\xe9"}', "not UTF-8"),
     "other.jsonl": (b'{"body": "x"}', "no text column"),
-    "quote.csv": (b'text\n"never closed\n', "not CSV"),
+    "quote.csv": (b'text\n"never closed\n', "unclosed"),
     "short.csv": (b"text,year\nx\n", "wrong columns"),
     "latin.csv": (b"text\n\xe9\n", "not UTF-8"),
     "half16.txt": ("words".encode("utf-16")[:-1], "not UTF-8"),
@@ -137,6 +137,37 @@ def test_a_schema_that_changes_in_the_middle_costs_only_the_rows_after_it(tmp_pa
     assert (len(texts), rejected) == (41, {"wrong columns": 1, "not CSV": 1})
 
 
+QUOTES = {
+    "one that is never closed": 'word,"1',
+    "one that the next closes by chance": 'word,"1\nword,"2',
+    "one on the last line": "",
+}
+
+
+@pytest.mark.parametrize("broken", QUOTES.values(), ids=QUOTES)
+def test_a_quote_that_nobody_closes_costs_its_line_and_not_the_rows_after_it(
+    tmp_path, take_in, broken
+):
+    last = "" if broken else 'word,"x'
+    rows = ["text,n", *("word,1" for _ in range(40)), broken, *("late,2" for _ in range(60)), last]
+    (tmp_path / "a.csv").write_text("\n".join(row for row in rows if row))
+    texts, rejected = take_in(tmp_path / "a.csv")
+    assert len(texts) + rejected.pop("unclosed") >= 101
+    assert not rejected
+    assert texts.count("late") == 60
+
+
+def test_a_field_of_many_lines_stays_one_and_too_long_a_one_counts_all_of_its_lines(
+    tmp_path, take_in
+):
+    poem = "\n".join(f"line {n}" for n in range(200))
+    (tmp_path / "a.csv").write_text(f'text,n\n"{poem}",1\nword,2\n')
+    texts, rejected = take_in(tmp_path / "a.csv")
+    assert (texts, rejected) == ([poem, "word"], {})
+    _, rejected = take_in(tmp_path / "a.csv", max_record_bytes=500, max_bad=1)
+    assert rejected["too long"] > 10
+
+
 def test_nothing_and_only_duplicates_are_two_different_things(tmp_path, take_in):
     (tmp_path / "in").mkdir()
     with pytest.raises(ValueError, match="is empty: put documents into it"):
@@ -176,6 +207,23 @@ def test_what_comes_before_the_cut_of_a_truncated_file_survives(tmp_path, take_i
     assert texts == [row["text"] for row in rows[: len(texts)]]
     assert len(texts) >= 100
     assert rejected.keys() & {"truncated", "unreadable"}
+
+
+def test_text_without_the_mark_of_text_is_read_and_what_is_no_utf8_is_refused(tmp_path, take_in):
+    binary = pa.array([b"word", "caf\u00e9".encode(), b"caf\xe9"], pa.binary())
+    table = pa.table({"text": binary, "picture": binary, "n": [1, 2, 3]})
+    pq.write_table(table, tmp_path / "a.parquet")
+    texts, rejected = take_in(tmp_path / "a.parquet", max_bad=0.5)
+    assert (texts, rejected) == (["word", "caf\u00e9"], {"not UTF-8": 1})
+
+
+def test_parquet_without_the_column_names_those_that_are_there_with_their_types(tmp_path, take_in):
+    chats = pa.array([[{"role": "user", "content": "Why?"}]])
+    pq.write_table(pa.table({"messages": chats, "n": [1]}), tmp_path / "a.parquet")
+    with pytest.raises(ValueError, match=r"'text' of text among these: messages \(list.*n \(int64"):
+        take_in(tmp_path / "a.parquet")
+    with pytest.raises(ValueError, match=r"no column 'messages' of text"):
+        take_in(tmp_path / "a.parquet", text_column="messages")
 
 
 def test_a_damaged_page_of_parquet_is_one_bad_record_with_the_name_of_its_file(tmp_path, take_in):
@@ -218,6 +266,16 @@ def test_bombs_are_stopped_at_their_ratio_however_deep_they_lie(tmp_path, take_i
     assert rejected == {"archive limit": 5}
     assert len(texts) < 10_000  # of 25,000
     assert not list((tmp_path / "state").iterdir())
+
+
+def test_zstandard_of_a_window_that_takes_gigabytes_is_refused_with_the_remedy(tmp_path, take_in):
+    """A frame without its size, a window of 2 GB, and one raw block (RFC 8878)."""
+    block = lines()
+    header = (len(block) << 3 | 1).to_bytes(3, "little")
+    frame = bytes.fromhex("28b52ffd00a8") + header + block
+    (tmp_path / "a.jsonl.zst").write_bytes(frame)
+    with pytest.raises(ValueError, match=r"zstd --long.*zstd -d --long=31"):
+        take_in(tmp_path / "a.jsonl.zst")
 
 
 def test_archives_in_archives_and_entries_have_limits(tmp_path, take_in, monkeypatch):
