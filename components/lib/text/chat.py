@@ -5,7 +5,7 @@ The template travels inside the tokenizer, so every stage and every other tool r
 
 from transformers import PreTrainedTokenizerFast
 
-END_OF_TEXT = "<|endoftext|>"  # behind every document and every answer; BERT's [SEP]
+END_OF_TEXT = "<|endoftext|>"  # after every document and every answer; BERT's [SEP]
 PADDING = "<|pad|>"
 USER = "<|user|>"
 ASSISTANT = "<|assistant|>"
