@@ -28,7 +28,7 @@ class Playable(NamedTuple):
 
 
 def playable(mlflow: "MlflowClient") -> list[Playable]:
-    """Return every registered version that lies here, the newest first, each form of it."""
+    """Return every registered version that is here, the newest first, each form of it."""
     found: list[Playable] = []
     for row in registered(mlflow).to_dict("records"):
         folder = _folder(row["path"])

@@ -118,7 +118,7 @@ def _draw_models(models: pd.DataFrame) -> None:
 
 
 def _accuracies(models: pd.DataFrame) -> Any:
-    """Return a row for every model: its accuracy, and the interval that it lies in."""
+    """Return a row for every model: its accuracy with its interval."""
     rows = alt.Y("label:N", title=None, sort=None, axis=alt.Axis(labelLimit=260))
     share = alt.Axis(format="%")
     base = alt.Chart(models, title="Accuracy, 95 % interval", height=_CHART_HEIGHT)

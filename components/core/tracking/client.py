@@ -30,7 +30,7 @@ def client() -> "MlflowClient":
 
 
 def artifact_location() -> str:
-    """Return the URL of the folder that the files of new experiments lie under."""
+    """Return the URL of the folder that new experiments keep their files under."""
     if settings().mlflow_artifacts:
         return settings().mlflow_artifacts
     folder = (settings().home / "mlflow" / "artifacts").resolve()

@@ -126,7 +126,7 @@ def load(out: Path) -> Shipment | None:
     file = out / _STATE
     try:
         return Shipment.model_validate_json(file.read_text("utf-8"))
-    except (FileNotFoundError, ValueError):  # one of an older version is shipped anew
+    except (FileNotFoundError, ValueError):  # one of an older version is shipped again
         return None
 
 
