@@ -7,11 +7,11 @@ import streamlit as st
 
 from components.core.servers.access import credentials, is_loopback
 
-_WRONG_SECONDS = 1.0  # a guess costs as long
+_WRONG_SECONDS = 1.0  # a guess takes as long
 
 
 def is_right(given: tuple[str, str], wanted: tuple[str, str]) -> bool:
-    """Return whether a login is the wanted one, in a time that says nothing of how near it is."""
+    """Return whether a login is the wanted one; the time it takes does not say how close it is."""
     pairs = zip(given, wanted, strict=True)
     return all([hmac.compare_digest(one.encode(), other.encode()) for one, other in pairs])
 

@@ -28,7 +28,7 @@ class Playable(NamedTuple):
 
 
 def playable(mlflow: "MlflowClient") -> list[Playable]:
-    """Return every registered version that lies here, the newest first, each form of it."""
+    """Return every registered version that is here, the newest first, each form of it."""
     found: list[Playable] = []
     for row in registered(mlflow).to_dict("records"):
         folder = _folder(row["path"])
@@ -63,7 +63,7 @@ def load(model: Playable) -> "Conversation":
         verify(Artifact(path=model.folder))
     try:
         return Conversation(model.folder, settings().num_threads, model.as_exported)
-    except Exception as error:  # of a damaged file each reader raises what it likes
+    except Exception as error:  # each reader has errors of its own for a damaged file
         raise ValueError(f"{model.folder} holds no model that loads: {error}") from error
 
 
@@ -81,5 +81,5 @@ def probabilities(tokens: "list[Chosen]") -> pd.DataFrame:
 
 
 def _visible(text: str) -> str:
-    """Return the text of a token with its spaces and line breaks to be seen."""
+    """Return the text of a token with its spaces and line breaks made visible."""
     return text.replace(" ", "␣").replace("\n", "⏎")

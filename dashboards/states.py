@@ -17,7 +17,7 @@ _MARKS = re.compile(r"([\\`*_{}\[\]()#+.!|<>~$:&-])")
 def loaded(
     source: str, read: Callable[_P, _R], *arguments: _P.args, **named: _P.kwargs
 ) -> _R | None:
-    """Return what `read` returns, saying meanwhile that `source` is read; None if it is down."""
+    """Return what `read` returns, showing meanwhile that `source` is read; None if it is down."""
     try:
         with st.spinner(f"Reading {source} ..."):
             return read(*arguments, **named)

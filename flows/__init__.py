@@ -1,4 +1,7 @@
-"""WHEN things happen: Prefect flows, one a stage. Read `pipeline.py` first."""
+"""WHEN things happen: a recipe is made of stages, one file each, and Prefect runs their steps.
+
+Read `pipeline.py` first, then `recipes.py` and `stage.py`. `command/` is the `bloomery` command.
+"""
 
 import os
 from contextlib import suppress

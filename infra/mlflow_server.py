@@ -1,7 +1,7 @@
 """`mlflow server`, whose administrator's password is always the one that `BLOOMERY_AUTH` gives.
 
-MLflow takes the password from its environment at the first start alone: one that was changed would
-not reach a database that knows the user. Its own door is behind this one, so it is done here.
+MLflow takes the password from its environment at the first start alone. One that was changed later
+would not reach a database that has the user, so it is set here, before MLflow asks for it.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""End the runs whose process is dead: Prefect itself would call them running for ever.
+"""End the runs whose process is dead: Prefect itself would show them as running for ever.
 
 A worker that lives reports the death of its runs within seconds. This is for what nobody reports:
 a worker that was killed, a machine that lost power, `bloomery run` ended by SIGKILL. A run is asked
@@ -128,7 +128,7 @@ class Reaper:
 
 
 def _cancel_orphan(run: dict[str, Any]) -> None:
-    """Tell a run to leave that people cancelled and whose worker is not there to tell it."""
+    """Stop a run that people cancelled and whose worker is not there to stop it."""
     process = process_of(run["id"])
     if run["state_type"] != "CANCELLING" or process is None or not process.is_here():
         return

@@ -1,4 +1,4 @@
-"""The services of one machine: how each is started, and how one knows that it answers."""
+"""The services of one machine: how each is started, and how to tell that it answers."""
 
 import importlib.util
 import os
@@ -87,7 +87,7 @@ def mlflow(servers: Servers) -> Service:
         "mlflow",
         ["-m", "infra.mlflow_server", *address, *places, *login, *quiet],
         lambda: answer(f"{servers.mlflow}/health") is not None,
-        # not MLflow's GenAI face
+        # not MLflow's GenAI interface
         f"{servers.mlflow}/#/experiments?workflowType=machine_learning",
         "compare runs, find models",
     )
@@ -106,7 +106,7 @@ def dashboard(servers: Servers) -> Service:
         ["-m", "streamlit", "run", str(DASHBOARD), *address, *quiet],
         lambda: answer(f"{url}/_stcore/health") is not None,
         url,
-        "pipelines, models, training and data at one look",
+        "pipelines, models, training and data at a glance",
     )
 
 
@@ -186,7 +186,7 @@ def _login(home: Path) -> dict[str, str]:
     if (login := credentials()) is None:
         return {}
     (folder := home / "mlflow").mkdir(parents=True, exist_ok=True)
-    config = folder / "basic_auth.ini"  # the names and the password come by environment
+    config = folder / "basic_auth.ini"  # the names and the password come from the environment
     config.write_text(
         f"[mlflow]\ndefault_permission = READ\ndatabase_uri = sqlite:///{folder / 'auth.db'}\n",
         encoding="utf-8",

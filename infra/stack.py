@@ -39,7 +39,7 @@ def serve(with_ray: bool = False) -> None:
     """Run the servers and a worker, and a warm Ray head if wanted, until they are told to stop.
 
     Raises:
-        ValueError: they are up already, a port is taken, a door would be open to all, or a
+        ValueError: they are up already, a port is taken, a server would be open to all, or a
             database does not answer.
         OSError: one of them does not start.
     """
@@ -49,7 +49,7 @@ def serve(with_ray: bool = False) -> None:
     home.mkdir(parents=True, exist_ok=True)
     with _alone(home), _stoppable():
         if num := janitor.stop_marked(str(home)):
-            _console.print(f"Stopped {num} processes that an earlier stack has left.")
+            _console.print(f"Stopped {num} processes that an earlier stack left.")
         servers = services.addresses(with_ray)
         _refuse_taken_ports(servers)
         try:

@@ -146,7 +146,7 @@ class Supervisor:
 
     def _broken(self, process: Process) -> OSError:
         code, log = process.popen.poll(), self._logs / f"{process.service.name}.log"
-        what = "does not get ready" if code is None else f"ended with code {code}"
+        what = "did not become ready" if code is None else f"ended with code {code}"
         tail = "\n".join(log.read_text("utf-8", "replace").splitlines()[-15:])
         return OSError(f"{process.service.name} {what}. The end of {log}:\n{tail}")
 

@@ -1,1 +1,1 @@
-"""Make a model smaller and faster, and measure what it cost."""
+"""Model -> a smaller, faster export."""

@@ -1,1 +1,1 @@
-"""The contracts: artifacts, components, settings. Imports no torch."""
+"""The contract: components, artifacts, fingerprints, records, settings. Imports no torch."""

@@ -1,1 +1,1 @@
-"""Data: where documents come from, and how they are pinned."""
+"""Raw documents -> token shards with a card: the steps, and a folder for what each needs."""

@@ -1,1 +1,1 @@
-"""ML code that two stages share."""
+"""ML code that stages share. Imports no Ray, MLflow or DVC."""

@@ -1,1 +1,1 @@
-"""Reports that pass the gate -> registered model."""
+"""Stage ledger that passes the gate -> registered model."""

@@ -40,7 +40,7 @@ def content(mlflow: "MlflowClient", run_id: str) -> dict[str, Any] | None:
 
 
 def funnel(card: dict[str, Any], source: str | None = None) -> pd.DataFrame:
-    """Return the way of the documents: for each step those kept and, by reason, those left out."""
+    """Return the path of the documents: for each step those kept and, by reason, those left out."""
     rows = card["funnel"] if source is None else card["funnel_by_source"][source]
     parts: list[dict[str, Any]] = []
     for place, row in enumerate(rows):
@@ -62,7 +62,7 @@ def planted(card: dict[str, Any]) -> pd.DataFrame:
             "items": row["planted"],
             "found": row["found"],
             "recall %": row["recall_percent"],
-            "must be found": row.get("due", 0),  # a card of before had none
+            "must be found": row.get("due", 0),  # older cards have none
             "recall of those %": row.get("due_recall_percent"),
             "precision %": row["precision_percent"],
         }

@@ -124,7 +124,7 @@ def _inputs(task: dict[str, Any], kind: str) -> list[str]:
 def lineage(found: pd.DataFrame) -> str:
     """Return the steps as a graph in DOT: a node a step with its time, coloured by its state.
 
-    An edge that a longer way says already is left out.
+    An edge that a longer path implies is left out.
     """
     nodes = [
         f"{json.dumps(row['id'])} [label={_label(row)}, fillcolor="
@@ -147,7 +147,7 @@ def lineage(found: pd.DataFrame) -> str:
 
 
 def _reduced(reads: dict[str, list[str]]) -> dict[str, list[str]]:
-    """Return the edges of an acyclic graph without those that a longer way says already."""
+    """Return the edges of an acyclic graph without those that a longer path implies."""
     above: dict[str, set[str]] = {}
 
     def ancestors(step: str) -> set[str]:

@@ -1,4 +1,4 @@
-"""Models side by side: what pipelines scored, and in what recipes and machines differ."""
+"""Models side by side: what pipelines scored, and how recipes and machines differ."""
 
 import re
 from typing import TYPE_CHECKING, Any
@@ -171,7 +171,7 @@ def models(reports: dict[str, Report]) -> pd.DataFrame:
 
 
 def differences(mlflow: "MlflowClient", reports: dict[str, Report]) -> pd.DataFrame:
-    """Return in what pipelines differ, recipes and machines: a row each, a column a pipeline.
+    """Return how pipelines differ, in recipes and machines: a row each, a column a pipeline.
 
     A step of the same fingerprint has the same recipe, so only steps that differ are looked up.
     """

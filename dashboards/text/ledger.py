@@ -35,7 +35,7 @@ def _step_table(seen: StepSeen) -> Table:
     shown = Table(
         title=f"Step {seen.step} saw {len(seen.documents)} documents in {seen.examples} sequences",
         title_justify="left",
-        caption=f"batch {seen.batch}: verified, the shards give it again; draw {seen.draw}, "
+        caption=f"batch {seen.batch}: verified, the shards reproduce it; draw {seen.draw}, "
         f"chain {seen.chain}",
         caption_justify="left",
     )
@@ -68,7 +68,7 @@ def _caption(seen: DocumentSeen) -> str:
     if seen.split != "train":
         return f"It is in the {seen.split} split: no training step ever sees it."
     if not seen.windows:
-        return "No window holds it: it lies in the rest of a shard, so no step ever sees it."
+        return "No window holds it: it is in the rest of a shard, so no step ever sees it."
     steps = len({sighting.step for sighting in seen.sightings})
     return (
         f"{seen.tokens:,} tokens in {seen.windows} windows, seen in {steps} of {seen.steps} steps"

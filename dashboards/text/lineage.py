@@ -16,7 +16,7 @@ class _Link(NamedTuple):
     label: str
     record: Record
     is_repeated: bool
-    """Whether it was named before, with all that is behind it."""
+    """Whether it was named before, with everything it was made from."""
 
 
 def chain(folder: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What the steps of runs were made on, and in what the machines of runs differ."""
+"""What the steps of runs were made on, and how the machines of runs differ."""
 
 from collections.abc import Mapping
 
@@ -20,7 +20,7 @@ def made_on(report: Report) -> list[str]:
 
 
 def differences(reports: Mapping[str, Report]) -> dict[str, dict[str, str]]:
-    """Return by field of `Machine` what each run has there, where one step has several.
+    """Return by field of `Machine` what each run has, where runs of one step differ.
 
     The same recipe, made on other features or threads, gives other weights. Only steps that all
     runs have are compared.

@@ -59,9 +59,9 @@ class StageRow(Frozen):
     decode_tokens_per_second: float | None = None
     """Greedy, batch 1."""
     decode_speedup: float | None = None
-    """That against the model it was made from, run by transformers in turns with it."""
+    """Ratio to the model it was made from, run by transformers in turns with it."""
     machine: Machine | None = None
-    """What it was made on; None in what was made before this was noted."""
+    """What it was made on; None for what was made before this was recorded."""
 
     @property
     def label(self) -> str:

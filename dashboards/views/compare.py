@@ -25,7 +25,7 @@ def draw() -> None:
     if runs is None:
         return
     if runs.empty and name:
-        empty("No pipeline is called so.", "Those of other names show when the field is empty.")
+        empty("No pipeline has that name.", "Empty the field to see all of them.")
         return
     if runs.empty:
         empty("No pipeline has a scorecard yet.", "Run one to its end with `bloomery run`.")
@@ -94,7 +94,7 @@ def _choose(runs: pd.DataFrame) -> dict[str, str]:
 
 def _draw_models(models: pd.DataFrame) -> None:
     if models.empty:
-        empty("The chosen runs measured no model.", "Choose one that came to its evaluation.")
+        empty("The chosen runs measured no model.", "Choose one that was evaluated.")
         return
     last = models.assign(label=models["run"] + " / " + models["step"])
     left, right = st.columns(2)
@@ -118,7 +118,7 @@ def _draw_models(models: pd.DataFrame) -> None:
 
 
 def _accuracies(models: pd.DataFrame) -> Any:
-    """Return a row for every model: its accuracy, and the interval that it lies in."""
+    """Return a row for every model: its accuracy with its interval."""
     rows = alt.Y("label:N", title=None, sort=None, axis=alt.Axis(labelLimit=260))
     share = alt.Axis(format="%")
     base = alt.Chart(models, title="Accuracy, 95 % interval", height=_CHART_HEIGHT)
@@ -157,15 +157,15 @@ def _trade(models: pd.DataFrame) -> alt.Chart:
 
 
 def _draw_differences(chosen: dict[str, str]) -> None:
-    st.subheader("What differs in their recipes and machines")
+    st.subheader("How their recipes and machines differ")
     if len(chosen) < 2:
-        st.caption("Choose two runs or more to see in what they differ.")
+        st.caption("Choose two runs or more to see how they differ.")
         return
     found = loaded("MLflow", _differences, chosen)
     if found is None:
         return
     if found.empty:
-        st.caption("Nothing: the chosen runs have one recipe, and were made on like machines.")
+        st.caption("Nothing: the chosen runs have the same recipe and machines that are alike.")
         return
     st.dataframe(found)
 

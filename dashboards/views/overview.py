@@ -1,4 +1,4 @@
-"""Overview: the latest pipelines, the steps of one, and what it came to."""
+"""Overview: the latest pipelines, the steps of one, and its outcome."""
 
 from typing import Any
 
@@ -96,8 +96,8 @@ def _draw_scorecard(run_id: str) -> None:
         return
     if not reports:
         st.caption(
-            "MLflow has no scorecard of this run: a pipeline has one once it has come to its end, "
-            "and a run whose steps were all cached is not sent there."
+            "MLflow has no scorecard of this run: a pipeline has one once it has ended, and a run "
+            "whose steps were all cached is not sent there."
         )
         return
     _draw_report(reports[0])

@@ -26,7 +26,7 @@ def draw() -> None:
         return
     if not found:
         empty(
-            "No registered model lies on this machine.",
+            "No registered model is on this machine.",
             "A pipeline registers the model that passes its gate: `bloomery run`.",
         )
         return

@@ -1,4 +1,4 @@
-"""Training: the curves of trainings, also of those that are going on."""
+"""Training: the curves of trainings, also of those still running."""
 
 import altair as alt
 import pandas as pd

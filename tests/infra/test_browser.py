@@ -26,7 +26,7 @@ _PRETRAININGS = (
     "#/experiments/1/runs?searchFilter=tags.component+%3D+'pretrain.train'"
     "&orderByKey=metrics.%60validation_bits_per_byte%60&orderByAsc=true&compareRunsMode="
 )
-"""As `infra/README.md` has it: MLflow lists steps by themselves as long as it does not sort by date."""
+"""As `infra/README.md` has it: MLflow lists steps by themselves unless it sorts by date."""
 
 
 def _runs(stack: Stack, **wanted: Any) -> list[dict[str, Any]]:

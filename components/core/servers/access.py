@@ -1,4 +1,4 @@
-"""The login of this machine's servers: `BLOOMERY_AUTH`, and how each tool wants to be told.
+"""The login of this machine's servers: `BLOOMERY_AUTH`, and how each tool takes it.
 
 It reaches processes by their environment alone, so that it is in no list of processes, and no
 artifact, record or log has it.
@@ -27,7 +27,7 @@ class Credentials(NamedTuple):
         return f"Credentials({self.user!r}, ...)"
 
     def __str__(self) -> str:
-        """Return the name alone: no log shall have the rest."""
+        """Return the name alone: no log may have the rest."""
         return repr(self)
 
 
@@ -35,7 +35,7 @@ def credentials() -> Credentials | None:
     """Return the login that `BLOOMERY_AUTH` asks for, None if it is not set.
 
     Raises:
-        ValueError: it is no `user:password`, or a file of it that others can read.
+        ValueError: it is not `user:password`, nor a file of it that only this user can read.
     """
     given = settings().auth
     if given is None or not given.get_secret_value():
@@ -44,7 +44,9 @@ def credentials() -> Credentials | None:
     if not (user and separator):
         raise ValueError("BLOOMERY_AUTH is neither `user:password` nor a file that holds it.")
     if len(password) < _MIN_PASSWORD:
-        raise ValueError(f"The password in BLOOMERY_AUTH has less than {_MIN_PASSWORD} characters.")
+        raise ValueError(
+            f"The password in BLOOMERY_AUTH has fewer than {_MIN_PASSWORD} characters."
+        )
     return Credentials(user, password)
 
 
@@ -54,7 +56,7 @@ def _text(given: str) -> str:
         return given
     file = Path(given).expanduser()
     if not file.is_file():
-        raise ValueError(f"BLOOMERY_AUTH is no `user:password`, and there is no file {given!r}.")
+        raise ValueError(f"BLOOMERY_AUTH is not `user:password`, and there is no file {given!r}.")
     if file.stat().st_mode & 0o077:
         raise ValueError(f"Others can read {file}, which BLOOMERY_AUTH names: chmod 600 {file}")
     return file.read_text("utf-8").strip()
@@ -96,7 +98,7 @@ def browser_hosts() -> list[str]:
 
 
 def proxied_hosts() -> list[str]:
-    """Return the names that a proxy before the servers has."""
+    """Return the names that a proxy in front of the servers has."""
     return [name.strip() for name in settings().allowed_hosts.split(",") if name.strip()]
 
 

@@ -22,7 +22,7 @@ def prefect_database() -> str | None:
     """Return the URL that Prefect's server takes, None for its SQLite.
 
     Raises:
-        ValueError: it is no URL of a PostgreSQL database.
+        ValueError: it is not the URL of a PostgreSQL database.
     """
     return _with_driver("BLOOMERY_PREFECT_DATABASE", settings().prefect_database, _PREFECT_DRIVER)
 
@@ -31,7 +31,7 @@ def mlflow_database() -> str:
     """Return the URL of MLflow's database.
 
     Raises:
-        ValueError: what is set is no URL of a PostgreSQL database.
+        ValueError: what is set is not the URL of a PostgreSQL database.
     """
     given = settings().mlflow_database
     if url := _with_driver("BLOOMERY_MLFLOW_DATABASE", given, _MLFLOW_DRIVER):
@@ -69,7 +69,7 @@ def _with_driver(name: str, given: SecretStr | None, driver: str) -> str | None:
     scheme, separator, rest = given.get_secret_value().partition("://")
     if not separator or scheme.partition("+")[0] not in ("postgresql", "postgres"):
         raise ValueError(
-            f"{name} is no URL of a PostgreSQL database ({scheme[:20]}...). Write it as "
+            f"{name} is not the URL of a PostgreSQL database ({scheme[:20]}...). Write it as "
             "postgresql://user:password@host:5432/name, or leave it out for SQLite."
         )
     return f"postgresql+{driver}://{rest}"
@@ -89,5 +89,6 @@ def _connect(name: str, url: str) -> None:
     except (SQLAlchemyError, ValueError) as error:
         reason = hidden(str(error).strip().splitlines()[0])
         raise ValueError(
-            f"{name}={hidden(url)} does not answer: {reason}. Start that database, or mend the URL."
+            f"{name}={hidden(url)} does not answer: {reason}. Start that database, or "
+            "correct the URL."
         ) from None

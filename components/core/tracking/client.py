@@ -30,7 +30,7 @@ def client() -> "MlflowClient":
 
 
 def artifact_location() -> str:
-    """Return the URL of the folder that the files of new experiments lie under."""
+    """Return the URL of the folder that new experiments keep their files under."""
     if settings().mlflow_artifacts:
         return settings().mlflow_artifacts
     folder = (settings().home / "mlflow" / "artifacts").resolve()
@@ -108,7 +108,7 @@ def flatten(value: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def log_dataset(mlflow: "MlflowClient", run_id: str, revision: str, context: str) -> None:
-    """Note on a run which revision of `data/` is at the root of what it works on."""
+    """Note on a run which revision of `data/` its inputs were made from."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
     source = json.dumps({"path": "data.dvc", "revision": revision})

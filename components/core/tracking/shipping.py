@@ -1,11 +1,11 @@
-"""What a step shows in MLflow, shipped behind the work and never ahead of it.
+"""What a step shows in MLflow, shipped after the work and never before it.
 
 The record and the spool beside the files are the truth. `.mlflow.json` says what of them MLflow has
 already, so whatever a slow, dead or restarted server missed is shipped later: when it answers, by
 the next step, or by `bloomery sync`. A point that is sent twice counts once: MLflow keeps one of
 equal rows.
 
-A metric keeps its first 1,000 points and behind them those whose step is a multiple of 10, of 100
+A metric keeps its first 1,000 points, and after them those whose step is a multiple of 10, of 100
 above step 10,000, and so on: 900 more a decade. The last point is always there.
 """
 
@@ -126,7 +126,7 @@ def load(out: Path) -> Shipment | None:
     file = out / _STATE
     try:
         return Shipment.model_validate_json(file.read_text("utf-8"))
-    except (FileNotFoundError, ValueError):  # one of an older version is shipped anew
+    except (FileNotFoundError, ValueError):  # one of an older version is shipped again
         return None
 
 
@@ -251,10 +251,10 @@ def _batches(
 
 
 class _Choice:
-    """Which points MLflow shall have: thinned, and none that it has."""
+    """Which points MLflow is to have: thinned, and none that it has."""
 
     def __init__(self, mlflow: "MlflowClient", shipment: Shipment) -> None:
-        """Begin behind what was sent."""
+        """Begin after what was sent."""
         self._mlflow = mlflow
         self._run_id = shipment.run_id or ""
         self._last_step = dict(shipment.sent.last_step)
@@ -283,7 +283,7 @@ class _Choice:
 
 
 def _metrics(out: Path, offset: int) -> "Iterator[tuple[int, Metric]]":
-    """Yield (offset behind its point, metric) for all of the spool from `offset` on."""
+    """Yield (offset after its point, metric) for all of the spool from `offset` on."""
     from mlflow.entities import Metric
 
     for after, point in spool.read(out, offset):

@@ -29,7 +29,7 @@ def append(out: Path, step: int, metrics: dict[str, float]) -> None:
 
 
 def read(out: Path, offset: int = 0) -> Iterator[tuple[int, Point]]:
-    """Yield (offset behind the line, point) for every whole line of the spool from `offset` on."""
+    """Yield (offset after the line, point) for every whole line of the spool from `offset` on."""
     file = out / SPOOL
     if not file.exists():
         return
@@ -41,9 +41,9 @@ def read(out: Path, offset: int = 0) -> Iterator[tuple[int, Point]]:
 
 
 def rewind(out: Path, step: int) -> None:
-    """Blank out the points behind `step`: a resumed run writes them again.
+    """Blank out the points after `step`: a resumed run writes them again.
 
-    What follows keeps its offset, so that whoever reads along does not lose the place.
+    What follows keeps its offset, so that a reader that follows keeps its place.
     """
     file = out / SPOOL
 

@@ -93,7 +93,7 @@ class Tracker:
         return True
 
     def _ship(self) -> None:
-        """Try until all is there: each attempt goes on where the last one came to."""
+        """Try until all is there: each attempt goes on where the last one stopped."""
         pause = threading.Event()
         while not self._given_up.is_set():
             try:

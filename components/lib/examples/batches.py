@@ -1,4 +1,4 @@
-"""What a training loop eats: batches of examples, and which part of one a process computes."""
+"""What a training loop consumes: batches of examples, and which part of one a process computes."""
 
 # B = examples of a batch, T = tokens of an example
 
@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-IGNORED = -100  # target that bears no loss, as transformers and torch have it
+IGNORED = -100  # target that has no loss, as transformers and torch have it
 POSITIONS = "position_ids"  # (B, T) of a batch's extras: 0 at the first token of each document
 
 
@@ -33,7 +33,7 @@ class Batch:
         return Batch(self.inputs[chosen], self.targets[chosen], extras, lengths)
 
     def num_targets(self) -> int:
-        """Return how many positions bear a loss."""
+        """Return how many positions have a loss."""
         return int((self.targets != IGNORED).sum())
 
     def num_tokens(self) -> int:

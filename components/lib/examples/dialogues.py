@@ -26,12 +26,12 @@ class Stretch(NamedTuple):
 
 
 class Dialogues:
-    """Examples of supervised fine-tuning: a prompt, then an answer that alone bears the loss.
+    """Examples of supervised fine-tuning: a prompt, then an answer; only the answer has a loss.
 
     An example is one dialogue. A batch is the dialogues that were chosen, packed into as few
     sequences of one length as best fit finds, each dialogue hidden from the others: the losses are
     those of every dialogue alone, without the padding. So which dialogues a step sees does not
-    depend on how they are packed, and nobody is always beside the same neighbours.
+    depend on how they are packed, and no dialogue always has the same neighbours.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ def pack(stretches: Sequence[Stretch], sequence_length: int, padding: int) -> Ba
 
     A pure function of the stretches. Sequences are as long as the longest stretch where that is
     longer than `sequence_length`. Positions begin again at 0 in each stretch, which hides it from
-    the others (see `model_inputs`), and in each token of the padding behind them.
+    the others (see `model_inputs`), and in each token of the padding after them.
     """
     sizes = np.array([len(stretch.inputs) for stretch in stretches])
     length = max(sequence_length, int(sizes.max()))

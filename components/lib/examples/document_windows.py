@@ -16,7 +16,7 @@ class DocumentWindows:
     """
 
     def __init__(self, folder: Path, length: int, end_of_text: int) -> None:
-        """Map the shards of `folder` and find the documents, behind each of which is `end_of_text`.
+        """Map the shards of `folder` and find the documents: each ends with `end_of_text`.
 
         Raises:
             ValueError: there are fewer than two documents of 16 tokens.

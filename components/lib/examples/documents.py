@@ -30,7 +30,7 @@ class Part(NamedTuple):
     start: int
     """First token of the document that it holds."""
     end: int
-    """The one behind the last."""
+    """The one after the last."""
 
 
 class Documents:
@@ -45,7 +45,7 @@ class Documents:
         if not (folder / DOCUMENT_STARTS).exists():
             raise ValueError(
                 f"{folder} has no {DOCUMENT_STARTS}: data.tokenize wrote it from version 1.1.0 on. "
-                "Run the flow again to make these shards anew."
+                "Run the flow again to make these shards again."
             )
         self._folder = folder
         self.starts = np.load(folder / DOCUMENT_STARTS, mmap_mode="r")
@@ -69,7 +69,7 @@ class Documents:
         return [index for index, found in enumerate(self._ids()) if found == name]
 
     def similar(self, name: str) -> list[str]:
-        """Return a few ids that look like this one, the likest first."""
+        """Return a few ids that look like this one, the most similar first."""
         holds = (found for found in self._ids() if name.casefold() in found.casefold())
         if hints := list(islice(holds, _NUM_HINTS)):
             return hints

@@ -17,7 +17,7 @@ from components.lib.text.chat import CLS, END_OF_TEXT, MASK, PADDING, token_id
 MASKED_SHARE = 0.15  # of a pair's text; of these 80 % are masked, 10 % random, 10 % as they were
 _HIDDEN_BELOW, _RANDOM_BELOW = 0.8, 0.9
 
-# streams of chance, of which each example has its own
+# streams of random numbers; each example has its own
 _SPLIT, _IS_RANDOM, _OTHER, _CHOICE, _FATE, _WORD = range(6)
 
 

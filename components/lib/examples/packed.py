@@ -21,7 +21,7 @@ class PackedDocuments:
     """Examples of the next-token objective: sequences of whole documents, or full of one.
 
     Every token of the split is an input in exactly one place. Its target is the next token of the
-    document, also where that is in another sequence. Behind the end of a document it is the first
+    document, also where that is in another sequence. After the end of a document it is the first
     token of the next one of the sequence, if there is one, unless documents are masked.
     """
 
@@ -32,7 +32,7 @@ class PackedDocuments:
         token is predicted from the one before.
 
         Raises:
-            ValueError: there are no documents, or the shards do not tell them.
+            ValueError: there are no documents, or the shards do not say where they begin.
         """
         self._stream, self._length, self._masked = Stream(folder), sequence_length, document_mask
         self._starts = np.asarray(Documents(folder).starts)
@@ -50,7 +50,7 @@ class PackedDocuments:
         return len(self.pieces.firsts) - 1
 
     def batch(self, indices: NDArray[np.int64]) -> "Batch":
-        """Return the chosen sequences, padded to T; what is padding bears no loss."""
+        """Return the chosen sequences, padded to T; padding has no loss."""
         from components.lib.examples.batches import IGNORED, POSITIONS, Batch
 
         inputs = np.zeros((len(indices), self._length), np.int64)
@@ -78,7 +78,7 @@ class PackedDocuments:
             inputs[at : at + length], begins[at] = tokens[:length], True
             targets[at : at + len(tokens) - 1] = tokens[1:]
             at += length
-        begins[at:] = True  # padding is nobody's
+        begins[at:] = True  # padding belongs to no document
         return at
 
     def _pieces_of(self, index: int) -> list[tuple[int, int, bool]]:
@@ -90,7 +90,7 @@ class PackedDocuments:
         return list(zip(starts.tolist(), lengths.tolist(), is_last.tolist(), strict=True))
 
     def num_tokens(self, indices: NDArray[np.int64]) -> int:
-        """Return how many tokens the chosen sequences hold together."""
+        """Return how many tokens the chosen sequences hold in all."""
         return int(self._num_tokens[indices].sum())
 
     def parts_in(self, documents: Documents, sequence: int) -> list[Part]:
@@ -125,7 +125,7 @@ def sequences_of(
     """Return the sequences that a decoder is pretrained on.
 
     Raises:
-        ValueError: there are none, or the shards do not tell their documents.
+        ValueError: there are none, or the shards do not say where documents begin.
     """
     kind = Windows if packing == "stream" else PackedDocuments
     return kind(folder, sequence_length, document_mask)

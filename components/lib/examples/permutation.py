@@ -1,4 +1,4 @@
-"""Chance without memory: a keyed permutation of 0..size-1 for the order of the data, and words.
+"""Stateless randomness: a keyed permutation of 0..size-1 as the order of the data, and words.
 
 A balanced Feistel network over the smallest even-bit domain that holds `size`, walked until it
 lands inside (Black and Rogaway 2002, "Ciphers with arbitrary finite domains", method 3). Position
@@ -56,7 +56,9 @@ def _walk(
 
 def random_words(counters: NDArray[np.int64], key: int) -> NDArray[np.uint64]:
     """Return 64 random bits for each counter: a pure function of it and the key; same shape."""
-    step = np.uint64(0x9E3779B97F4A7C15)  # SplitMix64's, so that near counters and keys lie apart
+    step = np.uint64(
+        0x9E3779B97F4A7C15
+    )  # SplitMix64's, so that near counters and keys end up far apart
     start = _mix(np.array([key % (1 << 64)], np.uint64) * step)
     return _mix(_mix(counters.astype(np.uint64) * step + start))
 

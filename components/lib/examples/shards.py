@@ -86,9 +86,9 @@ class Sequences:
     def holding(
         self, starts: NDArray[np.int64], ends: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return the first window that holds a token of each stretch and the one behind the last.
+        """Return the first window that holds a token of each stretch and the one after the last.
 
-        `starts` and `ends` are positions in the split's stream, `ends` the ones behind the
+        `starts` and `ends` are positions in the split's stream, `ends` the ones after the
         stretches. The two are equal where no window holds any of it: in the rest of a shard.
         """
         counts = np.diff(self._starts)

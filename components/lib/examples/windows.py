@@ -25,7 +25,7 @@ class Windows:
         token is predicted from the one before.
 
         Raises:
-            ValueError: the shards do not hold a single window, or do not tell their documents.
+            ValueError: the shards do not hold a single window, or do not say where documents begin.
         """
         self.sequences = Sequences(folder, sequence_length)
         self._starts = Documents(folder).starts if document_mask else None
@@ -52,7 +52,7 @@ class Windows:
         return Batch(inputs, targets, {POSITIONS: positions(begins[:, :-1])}, lengths)
 
     def num_tokens(self, indices: NDArray[np.int64]) -> int:
-        """Return how many tokens the chosen sequences hold together."""
+        """Return how many tokens the chosen sequences hold in all."""
         return len(indices) * self.sequences.length
 
     def parts_in(self, documents: Documents, window: int) -> list[Part]:
@@ -80,6 +80,6 @@ class Windows:
 
 
 def positions(begins: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Return how far each token is behind the last one that `begins` a stretch; (B, T) both."""
+    """Return how far each token is after the last one that `begins` a stretch; (B, T) both."""
     places = np.arange(begins.shape[1])
     return places - np.maximum.accumulate(np.where(begins, places, 0), axis=1)

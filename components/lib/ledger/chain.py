@@ -42,7 +42,7 @@ class Entry(NamedTuple):
 def row_hashes(batch: "Batch") -> list[int]:
     """Return the 64-bit BLAKE2b of each example: what its loss is computed from, and its extras.
 
-    That are the inputs and targets without the padding behind them, so that it does not matter
+    Those are the inputs and targets without the padding after them, so that it does not matter
     how wide the batch is padded.
     """
     extras = sorted(batch.extras.items())
@@ -61,7 +61,7 @@ def _row_hash(
 ) -> int:
     digest = hashlib.blake2b(digest_size=8)
     for name, values in [*zip(("inputs", "targets"), sides, strict=True), *extras]:
-        digest.update(f"{name}\0{values.shape}\0".encode())  # no row reads like another
+        digest.update(f"{name}\0{values.shape}\0".encode())  # no two rows read alike
         digest.update(values.astype("<i8").tobytes())
     return int.from_bytes(digest.digest(), "little")
 
@@ -78,7 +78,7 @@ def batch_hash(batch: "Batch") -> int:
 class Ledger:
     """The ledger that one process of a training, rank 0, writes in `out`.
 
-    It starts anew, over what lies there, unless `rewind` puts it behind a step.
+    It starts again, over what is there, unless `rewind` has it go on after a step.
     """
 
     def __init__(self, out: Path) -> None:
@@ -94,8 +94,8 @@ class Ledger:
     def append(self, step: int, draw: int, examples: int, batch_hash: int) -> None:
         """Add what step `step` (from 1) saw: `examples` of draw `draw`, hashed over all ranks."""
         last_step, last_draw = (self._last.step, self._last.draw) if self._last else (0, -1)
-        assert step == last_step + 1, f"step {step} behind step {last_step}"
-        assert draw > last_draw, f"draw {draw} behind draw {last_draw}: data would repeat"
+        assert step == last_step + 1, f"step {step} after step {last_step}"
+        assert draw > last_draw, f"draw {draw} after draw {last_draw}: data would repeat"
         batch = f"{batch_hash % _WORDS:016x}"
         chain = _link(self.chain, step, draw, examples, batch)
         self._last = Entry(step, draw, examples, batch, chain)
@@ -108,7 +108,7 @@ class Ledger:
             os.fsync(stream.fileno())
 
     def rewind(self, step: int, chain: str) -> None:
-        """Go back behind step `step`, whose checkpoint names `chain`; step 0 starts anew.
+        """Go back to the end of step `step`, whose checkpoint names `chain`; 0 is the beginning.
 
         Raises:
             ValueError: the ledger is not the one that led to this checkpoint.
@@ -152,7 +152,7 @@ def read(out: Path) -> list[Entry]:
 
 
 def _lines(file: Path) -> Iterator[tuple[Entry, int]]:
-    """Yield every entry that the chain proves, with the offset behind its line."""
+    """Yield every entry that the chain proves, with the offset after its line."""
     if not file.exists():
         return
     chain, end = _GENESIS, 0

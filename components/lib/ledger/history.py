@@ -127,7 +127,7 @@ class History:
         hints = ", ".join(self._documents.similar(name))
         raise ValueError(
             f"No document {name!r} in {self._shards}. "
-            + (f"Did you mean one of these: {hints}?" if hints else "Its ids look otherwise.")
+            + (f"Did you mean one of these: {hints}?" if hints else "No id is similar.")
         )
 
     def _sightings(self, parts: list[Part]) -> list[Sighting]:

@@ -36,7 +36,7 @@ class SeenPart(Frozen):
     start: int
     """First token of the document that is in it."""
     end: int
-    """The one behind the last."""
+    """The one after the last."""
 
 
 class SeenDocument(Frozen):

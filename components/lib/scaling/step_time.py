@@ -50,7 +50,7 @@ class Cluster:
     network_latency: float = 10e-6
     """Seconds of one message between nodes."""
     overlap: float = 0.8
-    """Share of the communication that can run behind the computation."""
+    """Share of the communication that can overlap with the computation."""
 
 
 class StepTime(NamedTuple):

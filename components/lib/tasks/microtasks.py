@@ -148,7 +148,7 @@ def _draw_new(
     """Draw an instance whose prompt is not known, or None if there seems to be none left."""
     for _ in range(_MAX_REPEATS):
         content, completion, answer = _DRAW[task](random, level)
-        # The content picks its phrasing: one problem never stands in two splits in other words.
+        # The content picks its phrasing: one problem is never in two splits in other words.
         phrasing = _PHRASINGS[task][hashlib.sha256(repr(content).encode()).digest()[0] % 2]
         prompt = phrasing.format(*content)
         key = hashlib.sha256(prompt.encode()).hexdigest()[:16]

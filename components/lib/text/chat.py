@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-END_OF_TEXT = "<|endoftext|>"  # behind every document and every answer; BERT's [SEP]
+END_OF_TEXT = "<|endoftext|>"  # after every document and every answer; BERT's [SEP]
 PADDING = "<|pad|>"
 USER = "<|user|>"
 ASSISTANT = "<|assistant|>"

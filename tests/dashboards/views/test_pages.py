@@ -15,7 +15,7 @@ NOTHING_YET = {
     "compare": "No pipeline has a scorecard yet",
     "training": "Nothing was trained yet",
     "data": "There is no data card yet",
-    "playground": "No registered model lies on this machine",
+    "playground": "No registered model is on this machine",
 }
 
 

@@ -40,7 +40,7 @@ def test_a_login_comes_from_the_variable_or_from_a_private_file(
     ("given", "says"),
     [
         ("gardener", "there is no file 'gardener'"),
-        ("gardener:short", "less than 12 characters"),
+        ("gardener:short", "fewer than 12 characters"),
         (":a-long-password", "neither `user:password` nor a file"),
     ],
 )

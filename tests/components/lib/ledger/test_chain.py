@@ -197,7 +197,7 @@ def test_steps_left_out_and_draws_taken_again_are_refused(tmp_path):
     _written(tmp_path, steps=0)
     ledger = Ledger(tmp_path)
     ledger.append(1, draw=4, examples=8, batch_hash=1)
-    with pytest.raises(AssertionError, match="step 3 behind step 1"):
+    with pytest.raises(AssertionError, match="step 3 after step 1"):
         ledger.append(3, draw=5, examples=8, batch_hash=1)
     with pytest.raises(AssertionError, match="data would repeat"):
         ledger.append(2, draw=4, examples=8, batch_hash=1)
