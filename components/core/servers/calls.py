@@ -1,4 +1,7 @@
-"""Calls to the servers of this machine with nothing but the standard library: light and quick."""
+"""Calls to the servers of this machine with nothing but the standard library.
+
+With httpx and tenacity `bloomery trigger` and `bloomery status` take 1.4 times the CPU to start.
+"""
 
 import base64
 import json

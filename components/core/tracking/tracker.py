@@ -42,7 +42,7 @@ class Tracker:
         self._out = out
         self._lock = threading.Lock()  # two threads change the shipment
         self._shipment = shipping.prepare(component, out, origin, data_revision)
-        self._uri = tracking_uri()
+        self._uri = ""  # found by the thread: to ask whether a server is up takes its time
         self._opened, self._done = threading.Event(), threading.Event()
         self._closed, self._given_up = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._ship, name="mlflow", daemon=True)
@@ -97,6 +97,7 @@ class Tracker:
         pause = threading.Event()
         while not self._given_up.is_set():
             try:
+                self._uri = tracking_uri()
                 self._follow(client())
                 return self._closed.set()
             except Exception as error:
