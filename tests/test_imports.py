@@ -7,6 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 CODE = ("components", "dashboards", "flows", "infra")
+MOST_FLOORS = 7
 STAGE = "a stage"
 HEIGHTS = {
     "flows.command": 5,
@@ -105,3 +106,16 @@ def test_rooms_of_a_house_import_each_other_in_one_direction():
     del graph[""]
     assert len(graph) > 20
     assert not circle(graph)
+
+
+def test_flows_are_at_most_seven_floors_deep():
+    """The longest chain of imports below `flows`, without the command that starts them."""
+    graph = {
+        module: {other for other in found if house(other) == "flows"}
+        for module, found in imports().items()
+        if house(module) == "flows"
+    }
+    floors: dict[str, int] = {}
+    for module in TopologicalSorter(graph).static_order():
+        floors[module] = 1 + max((floors[other] for other in graph[module]), default=0)
+    assert max(floors.values()) <= MOST_FLOORS, floors
