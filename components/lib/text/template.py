@@ -47,13 +47,13 @@ def _environment() -> ImmutableSandboxedEnvironment:
         trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, loopcontrols]
     )
     environment.filters["tojson"] = _to_json
-    environment.globals |= {
-        "raise_exception": _raise,
-        "strftime_now": lambda form: datetime.now().strftime(form),
-        "dict": _Dict(),
-        "namespace": _Namespace,
-    }
+    known: dict[str, Any] = environment.globals  # pyright: ignore[reportAssignmentType] - jinja2's
+    known.update(raise_exception=_raise, strftime_now=_today, dict=_Dict(), namespace=_Namespace)
     return environment
+
+
+def _today(form: str) -> str:
+    return datetime.now().strftime(form)
 
 
 class _Generation(Extension):
