@@ -6,7 +6,7 @@ import psutil
 import pytest
 
 from tests import small_project
-from tests.infra.stacks import Stack, end, environment, ready
+from tests.infra.stacks import Stack, end, environment, ready, waiting_runs
 
 
 @pytest.fixture(scope="session")
@@ -24,3 +24,13 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         assert not (started.home / "servers.json").exists()
     _, alive = psutil.wait_procs(tree, timeout=60)
     assert alive == [], "they outlive the stack"
+
+
+@pytest.fixture
+def planning(stack: Stack) -> Iterator[Stack]:
+    """The stack with its pool paused: runs are planned and wait; they are deleted afterwards."""
+    assert stack.call("/work_pools/bloomery", {"is_paused": True}, "PATCH")[0] == 204
+    yield stack
+    for run in waiting_runs(stack):
+        stack.call(f"/flow_runs/{run['id']}", method="DELETE")
+    assert stack.call("/work_pools/bloomery", {"is_paused": False}, "PATCH")[0] == 204

@@ -168,3 +168,10 @@ def until(ready: Callable[[], Any], seconds: float) -> Any:
         assert time.monotonic() < deadline, f"not in {_SLOWNESS} times {seconds} s"
         time.sleep(0.3)
     return found
+
+
+def waiting_runs(stack: Stack) -> list[dict[str, Any]]:
+    """Return the runs that wait."""
+    wanted = {"flow_runs": {"state": {"type": {"any_": ["SCHEDULED", "PENDING"]}}}}
+    found = stack.call("/flow_runs/filter", wanted)[1]
+    return [run for run in found if not run["auto_scheduled"]]

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any
 import pytest
 
 from flows.recipes import smoke
-from tests.infra.stacks import CHECKOUT, FINAL, Stack, ask_once, until
+from tests.infra.stacks import CHECKOUT, FINAL, Stack, ask_once, until, waiting_runs
 
 pytestmark = pytest.mark.slow
 
@@ -28,23 +27,6 @@ def _lines() -> str:
     found = _MARKS.search((CHECKOUT / "infra" / "README.md").read_text("utf-8"))
     assert found, "infra/README.md does not say how to trigger a run"
     return found[1]
-
-
-@pytest.fixture
-def planning(stack: Stack) -> Iterator[Stack]:
-    """The stack with its pool paused: runs are planned and wait; they are deleted afterwards."""
-    assert stack.call("/work_pools/bloomery", {"is_paused": True}, "PATCH")[0] == 204
-    yield stack
-    for run in _runs(stack):
-        stack.call(f"/flow_runs/{run['id']}", method="DELETE")
-    assert stack.call("/work_pools/bloomery", {"is_paused": False}, "PATCH")[0] == 204
-
-
-def _runs(stack: Stack) -> list[dict[str, Any]]:
-    """Return the runs that wait."""
-    wanted = {"flow_runs": {"state": {"type": {"any_": ["SCHEDULED", "PENDING"]}}}}
-    found = stack.call("/flow_runs/filter", wanted)[1]
-    return [run for run in found if not run["auto_scheduled"]]
 
 
 def test_the_lines_of_the_readme_start_runs_as_they_are_written(
@@ -68,7 +50,7 @@ def test_the_lines_of_the_readme_start_runs_as_they_are_written(
         timeout=300,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    waiting = _runs(planning)
+    waiting = waiting_runs(planning)
     assert len(waiting) == 4  # by curl, by curl with a recipe, by Prefect's command, by ours
     sizes = [
         run["parameters"].get("recipe", {}).get("pretrain", {}).get("train", {}).get("depth")
@@ -96,7 +78,7 @@ def test_what_cannot_be_triggered_is_refused_with_the_reason(planning: Stack) ->
     wrong = planning.command("trigger", "data", "--set", "tokenize.shard_tokens=-1")
     assert wrong.returncode == 1
     assert "tokenize.shard_tokens" in wrong.stderr
-    assert _runs(planning) == []
+    assert waiting_runs(planning) == []
 
 
 def test_without_servers_a_trigger_says_how_to_start_them(planning: Stack, tmp_path: Path) -> None:
@@ -119,7 +101,7 @@ def test_of_a_hundred_calls_at_once_none_is_lost(planning: Stack) -> None:
     assert {status for status, _ in answers} == {201}
     accepted = {run["id"] for _, run in answers}
     assert len(accepted) == 100
-    assert {run["id"] for run in _runs(planning)} == accepted
+    assert {run["id"] for run in waiting_runs(planning)} == accepted
 
 
 def test_a_new_revision_of_the_data_starts_the_pipeline_once_people_want_it(
@@ -140,7 +122,7 @@ def test_a_new_revision_of_the_data_starts_the_pipeline_once_people_want_it(
             "payload": {"revision": "0123.dir"},
         }
         assert planning.call("/events", [event])[0] == 204
-        return _runs(planning)
+        return waiting_runs(planning)
 
     runs = until(emit, 60)
     identity = planning.deployment("pipeline")["id"]
