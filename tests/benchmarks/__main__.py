@@ -17,6 +17,7 @@ import torch
 from components.core.files import write_json
 from components.core.settings import settings
 from tests.benchmarks import (
+    cached_run,
     chain,
     cleaning,
     dashboard,
@@ -34,6 +35,7 @@ from tests.benchmarks.table import Row, say
 from tests.benchmarks.work import Work, num_threads
 
 PARTS = {
+    "cached_run": cached_run.run,
     "chain": chain.run,
     "cleaning": cleaning.run,
     "deduplication": deduplication.run,

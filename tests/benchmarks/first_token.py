@@ -12,19 +12,16 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
 from components.core.settings import settings
 from flows.command.find import find_model
+from tests.benchmarks.before import ROOT, checkout, console_script
 from tests.benchmarks.table import Row, say, show
 from tests.benchmarks.work import Work, num_turns
 
-ROOT = Path(__file__).parents[2]
-BEFORE = "805fcbe"
 _PROMPT, _MESSAGE = "The state of the Union", "Sort: 5 2 9\n"
 _IMPORTS = "import transformers, torch"
 
@@ -52,9 +49,9 @@ def run(work: Work) -> list[Row]:
 def measured(before: Path | None) -> list[Row]:
     """Measure, show the table and return its rows."""
     name = find_model(None).name
-    with _checkout(before) as old:
+    with checkout(before) as old:
         commands = {
-            f"{kind}, {build}": (root, _command(root, words), text)
+            f"{kind}, {build}": (root, console_script(root, *words), text)
             for build, root in (("this build", ROOT), ("before", old))
             for kind, words, text in (
                 ("generate", ["generate", name, _PROMPT, "--max-new-tokens", "1"], ""),
@@ -68,13 +65,6 @@ def measured(before: Path | None) -> list[Row]:
     for kind in ("generate", "chat"):
         _say_ratios(kind, turns)
     return rows
-
-
-def _command(root: Path, words: list[str]) -> list[str]:
-    """Return what the console script of a checkout does."""
-    is_new = (root / "flows" / "command" / "app.py").exists()
-    module = "flows.command.app" if is_new else "flows.cli"
-    return [sys.executable, "-c", f"from {module} import entry; entry()", *words]
 
 
 def _turn(commands: dict[str, tuple[Path, list[str], str]]) -> dict[str, Waited]:
@@ -128,22 +118,6 @@ def _say_ratios(kind: str, turns: list[dict[str, Waited]]) -> None:
                 f"{kind}: {median(ratios):.3f} of {other} ({field}, "
                 f"{min(ratios):.3f} to {max(ratios):.3f})"
             )
-
-
-@contextmanager
-def _checkout(before: Path | None) -> Iterator[Path]:
-    """Give a checkout of the build before; one made here goes with the block."""
-    if before is not None:
-        yield before.resolve()
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        git = ["git", "-C", str(ROOT), "worktree"]
-        made = Path(folder) / "before"
-        subprocess.run([*git, "add", "--detach", str(made), BEFORE], check=True)
-        try:
-            yield made
-        finally:
-            subprocess.run([*git, "remove", "--force", str(made)], check=True)
 
 
 if __name__ == "__main__":
