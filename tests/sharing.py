@@ -10,6 +10,7 @@ from xdist.scheduler.loadfile import LoadFileScheduling
 ON_ONE_STACK = (
     "tests/infra/test_approval.py",
     "tests/infra/test_browser.py",
+    "tests/infra/test_form.py",
     "tests/infra/test_rest.py",
     "tests/infra/test_stack.py",
     "tests/infra/test_survival.py",

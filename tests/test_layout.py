@@ -82,7 +82,7 @@ def test_every_finding_has_a_row_in_their_table():
     scripts = sorted((ROOT / "findings").glob("*.sh"))
     table = (ROOT / "findings" / "README.md").read_text("utf-8") if scripts else ""
     rows = [line for line in table.splitlines() if line.startswith("|")]
-    assert [file.name for file in scripts if not any(file.name in row for row in rows)] == []
+    assert [file.name for file in scripts if not any(file.stem in row for row in rows)] == []
 
 
 def test_there_are_components_to_check():

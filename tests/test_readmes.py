@@ -57,7 +57,7 @@ def test_every_command_of_a_page_is_one_that_the_command_line_takes(
         changed(recipe(given["recipe"]), given["set_"] or (), without)
 
 
-@pytest.mark.parametrize("gone", ["run --sets pretrain.depth=4", "ingest web", "data list"])
+@pytest.mark.parametrize("gone", ["run --sets pretrain.depth=4", "ingest web", "data ingest"])
 def test_a_command_that_is_no_longer_there_would_be_noticed(gone: str) -> None:
     with pytest.raises(Exception, match="No such"):
         parsed(gone)

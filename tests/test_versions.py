@@ -103,7 +103,7 @@ def test_the_recorder_refuses_a_change_under_an_old_version_until_told_it_is_har
     assert re.search(r"new version: evals\.baselines\. Raise its `version`", refused.stderr)
     assert record_file.read_text() == before
 
-    _edit(copy, "components/evals/baselines.py", 'ClassVar[str] = "1', 'ClassVar[str] = "91')
+    _edit(copy, "components/evals/baselines.py", 'ClassVar[str] = "', 'ClassVar[str] = "91.')
     assert record().returncode == 0
     assert '"91' in record_file.read_text()
 

@@ -6,6 +6,7 @@ import pytest
 
 from components.core.settings import settings
 from components.lib.inference.sampling import Sampling
+from components.release.register import Register
 from dashboards import playing
 from dashboards.playing import Playable
 from tests.dashboards import store
@@ -14,7 +15,7 @@ from tests.dashboards import store
 @pytest.fixture
 def released(mlflow, instruct):
     """A registered model whose folder lies here."""
-    folder = settings().artifacts / "release.register" / "1.0.0" / "toy-model"
+    folder = settings().artifacts / "release.register" / Register.version / "toy-model"
     shutil.copytree(instruct.path, folder)
     store.release(folder, store.origin("one"))
     return folder
@@ -32,7 +33,7 @@ def test_a_registered_model_whose_folder_is_here_can_be_played_with(mlflow, rele
 def test_a_model_that_lies_elsewhere_or_outside_is_left_out(mlflow, released, tmp_path):
     outside = tmp_path / "elsewhere"
     shutil.copytree(released, outside)
-    for path in ("", "../../elsewhere", str(outside), "release.register/1.0.0/gone"):
+    for path in ("", "../../elsewhere", str(outside), f"release.register/{Register.version}/gone"):
         mlflow.set_model_version_tag("toy", "1", "path", path)
         assert playing.playable(mlflow) == []
 

@@ -6,7 +6,7 @@ import pytest
 
 from components.compress.demands import config_problems, export_problems
 from components.compress.export import export_int8
-from components.lib.models.architectures import SpecialIds, build_model
+from components.lib.models.build import SpecialIds, build_model
 from components.lib.models.folders import load_tokenizer, save_model
 from components.lib.models.shape import Shape
 

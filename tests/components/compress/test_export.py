@@ -342,7 +342,7 @@ def test_model_refuses_what_it_would_misread(onnx_model: OnnxModel, tmp_path: Pa
         OnnxModel(tmp_path)
     with pytest.raises(ValueError, match="prompt is empty"):
         onnx_model.generate([[BOS], []], 4)
-    with pytest.raises(ValueError, match="token -100 is outside"):
+    with pytest.raises(ValueError, match="Token -100 is outside"):
         onnx_model.negative_log_likelihood(np.array([[BOS, -100]]))
     with pytest.raises(ValueError, match="65 tokens do not fit the context of 64"):
         onnx_model.generate([[BOS] * 60], 5)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from components.core.artifacts.data import RawData
+from components.core.artifacts.data import Documents
 from components.core.journal import Origin, Step, find_run, write_step
 from components.core.record import RECORD, read_record, verify
 from components.core.settings import settings
@@ -82,7 +82,7 @@ def test_a_record_from_before_machines_were_noted_opens_and_proves_its_files(rel
     record = read_record(released)
     assert record.machine is None
     assert record.packages["torch"] == "2.13.0+cpu"
-    source = RawData.model_validate(read_record(record.inputs["data"].path).artifact)
+    source = Documents.model_validate(read_record(record.inputs["data"].path).artifact)
     verify(source)
     (source.path / "library" / "documents.jsonl").write_text("hallo\n", encoding="utf-8")
     with pytest.raises(ValueError, match=r"documents\.jsonl is not the file that data\.ingest"):

@@ -11,8 +11,8 @@ from components.core.sources import libraries, reached
 from components.data.clean import Clean
 
 
-def test_the_record_of_a_real_component_names_its_libraries_and_no_others(raw):
-    packages = read_record(execute(Clean(), raw).path).packages
+def test_the_record_of_a_real_component_names_its_libraries_and_no_others(documents):
+    packages = read_record(execute(Clean(), documents).path).packages
     assert packages["python"] == platform.python_version()
     for name in ("ftfy", "trafilatura", "py3langid", "datatrove", "numpy", "lxml"):
         assert packages[name] == importlib.metadata.version(name)

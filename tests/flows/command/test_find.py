@@ -13,8 +13,9 @@ from components.data.clean import Clean
 from components.data.deduplicate import Deduplicate, DeduplicateInputs
 from components.data.document import read_documents
 from components.lib.ledger.chain import read
+from flows.cards import documents_of_run
 from flows.command.app import app
-from flows.command.find import find_documents, find_pretraining
+from flows.command.find import find_pretraining
 
 
 def _journal(run_name: str, *folders) -> None:
@@ -46,9 +47,9 @@ def test_the_documents_of_a_run_are_what_its_deduplication_kept(documents):
     origin = Origin(run_id="id-1", run_name="brave-otter", flow="data")
     clean = execute(Clean(), documents, origin)
     with pytest.raises(ValueError, match="'brave-otter' has deduplicated no documents"):
-        find_documents("brave-otter")
+        documents_of_run("brave-otter")
     kept = execute(Deduplicate(), DeduplicateInputs(documents=clean), origin)
-    assert find_documents("brave-otter") == find_documents("id-1") == kept
+    assert documents_of_run("brave-otter") == documents_of_run("id-1") == kept
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from components.lib.examples.batches import IGNORED, POSITIONS, Batch
 from components.lib.examples.dialogues import Dialogues, Stretch, pack
 from components.lib.inference.answers import answers
-from components.lib.models.architectures import SpecialIds, build_model
+from components.lib.models.build import SpecialIds, build_model
 from components.lib.models.folders import load_tokenizer
 from components.lib.models.shape import Shape
 from components.lib.objectives.next_token import model_inputs

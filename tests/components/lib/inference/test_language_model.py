@@ -9,7 +9,7 @@ from components.lib.inference.language_model import Drawn, LanguageModel
 from components.lib.inference.onnx_model import OnnxModel
 from components.lib.inference.sampling import Sampling
 from components.lib.inference.torch_model import TorchModel
-from components.lib.models.architectures import SpecialIds, build_model
+from components.lib.models.build import SpecialIds, build_model
 from components.lib.models.folders import load_model
 from components.lib.models.shape import Shape
 
