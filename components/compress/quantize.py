@@ -23,7 +23,7 @@ class Quantize(Component[Checkpoint, CompressedModel]):
     Writes `model.onnx`, `model.onnx.data`, `genai_config.json` and the tokenizer.
     """
 
-    version: ClassVar[str] = "1.2.0"
+    version: ClassVar[str] = "1.3.0"
 
     block_size: Literal[32, 64, 128] = 32
     """Weights that share a scale. 64 and 128 save 5 and 6 % of the bytes, for 1.2 and 1.5 times

@@ -47,13 +47,11 @@ def _environment() -> ImmutableSandboxedEnvironment:
         trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, loopcontrols]
     )
     environment.filters["tojson"] = _to_json
-    known: dict[str, Any] = environment.globals  # pyright: ignore[reportAssignmentType] - jinja2's
-    known.update(raise_exception=_raise, strftime_now=_today, dict=_Dict(), namespace=_Namespace)
+    names: dict[str, Any] = environment.globals
+    names["raise_exception"] = _raise
+    names["strftime_now"] = _now
+    names["dict"], names["namespace"] = _Dict(), _Namespace
     return environment
-
-
-def _today(form: str) -> str:
-    return datetime.now().strftime(form)
 
 
 class _Generation(Extension):
@@ -96,6 +94,10 @@ class _Namespace(Namespace):
 def _refuse_private(name: object) -> None:
     if isinstance(name, str) and name.startswith("_"):
         raise SecurityError(f"a namespace may not store {name!r}")
+
+
+def _now(form: str) -> str:
+    return datetime.now().strftime(form)
 
 
 def _raise(message: str) -> None:

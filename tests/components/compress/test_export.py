@@ -344,6 +344,6 @@ def test_model_refuses_what_it_would_misread(onnx_model: OnnxModel, tmp_path: Pa
         onnx_model.generate([[BOS], []], 4)
     with pytest.raises(ValueError, match="Token -100 is outside"):
         onnx_model.negative_log_likelihood(np.array([[BOS, -100]]))
-    with pytest.raises(ValueError, match="65 tokens do not fit the context of 64"):
+    with pytest.raises(ValueError, match="60 tokens and 5 new ones do not fit a context of 64"):
         onnx_model.generate([[BOS] * 60], 5)
     assert onnx_model.generate([], 4) == []
