@@ -165,7 +165,7 @@ def test_a_record_of_another_version_still_names_its_model_and_a_damaged_one_say
     (released / "artifact.json").write_text(json.dumps({**record, "unknown": 1}), "utf-8")
     assert bloomery("chat").stderr.startswith("Model: toy version 1, released by")
     (released / "artifact.json").write_text("{}", "utf-8")
-    assert refused("chat").startswith(f"{released}/artifact.json is damaged (KeyError(")
+    assert refused("chat").startswith(
         f"{released}/artifact.json is damaged (KeyError('component'))"
     )
 
