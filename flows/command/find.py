@@ -124,8 +124,16 @@ def _described(folder: Path) -> FoundModel:
     """Return the model in a folder by the name that its record gives it."""
     if not (folder / RECORD).exists():
         return FoundModel(folder, str(folder), "")
-    # read as it is: a record that another version of the platform wrote has other fields
-    record: dict[str, Any] = json.loads((folder / RECORD).read_text("utf-8"))
+    try:
+        return _named(folder, json.loads((folder / RECORD).read_text("utf-8")))
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{folder / RECORD} is damaged ({error!r}). Remove {folder} to make it again."
+        ) from error
+
+
+def _named(folder: Path, record: dict[str, Any]) -> FoundModel:
+    """Return a model as its record names it, whichever version of the platform wrote that."""
     if record["component"] == _REGISTER:
         released = record["artifact"]
         return FoundModel(folder, released["name"], str(released["registered_version"]))

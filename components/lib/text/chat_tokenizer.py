@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from tokenizers import Tokenizer
@@ -46,6 +47,7 @@ class ChatTokenizer:
             raise ValueError(f"{file} is no tokenizer ({error}). Save it again.") from error
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
+        self._lock = Lock()  # the sessions of a dashboard share a tokenizer, and it has one switch
 
     @cached_property
     def end_id(self) -> int | None:
@@ -55,8 +57,7 @@ class ChatTokenizer:
 
     def encode(self, text: str) -> list[int]:
         """Return the ids of text; special tokens in it are special."""
-        self._tokenizer.encode_special_tokens = False
-        return self._tokenizer.encode(text, add_special_tokens=False).ids
+        return self._ids(text, special_as_text=False)
 
     def encode_prompt(self, message: str) -> list[int]:
         """Return the ids that ask the model to answer one user message.
@@ -67,13 +68,16 @@ class ChatTokenizer:
             ValueError: the model has no chat template, or one that takes no such message.
         """
         before, after = self._frame
-        self._tokenizer.encode_special_tokens = True
-        inner = self._tokenizer.encode(message, add_special_tokens=False).ids
-        return [*before, *inner, *after]
+        return [*before, *self._ids(message, special_as_text=True), *after]
 
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of some token ids, special ones included."""
         return self._tokenizer.decode(ids, skip_special_tokens=False)
+
+    def _ids(self, text: str, special_as_text: bool) -> list[int]:
+        with self._lock:
+            self._tokenizer.encode_special_tokens = special_as_text
+            return self._tokenizer.encode(text, add_special_tokens=False).ids
 
     @cached_property
     def _frame(self) -> tuple[list[int], list[int]]:

@@ -160,6 +160,16 @@ def test_what_is_no_model_is_named_with_what_there_is(released, tmp_path):
     assert refused("chat").startswith("No run has released a model yet.")
 
 
+def test_a_record_of_another_version_still_names_its_model_and_a_damaged_one_says_so(released):
+    record = json.loads((released / "artifact.json").read_text("utf-8"))
+    (released / "artifact.json").write_text(json.dumps({**record, "unknown": 1}), "utf-8")
+    assert bloomery("chat").stderr.startswith("Model: toy version 1, released by")
+    (released / "artifact.json").write_text("{}", "utf-8")
+    assert refused("chat").startswith(
+        f"{released}/artifact.json is damaged (KeyError('component'))"
+    )
+
+
 def test_nothing_slow_is_loaded_between_the_command_and_the_first_token(released):
     code = (
         "import sys\n"
