@@ -17,6 +17,7 @@ from components.core.accelerators import accelerators
 
 logger = logging.getLogger(__name__)
 
+_OWN_MACHINE = ("127.0.0.1", "localhost", "::1")
 _CHECKOUT = Path(__file__).resolve().parents[2]
 _PREFIX = "BLOOMERY_"
 _NO_SETTINGS = ("SECRET_", "OWNER", "STACK", "SERVED_PROCESS", "BENCH_", "TRIAL_")
@@ -176,3 +177,12 @@ def apply_environment() -> None:
     settings().home.mkdir(parents=True, exist_ok=True)
     for name, value in quiet_environment().items():
         os.environ.setdefault(name, value)
+    for name in ("NO_PROXY", "no_proxy"):
+        known = os.environ.get(name) or os.environ.get("NO_PROXY") or os.environ.get("no_proxy", "")
+        os.environ[name] = _with_own_machine(known)
+
+
+def _with_own_machine(no_proxy: str) -> str:
+    """Return what no proxy is asked for, with this machine's own servers."""
+    given = [each.strip() for each in no_proxy.split(",") if each.strip()]
+    return ",".join(dict.fromkeys([*given, *_OWN_MACHINE, settings().host]))

@@ -4,10 +4,17 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from urllib.request import proxy_bypass
 
 import pytest
 
-from components.core.settings import Settings, secret_variables, settings
+from components.core.settings import (
+    Settings,
+    apply_environment,
+    quiet_environment,
+    secret_variables,
+    settings,
+)
 
 ROOT = Path(__file__).parents[3]
 
@@ -112,3 +119,29 @@ def test_the_command_line_says_a_wrong_setting_in_a_line_and_shows_no_traceback(
     assert done.stdout == ""
     [line] = done.stderr.splitlines()
     assert line.startswith("Error: BLOOMERY_PREFECT_PORT=abc is not valid: ")
+
+
+@pytest.mark.parametrize("given", ["", "lab.example,10.0.0.0/8"], ids=["none", "some"])
+def test_a_proxy_is_never_asked_for_this_machines_own_servers(given, monkeypatch):
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.setenv(name, given)
+    for name in ("HTTP_PROXY", "http_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in quiet_environment():
+        monkeypatch.setenv(name, os.environ.get(name, "unset"))  # what is set here is taken back
+    apply_environment()
+    apply_environment()
+    for host in ("127.0.0.1", "localhost"):
+        assert proxy_bypass(host)
+        assert not proxies_of_requests(f"http://{host}:4200/api")
+    assert not proxy_bypass("example.org")
+    words = os.environ["NO_PROXY"].split(",")
+    assert words[: len(given.split(","))] == given.split(",") or not given
+    assert len(words) == len(set(words))
+
+
+def proxies_of_requests(url: str) -> dict[str, str]:
+    """Return the proxies that httpx and requests, Prefect's and MLflow's clients, would take."""
+    import requests.utils
+
+    return requests.utils.get_environ_proxies(url)
