@@ -49,7 +49,7 @@ def decide(approval: Approval, scorecard: str) -> Decision | None:
     """Wait for a person's decision on the scorecard (Markdown); None if nobody answers in time.
 
     A run of a deployment is suspended: it ends, frees its worker, and is run anew once there is an
-    answer, when every step behind it is cached. Any other waits where it is.
+    answer, when every step before it is cached. Any other waits where it is.
     """
     form = Decision.with_initial_data(description=scorecard)
     seconds = int(approval.timeout_hours * 3600)

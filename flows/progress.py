@@ -114,7 +114,7 @@ def _tell(artifact: UUID | None, percent: float) -> bool:
     try:
         update_progress_artifact(artifact, percent)
     except Exception as error:
-        logger.debug("Prefect's bar stays behind: %s", error)
+        logger.debug("Prefect's bar does not move: %s", error)
         return False
     return True
 

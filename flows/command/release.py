@@ -1,4 +1,4 @@
-"""`bloomery release ...`: who bears the alias of a registered model."""
+"""`bloomery release ...`: which version of a registered model has the alias."""
 
 import getpass
 import json

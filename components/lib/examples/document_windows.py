@@ -50,10 +50,10 @@ class DocumentWindows:
     def elsewhere(self, indices: NDArray[np.int64], words: NDArray[np.uint64]) -> NDArray[np.int64]:
         """Return for each stretch one of another document, drawn evenly by 64 random bits."""
         document = self._document(indices)
-        first, behind = self._firsts[document], self._firsts[document + 1]
-        num_others = len(self) - (behind - first)
+        first, after = self._firsts[document], self._firsts[document + 1]
+        num_others = len(self) - (after - first)
         drawn = (words % num_others.astype(np.uint64)).astype(np.int64)
-        return np.where(drawn < first, drawn, drawn + behind - first)
+        return np.where(drawn < first, drawn, drawn + after - first)
 
     def _document(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
         return np.searchsorted(self._firsts, indices, side="right") - 1

@@ -80,8 +80,8 @@ class Documents:
         start = int(sequences.positions(np.array([window]))[0])
         end = start + sequences.length + 1
         first = int(np.searchsorted(self.starts, start, side="right")) - 1
-        behind = int(np.searchsorted(self.starts, end, side="left"))
-        return [self._part(document, window, start, end) for document in range(first, behind)]
+        after = int(np.searchsorted(self.starts, end, side="left"))
+        return [self._part(document, window, start, end) for document in range(first, after)]
 
     def parts(self, sequences: Sequences, document: int) -> list[Part]:
         """Return what each window holds of a document.
@@ -89,10 +89,10 @@ class Documents:
         Neighbours share a token, the last target of one and the first input of the next. The rest
         of a shard, too short for a window, is in none.
         """
-        first, behind = sequences.holding(
+        first, after = sequences.holding(
             self.starts[document : document + 1], self.starts[document + 1 : document + 2]
         )
-        windows = np.arange(int(first[0]), int(behind[0]))
+        windows = np.arange(int(first[0]), int(after[0]))
         starts = sequences.positions(windows).tolist()
         return [
             self._part(document, window, start, start + sequences.length + 1)

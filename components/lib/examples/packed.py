@@ -83,8 +83,8 @@ class PackedDocuments:
 
     def _pieces_of(self, index: int) -> list[tuple[int, int, bool]]:
         """Return start, length, and whether its document ends with it, of a sequence's pieces."""
-        first, behind = self.pieces.firsts[index : index + 2].tolist()
-        starts, lengths = self.pieces.starts[first:behind], self.pieces.lengths[first:behind]
+        first, after = self.pieces.firsts[index : index + 2].tolist()
+        starts, lengths = self.pieces.starts[first:after], self.pieces.lengths[first:after]
         ends = starts + lengths
         is_last = self._starts[np.searchsorted(self._starts, ends)] == ends
         return list(zip(starts.tolist(), lengths.tolist(), is_last.tolist(), strict=True))
@@ -100,9 +100,9 @@ class PackedDocuments:
 
     def parts_of(self, documents: Documents, document: int) -> list[Part]:
         """Return what each sequence holds of a document, its parts in order."""
-        first, behind = documents.starts[document : document + 2].tolist()
+        first, after = documents.starts[document : document + 2].tolist()
         starts = self.pieces.starts
-        found = np.flatnonzero((starts >= first) & (starts < behind))
+        found = np.flatnonzero((starts >= first) & (starts < after))
         sequences = np.searchsorted(self.pieces.firsts, found, side="right") - 1
         pairs = zip(sequences.tolist(), found.tolist(), strict=True)
         return sorted((self._part(documents, *pair) for pair in pairs), key=lambda part: part.start)

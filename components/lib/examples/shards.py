@@ -25,9 +25,9 @@ class Stream:
         shard = int(np.searchsorted(self._offsets, start, side="right")) - 1
         found = [np.empty(0, np.int64)]
         while start < end:
-            behind, offset = min(end, int(self._offsets[shard + 1])), self._offsets[shard]
-            found.append(self._shards[shard][start - offset : behind - offset].astype(np.int64))
-            start, shard = behind, shard + 1
+            after, offset = min(end, int(self._offsets[shard + 1])), self._offsets[shard]
+            found.append(self._shards[shard][start - offset : after - offset].astype(np.int64))
+            start, shard = after, shard + 1
         return np.concatenate(found)
 
 
@@ -98,16 +98,16 @@ class Sequences:
         first = self._starts[shards] + np.minimum(first, counts[shards])
         shards = np.searchsorted(self._offsets[1:-1], ends - 1, side="right")
         last = np.minimum((ends - 1 - self._offsets[shards]) // self.length, counts[shards] - 1)
-        behind = self._starts[shards] + last + 1
-        return first, np.maximum(first, behind)
+        after = self._starts[shards] + last + 1
+        return first, np.maximum(first, after)
 
     def holds(self, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Return whether one window holds all of each stretch, inputs and targets together."""
         counts = np.diff(self._starts)
         shards = np.searchsorted(self._offsets[1:-1], starts, side="right")
         windows = np.minimum((starts - self._offsets[shards]) // self.length, counts[shards] - 1)
-        behind = self._offsets[shards] + (windows + 1) * self.length + 1
-        return (windows >= 0) & (ends <= behind)
+        after = self._offsets[shards] + (windows + 1) * self.length + 1
+        return (windows >= 0) & (ends <= after)
 
     def num_held(self) -> int:
         """Return how many tokens of the split some window holds."""

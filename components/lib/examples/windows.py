@@ -65,17 +65,17 @@ class Windows:
 
     def documents_in(self, documents: Documents, seen: NDArray[np.bool_]) -> int:
         """Return how many documents have a token in a window that was `seen`, (windows,)."""
-        first, behind = self.sequences.holding(documents.starts[:-1], documents.starts[1:])
+        first, after = self.sequences.holding(documents.starts[:-1], documents.starts[1:])
         before = np.cumsum([0, *seen])  # windows seen before each one
-        return int((before[behind] > before[first]).sum())
+        return int((before[after] > before[first]).sum())
 
     def _begins(self, indices: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Return where the tokens of the chosen windows begin a document, (B, T + 1)."""
         assert self._starts is not None
         begins = np.zeros((len(indices), self.sequences.length + 1), bool)
         for row, start in zip(begins, self.sequences.positions(indices).tolist(), strict=True):
-            first, behind = np.searchsorted(self._starts, [start, start + len(row)])
-            row[self._starts[first:behind] - start] = True
+            first, after = np.searchsorted(self._starts, [start, start + len(row)])
+            row[self._starts[first:after] - start] = True
         return begins
 
 
