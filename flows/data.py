@@ -95,10 +95,10 @@ def data(corpus: CorpusSteps, tokens: TokenSteps, base: Base) -> Prepared:
         ValueError: the data does not hold what the recipe asks of it.
     """
     pinned = pinned_files()
+    documents = step(TakeDocuments(), documents_in(pinned, corpus.sources))
     instructions = step(TakeInstructions(), instructions_in(pinned))
     preferences = step(TakePreferences(), preferences_in(pinned))
     evaluation = step(TakeEvaluation(), evaluation_in(pinned))
-    documents = step(TakeDocuments(), documents_in(pinned, corpus.sources))
     clean = _clean(corpus, documents, evaluation)
 
     vocabulary = base.vocabulary() or step(tokens.vocabulary, clean.corpus)

@@ -44,9 +44,9 @@ def pipeline(recipe: Recipe = tiny()) -> Made:
 
 def build(recipe: Recipe, stages: tuple[Stage, ...], releasing: ReleaseSteps | None) -> Made:
     """Make the data, apply `stages` in order, probe after each, and release if that is wanted."""
-    prepared = subflow(data, "data")(recipe.corpus, recipe.tokens, recipe.pretrain)
     if not stages:
-        return prepared
+        return data(recipe.corpus, recipe.tokens, recipe.pretrain)
+    prepared = subflow(data, "data")(recipe.corpus, recipe.tokens, recipe.pretrain)
     length = recipe.pretrain.measured_length()
     to_beat = subflow(baselines, "baselines")(recipe.evals, prepared, length)
 

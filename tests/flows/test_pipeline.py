@@ -254,7 +254,7 @@ def test_mlflow_shows_components_below_their_run(
         (["--set", "dpo.betta=1"], "dpo has no field 'betta'"),
         (["--set", "dpo.beta=-1"], "dpo.beta: Input should be greater than 0, not -1"),
         (["--set", "dpo.beta"], "has no `=`"),
-        (["--set", "pretrain.num_heads=3"], "is not a multiple of self.num_heads=3"),
+        (["--set", "pretrain.num_heads=3"], "is not a multiple of num_heads=3"),
         (["--set", "pretrain.training.batch_size=1000000"], "fewer than one batch"),
         (["nonsense"], "No flow 'nonsense'"),
     ],

@@ -92,7 +92,7 @@ def test_a_parameter_that_the_flow_does_not_have_is_refused(stack: Stack) -> Non
 
 def test_schedules_that_are_made_by_rest_make_runs_until_they_are_paused(stack: Stack) -> None:
     assert stack.call("/work_pools/bloomery", {"is_paused": True}, "PATCH")[0] == 204  # only plan
-    identity = stack.deployment("evals")["id"]
+    identity = stack.deployment("compress")["id"]
     path = f"/deployments/{identity}/schedules"
     wanted = [{"interval": 60}, {"cron": "30 5 * * *", "timezone": "Europe/Zurich"}]
     bodies = [{"schedule": schedule, "active": True} for schedule in wanted]
@@ -122,7 +122,8 @@ def test_schedules_that_are_made_by_rest_make_runs_until_they_are_paused(stack: 
 
 def test_another_registration_keeps_what_people_set(stack: Stack) -> None:
     identity = stack.deployment("align")["id"]
-    mine = {"parameters": {"source": None}, "concurrency_limit": 3, "paused": True}
+    recipe = {"recipe": smoke().model_dump(mode="json")}
+    mine = {"parameters": recipe, "concurrency_limit": 3, "paused": True}
     assert stack.call(f"/deployments/{identity}", mine, "PATCH")[0] == 204
     cron = [{"schedule": {"cron": "0 3 * * *"}, "active": False}]
     assert stack.call(f"/deployments/{identity}/schedules", cron)[0] == 201
