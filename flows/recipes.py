@@ -105,19 +105,35 @@ class Recipe(Frozen):
 
 
 def tiny() -> Recipe:
-    """A 2 M parameter decoder from first byte to release, in minutes on two CPU cores."""
+    """A 0.5 M parameter decoder from first byte to release, in minutes on two CPU cores.
+
+    At this much time a small model with many steps beats a large one with few: of equal processor
+    seconds, depth 2 and width 128 came to 1.67 held-out bits per byte, depth 6 and width 160 to 1.9.
+    """
     return Recipe(
         tokens=TokenSteps(vocabulary=TrainVocabulary(vocab_size=512)),
         pretrain=FromScratch(
             train=Train(
                 training=DialledHyperparameters(
-                    num_steps=400, batch_size=32, learning_rate=0.01, weight_decay=0.1
+                    num_steps=1200,
+                    batch_size=16,
+                    learning_rate=0.014,
+                    weight_decay=0.1,
+                    schedule="linear",
                 ),
+                architecture="qwen3",
                 sequence_length=128,
-                depth=6,
-                width=160,
-                num_heads=5,
+                depth=2,
+                width=128,
+                num_heads=4,
                 num_key_value_heads=1,
+            )
+        ),
+        finetune=Supervised(
+            sft=SFT(
+                training=Hyperparameters(
+                    num_steps=700, batch_size=64, micro_batch_size=32, learning_rate=0.005
+                )
             )
         ),
         align=DirectPreference(budget=Budget(max_accuracy_loss=0.03)),
