@@ -135,6 +135,7 @@ def test_what_a_user_can_mend_comes_from_any_rank_and_is_tried_once(tmp_path):
     assert len(list(tmp_path.glob("attempt_*_1"))) == 1  # rank 0 may not have come so far
 
 
+@pytest.mark.prove
 @pytest.mark.parametrize("group_of_two", ["local", "off"], indirect=True)
 def test_another_error_is_tried_four_times_and_told_with_its_last_lines(tmp_path):
     with pytest.raises(RuntimeError, match="KeyError: 'the reason'"):
