@@ -23,6 +23,7 @@ from tests.benchmarks import (
     dashboard,
     data_size,
     deduplication,
+    first_run,
     first_token,
     gpu,
     scaling,
@@ -36,6 +37,7 @@ from tests.benchmarks.work import Work, num_threads
 
 PARTS = {
     "cached_run": cached_run.run,
+    "first_run": first_run.run,
     "chain": chain.run,
     "cleaning": cleaning.run,
     "deduplication": deduplication.run,
