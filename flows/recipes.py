@@ -105,17 +105,17 @@ class Recipe(Frozen):
 
 
 def tiny() -> Recipe:
-    """A 0.5 M parameter decoder from first byte to release, in minutes on two CPU cores.
+    """A 0.6 M parameter decoder from first byte to release, in minutes on two CPU cores.
 
-    In so little time a small model with many steps beats a large one with few: for 60 processor
-    seconds, depth 2 and width 128 gave 1.67 held-out bits per byte, depth 6 and width 160 1.90.
+    In so little time a small model with many steps beats a large one with few: for 55 processor
+    seconds, three blocks of width 128 gave 1.69 held-out bits per byte, six of width 160 gave 1.88.
     """
     return Recipe(
         tokens=TokenSteps(vocabulary=TrainVocabulary(vocab_size=512)),
         pretrain=FromScratch(
             train=Train(
                 training=DialledHyperparameters(
-                    num_steps=1200,
+                    num_steps=900,
                     batch_size=16,
                     learning_rate=0.014,
                     weight_decay=0.1,
@@ -123,7 +123,7 @@ def tiny() -> Recipe:
                 ),
                 architecture="qwen3",
                 sequence_length=128,
-                depth=2,
+                depth=3,
                 width=128,
                 num_heads=4,
                 num_key_value_heads=1,
@@ -132,7 +132,7 @@ def tiny() -> Recipe:
         finetune=Supervised(
             sft=SFT(
                 training=Hyperparameters(
-                    num_steps=1000, batch_size=64, micro_batch_size=32, learning_rate=0.0055
+                    num_steps=440, batch_size=64, micro_batch_size=32, learning_rate=0.005
                 )
             )
         ),
