@@ -1,8 +1,10 @@
 """Changes to a recipe: `align.beta=0.2` reaches any field, by a path as short as it can be."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from copy import deepcopy
 from difflib import get_close_matches
+from itertools import combinations
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -11,12 +13,21 @@ from flows.alternatives import alternatives, defaults, without_other_alternative
 
 _Value = TypeVar("_Value", bound=BaseModel)
 Path = tuple[str, ...]
+Changes = Iterable[str] | Mapping[str, Any]
+"""Each `"path=value"`, in order; or an object of `path: value`, which has none."""
 
 _SHOWN = 60  # characters of a value that is refused
 
 
-def changed(recipe: _Value, changes: Iterable[str], without: Iterable[str] = ()) -> _Value:
-    """Return `recipe` with each `path=value` applied; a value is JSON, else text.
+def changed(
+    recipe: _Value,
+    changes: Changes,
+    without: Iterable[str] = (),
+    fields: Mapping[str, Any] | None = None,
+) -> _Value:
+    """Return `recipe` with `fields` in place of its own, and then with each change applied.
+
+    The value of a `path=value` is JSON, else text.
 
     Of a path, what is between two names may be left out as long as only one field is meant:
     `align.beta` is `align.dpo.beta`. A field of another alternative chooses that. An object changes
@@ -24,15 +35,53 @@ def changed(recipe: _Value, changes: Iterable[str], without: Iterable[str] = ())
     out in the end, so that a run as far as one stage asks nothing of the stages after it.
 
     Raises:
-        ValueError: a path names no field, or several, or a value does not fit.
+        ValueError: a path names no field, or several, or a value does not fit; or it depends on the
+            order of the changes what they come to, and they have none.
     """
     values = recipe.model_dump(mode="json")
-    for assignment in changes:
-        path, separator, text = assignment.partition("=")
-        if not separator:
-            raise ValueError(f"--set {assignment!r} has no `=`: write path.to.field=value.")
-        _assign(values, _resolve(type(recipe), values, path.strip()), _parsed(text))
-    return checked(type(recipe), values | dict.fromkeys(without))
+    for name, value in (fields or {}).items():
+        if name not in values:
+            raise ValueError(f"The recipe has no field {name!r}. {_hint(name, values, values)}")
+        _assign(values, (name,), value)
+    pairs = assignments(changes)
+    if isinstance(changes, Mapping):
+        _refuse_order(type(recipe), values, pairs)
+    made = _applied(type(recipe), values, pairs)
+    return checked(type(recipe), made | dict.fromkeys(without))
+
+
+def assignments(changes: Changes) -> list[tuple[str, Any]]:
+    """Return the path and the value of each change. Raises ValueError for one that is neither."""
+    if isinstance(changes, Mapping):  # sorted: PostgreSQL keeps an object in an order of its own
+        return sorted(changes.items())
+    return [_assignment(change) for change in changes]
+
+
+def _assignment(change: object) -> tuple[str, Any]:
+    path, separator, text = change.partition("=") if isinstance(change, str) else ("", "", "")
+    if not separator:
+        raise ValueError(f"--set {change!r} has no `=`: write path.to.field=value.")
+    return path.strip(), _parsed(text)
+
+
+def _applied(
+    kind: type[BaseModel], values: dict[str, Any], pairs: Iterable[tuple[str, Any]]
+) -> dict[str, Any]:
+    made = deepcopy(values)
+    for path, value in pairs:
+        _assign(made, _resolve(kind, made, path), value)
+    return made
+
+
+def _refuse_order(
+    kind: type[BaseModel], values: dict[str, Any], pairs: list[tuple[str, Any]]
+) -> None:
+    for one, other in combinations(pairs, 2):
+        if _applied(kind, values, [one, other]) != _applied(kind, values, [other, one]):
+            raise ValueError(
+                f"--set {one[0]} and --set {other[0]}: what they come to depends on their order, "
+                'and an object has none. Leave one out, or write a list: ["path=value", ...].'
+            )
 
 
 def checked(kind: type[_Value], values: dict[str, Any]) -> _Value:
@@ -124,9 +173,12 @@ def _unknown(place: Any, name: str, path: str, found: Path) -> str:
     names = sorted({part for way in _ways(place) for part in way})
     if not names:
         return f"--set {path}: {where} is a value and has no field {name!r}."
-    close = get_close_matches(name, names, n=1, cutoff=0.6)
-    hint = f"Did you mean {close[0]!r}?" if close else f"It has: {', '.join(place)}."
-    return f"--set {path}: {where} has no field {name!r}. {hint}"
+    return f"--set {path}: {where} has no field {name!r}. {_hint(name, names, place)}"
+
+
+def _hint(name: str, names: Iterable[str], place: Iterable[str]) -> str:
+    close = get_close_matches(name, list(names), n=1, cutoff=0.6)
+    return f"Did you mean {close[0]!r}?" if close else f"It has: {', '.join(place)}."
 
 
 def _ways(place: Any) -> Iterator[Path]:

@@ -19,27 +19,32 @@ from components.core.artifacts.reports import StageReport
 from flows.approval import require_answerable
 from flows.data import data
 from flows.evals import MEASURED, baselines, measured
+from flows.parameters import DEFAULT, Given, Set, refused, run_name, wanted
 from flows.publish import publish
-from flows.recipes import Recipe, tiny
+from flows.recipes import Recipe
 from flows.release import Candidate, ReleaseSteps, is_rejected, release
 from flows.stage import Prepared, Stage
 from flows.step import preemptible, subflow
 
 Made = Prepared | Checkpoint | CompressedModel | Release | State[Any]
-"""What a run comes to; a state if the gate or a person said no."""
+"""What a run comes to; a state if the gate or a person said no, or it could not begin."""
 
 
-@flow
+@flow(flow_run_name=run_name)
 @preemptible
-def pipeline(recipe: Recipe = tiny()) -> Made:
+def pipeline(recipe: Given = DEFAULT, set: Set = ()) -> Made:
     """Take raw text to a released model, measured at every stage boundary.
 
-    Raises:
-        ValueError: a person is to approve the release, and no server runs to do so in.
+    A run that cannot begin fails with the reason: the recipe or a change is wrong, or a person is
+    to approve the release, and no server runs to do so in.
     """
-    if recipe.release is not None:
-        require_answerable(recipe.release.approval)
-    return build(recipe, recipe.stages(), recipe.release)
+    try:
+        chosen = wanted("pipeline", recipe, set)
+        if chosen.release is not None:
+            require_answerable(chosen.release.approval)
+    except ValueError as error:
+        return refused(error)
+    return build(chosen, chosen.stages(), chosen.release)
 
 
 def build(recipe: Recipe, stages: tuple[Stage, ...], releasing: ReleaseSteps | None) -> Made:

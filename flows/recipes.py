@@ -177,6 +177,7 @@ def smoke() -> Recipe:
                 sequence_length=64,
                 depth=2,
                 width=64,
+                num_heads=2,  # and not as many as layers: `--set pretrain.depth=3` fits as well
                 max_length=256,
             )
         ),

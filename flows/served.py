@@ -38,10 +38,10 @@ def take(component: Component[In, Out], inputs: In) -> Out:
     return made
 
 
-def serve(flow: str, function: Callable[[], _R]) -> tuple[_R, list[str]] | None:
+def serve(flow: str, label: str, function: Callable[[], _R]) -> tuple[_R, list[str]] | None:
     """Return what `function` comes to and the steps it took, if all were made before; else None.
 
-    The journal gets a run of that `flow`, as if Prefect had run it.
+    The journal gets a run of that `flow`, as if Prefect had run it; its name begins with `label`.
     """
     token = _serving.set(taken := [])
     try:
@@ -50,7 +50,7 @@ def serve(flow: str, function: Callable[[], _R]) -> tuple[_R, list[str]] | None:
         return None
     finally:
         _serving.reset(token)
-    origin = Origin(run_id=str(uuid4()), run_name=generate_slug(2), flow=flow)
+    origin = Origin(run_id=str(uuid4()), run_name=f"{label}-{generate_slug(2)}", flow=flow)
     for component, inputs in taken:
         artifact: Artifact | None = find(component, inputs, origin)
         assert artifact is not None, "it was there a moment ago"

@@ -2,21 +2,25 @@
 
 from prefect import Flow, flow
 
+from flows.parameters import DEFAULT, Given, Set, refused, run_name, wanted
 from flows.pipeline import Made, build
-from flows.recipes import Recipe, tiny
 from flows.step import preemptible
 
 
 def _as_far_as(stage: str) -> Flow[..., Made]:
-    @flow(name=stage)
+    @flow(name=stage, flow_run_name=run_name)
     @preemptible
-    def run(recipe: Recipe = tiny()) -> Made:
+    def run(recipe: Given = DEFAULT, set: Set = ()) -> Made:
         """Take raw text as far as this stage, measured at every stage boundary.
 
-        Raises:
-            ValueError: the recipe leaves the stage out.
+        A run that cannot begin fails with the reason: the recipe or a change is wrong, or the
+        recipe leaves the stage out.
         """
-        return build(recipe, recipe.until(stage), None)
+        try:
+            chosen = wanted(stage, recipe, set)
+        except ValueError as error:
+            return refused(error)
+        return build(chosen, chosen.until(stage), None)
 
     return run
 

@@ -1,4 +1,4 @@
-"""`prefect server start`, with SQLite transactions that take their turn.
+"""`prefect server start` that knows our recipes, and whose SQLite transactions take their turn.
 
 Prefect 3.8.8 begins them DEFERRED: each reads first, checks the parameters (50 ms for ours), and
 writes at last, which SQLite refuses at once if another has written in between ("database is
@@ -15,6 +15,8 @@ from weakref import WeakKeyDictionary
 
 from prefect.server.database.configurations import SQLITE_BEGIN_MODE, AioSqliteConfiguration
 from sqlalchemy.ext.asyncio import AsyncSession, AsyncSessionTransaction
+
+from infra import refusal
 
 _turns = WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock]()
 _has_turn: ContextVar[bool] = ContextVar("_has_turn", default=False)
@@ -52,6 +54,7 @@ def main() -> None:
     from prefect.cli import app
 
     AioSqliteConfiguration.begin_transaction = _begin_in_turn
+    refusal.teach()
     sys.argv = ["prefect", "server", "start", *sys.argv[1:]]
     app()
 

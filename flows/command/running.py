@@ -9,7 +9,6 @@ from prefect.client.schemas.objects import State
 
 from components.core.servers.databases import refuse_dead_databases, server_environment
 from components.core.servers.endpoints import running_servers
-from flows.changes import changed
 from flows.command import temporary_server
 from flows.progress import say_cached
 
@@ -36,16 +35,16 @@ def run_flow(flow: str, recipe: str, changes: list[str]) -> bool:
     if servers is not None:
         os.environ["PREFECT_API_URL"] = f"{servers.prefect}/api"
 
-    from flows import recipes
+    from flows.parameters import described, label, wanted
     from flows.served import serve
 
-    without = () if flow == "pipeline" else recipes.later_than(flow)
-    chosen = changed(recipes.recipe(recipe), changes, without)
+    wanted(flow, recipe, changes)  # what is wrong is said before anything starts
+    parameters = described(flow, recipe, changes)
     module = "flows.pipeline" if flow == "pipeline" else "flows.until"
-    wanted = getattr(importlib.import_module(module), flow)
+    function = getattr(importlib.import_module(module), flow)
     _show_own_lines()
     if servers is None:
-        if (served := serve(flow, lambda: wanted.fn(chosen))) is not None:
+        if (served := serve(flow, label(recipe), lambda: function.fn(**parameters))) is not None:
             outcome, steps = served
             for name in steps:
                 say_cached(name)
@@ -54,15 +53,15 @@ def run_flow(flow: str, recipe: str, changes: list[str]) -> bool:
         os.environ.update(server_environment())
         temporary_server.end_forsaken()
         temporary_server.mark_as_ours()
-    return _run(wanted, chosen)
+    return _run(function, parameters)
 
 
-def _run(flow: Any, recipe: Any) -> bool:
+def _run(flow: Any, parameters: dict[str, Any]) -> bool:
     from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
     # a heartbeat thread costs a second at the end of each subflow, and nobody listens to it here
     with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
-        state = flow(recipe, return_state=True)
+        state = flow(**parameters, return_state=True)
     if state.is_completed():
         return True
     if state.name == "Rejected":

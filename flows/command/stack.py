@@ -54,7 +54,10 @@ def status(as_json: Json = False) -> None:
 
 def trigger(
     flow: Annotated[str, typer.Argument(help="Name of a deployment, `bloomery trigger pipeline`.")],
-    recipe: Annotated[str, typer.Option(help="Name of a recipe in flows/recipes.py.")] = "tiny",
+    recipe: Annotated[
+        str | None,
+        typer.Option(help="Name of a recipe in flows/recipes.py; else what the deployment says."),
+    ] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="path.to.field=value, changes the recipe.")
     ] = None,

@@ -7,7 +7,6 @@ from typing import Any
 from components.core.artifacts.base import Frozen
 from components.core.servers.calls import Refused, call
 from components.core.servers.endpoints import flow_run_url, running_servers
-from flows.changes import changed
 
 _LOOK_EVERY_SECONDS = 1.0
 _AWAY_SECONDS = 180.0  # a server that is started again within this is waited for
@@ -24,7 +23,7 @@ class Triggered(Frozen):
     id: str
     """Id of the flow run."""
     name: str
-    """Its name, such as `brave-otter`."""
+    """Its name, such as `smoke-brave-otter`."""
     state: str
     """Name of its state."""
     kind: str
@@ -46,20 +45,24 @@ class Triggered(Frozen):
         return os.EX_TEMPFAIL if self.kind == "CANCELLED" else 1
 
 
-def request(flow: str, recipe: str, changes: list[str], key: str | None) -> dict[str, Any]:
+def request(flow: str, recipe: str | None, changes: list[str], key: str | None) -> dict[str, Any]:
     """Return the body of `POST /api/deployments/{id}/create_flow_run`.
+
+    Without a recipe and changes it has no parameters: the run gets those of the deployment, which
+    are `tiny` until people save others in the UI.
 
     Raises:
         ValueError: the recipe or a change is wrong.
     """
-    from flows import recipes
+    from flows.command.running import FLOWS
+    from flows.parameters import DEFAULT, described, wanted
 
-    body: dict[str, Any] = {}
-    if recipe != "tiny" or changes:  # what is left out is `tiny`, or what people set in the UI
-        without = () if flow == "pipeline" else recipes.later_than(flow)
-        chosen = changed(recipes.recipe(recipe), changes, without)
-        body["parameters"] = {"recipe": chosen.model_dump(mode="json")}
-    return body | ({"idempotency_key": key} if key else {})
+    body: dict[str, Any] = {"idempotency_key": key} if key else {}
+    if recipe is not None or changes:
+        if flow in FLOWS:  # of any other the server says what it takes
+            wanted(flow, recipe or DEFAULT, changes)
+        body["parameters"] = described(flow, recipe or DEFAULT, changes)
+    return body
 
 
 def start(flow: str, body: dict[str, Any]) -> Triggered:
@@ -72,7 +75,8 @@ def start(flow: str, body: dict[str, Any]) -> Triggered:
     api = _api()
     try:
         deployment = call(f"{api}/deployments/name/{flow}/{flow}")
-        run = call(f"{api}/deployments/{deployment['id']}/create_flow_run", body)
+        named = {"name": _name(deployment, body), **body}
+        run = call(f"{api}/deployments/{deployment['id']}/create_flow_run", named)
     except Refused as error:
         if error.status == 404:
             known = ", ".join(sorted(each["name"] for each in _deployments(api)))
@@ -81,6 +85,18 @@ def start(flow: str, body: dict[str, Any]) -> Triggered:
     except OSError as error:
         raise NothingIsUp(f"{error}. Start the servers with `bloomery up`.") from error
     return _triggered(run)
+
+
+def _name(deployment: dict[str, Any], body: dict[str, Any]) -> str:
+    """Return the name that the run would give itself once it begins."""
+    from prefect.utilities.names import generate_slug
+
+    from flows.parameters import DEFAULT, label
+
+    given = {**deployment["parameters"], **body.get("parameters", {})}
+    name = generate_slug(2)
+    takes_recipe = "recipe" in deployment["parameter_openapi_schema"].get("properties", {})
+    return f"{label(given.get('recipe', DEFAULT))}-{name}" if takes_recipe else name
 
 
 def wait(run: Triggered) -> Triggered:
