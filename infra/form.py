@@ -14,7 +14,7 @@ from prefect import Flow
 from prefect.utilities.callables import parameter_schema
 
 from flows.parameters import DEFAULT, NAME
-from flows.recipes import RECIPES, Recipe, recipe
+from flows.recipes import RECIPES, recipe
 from infra.refusal import KEYWORD
 
 _WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
@@ -48,6 +48,7 @@ def _recipe(definitions: dict[str, Any]) -> dict[str, Any]:
             field.pop("default", None)  # what is left out is the named recipe's
     names = list(RECIPES)
     written = definitions["Recipe"]
+    written["title"] = "Written out"
     written["properties"][NAME] = {
         "title": "Name",
         "type": "string",
@@ -57,12 +58,11 @@ def _recipe(definitions: dict[str, Any]) -> dict[str, Any]:
     described = " ".join(f"{name}: {_first_sentence(name)}" for name in names)
     return {
         "title": "Recipe",
-        "description": described,
+        "description": f"{described} If you choose none: {DEFAULT}.",
         "default": DEFAULT,
         "anyOf": [
             {"title": "By name", "type": "string", "enum": names},
             {
-                "title": "Written out",
                 "$ref": "#/definitions/Recipe",
                 "default": recipe(DEFAULT).model_dump(mode="json"),
             },
@@ -74,13 +74,14 @@ def _set() -> dict[str, Any]:
     return {
         "title": "Set",
         "description": (
-            "Changes to the recipe, as --set has them: a path, `=` and a value. For example "
-            "pretrain.depth=3, align.beta=0.2, or align=null, which leaves a stage out."
+            "Changes to the recipe, as --set has them. For example pretrain.depth=3, "
+            "align.beta=0.2, or align=null, which leaves a stage out."
         ),
         "default": [],
         "anyOf": [
             {"title": "path=value", "type": "array", "items": {"type": "string"}},
-            {"title": "JSON", "type": "object"},
+            # inside `allOf` an object of any keys is drawn as an editor of JSON, and alone as nothing
+            {"title": "JSON", "type": "object", "allOf": [{"type": "object"}]},
         ],
     }
 
