@@ -146,7 +146,7 @@ def small() -> Recipe:
     """A 4 M parameter decoder that reads 256 tokens at once: a quarter of an hour on two cores.
 
     `--set pretrain.depth=8` makes the model larger and everything about its training with it;
-    `--set pretrain.architecture=moe` makes another of it.
+    `--set pretrain.architecture=sliding` makes another of it.
     """
     return Recipe(
         tokens=TokenSteps(vocabulary=TrainVocabulary(vocab_size=4096)),

@@ -80,7 +80,7 @@ def _set() -> dict[str, Any]:
         "default": [],
         "anyOf": [
             {"title": "path=value", "type": "array", "items": {"type": "string"}},
-            # inside `allOf` an object of any keys is drawn as an editor of JSON, and alone as nothing
+            # in `allOf` an object of any keys is drawn as an editor of JSON, and alone as nothing
             {"title": "JSON", "type": "object", "allOf": [{"type": "object"}]},
         ],
     }

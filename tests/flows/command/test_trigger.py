@@ -1,8 +1,6 @@
 import pytest
 
-from flows.changes import changed
 from flows.command import trigger
-from flows.recipes import smoke
 
 
 def _triggered(kind: str) -> trigger.Triggered:
@@ -10,15 +8,23 @@ def _triggered(kind: str) -> trigger.Triggered:
 
 
 def test_what_is_left_out_is_what_people_set_in_the_ui() -> None:
-    assert trigger.request("pipeline", "tiny", [], key=None) == {}
-    assert trigger.request("pipeline", "tiny", [], key="monday") == {"idempotency_key": "monday"}
+    assert trigger.request("pipeline", None, [], key=None) == {}
+    assert trigger.request("pipeline", None, [], key="monday") == {"idempotency_key": "monday"}
 
 
-def test_a_recipe_is_sent_whole_with_its_changes() -> None:
+def test_a_recipe_is_sent_by_its_name_with_its_changes() -> None:
     body = trigger.request("pipeline", "smoke", ["align.beta=0.3"], key=None)
-    assert body["parameters"]["recipe"] == changed(smoke(), ["align.beta=0.3"]).model_dump(
-        mode="json"
-    )
+    assert body == {"parameters": {"recipe": "smoke", "set": {"align.beta": 0.3}}}
+
+
+def test_a_recipe_that_is_named_is_sent_without_what_people_set_in_the_ui() -> None:
+    body = trigger.request("pipeline", "tiny", [], key=None)
+    assert body == {"parameters": {"recipe": "tiny", "set": {}}}
+
+
+def test_what_another_flow_takes_is_left_to_the_server() -> None:
+    body = trigger.request("ingest", "smoke", [], key=None)
+    assert body["parameters"]["recipe"] == "smoke"
 
 
 def test_a_wrong_change_is_refused_before_anything_is_sent() -> None:
