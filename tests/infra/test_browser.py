@@ -5,8 +5,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from flows.changes import changed
-from flows.recipes import smoke
 from tests import browser
 from tests.infra.stacks import FINAL, Stack, until
 
@@ -22,6 +20,7 @@ def page() -> "Iterator[Page]":
         yield page
 
 
+_DEBOUNCE_MILLISECONDS = 1_000  # the new interface takes a value over after a while
 _PRETRAININGS = (
     "#/experiments/1/runs?searchFilter=tags.component+%3D+'pretrain.train'"
     "&orderByKey=metrics.%60validation_bits_per_byte%60&orderByAsc=true&compareRunsMode="
@@ -29,65 +28,92 @@ _PRETRAININGS = (
 """As `infra/README.md` has it: MLflow lists steps by themselves unless it sorts by date."""
 
 
-def _runs(stack: Stack, **wanted: Any) -> list[dict[str, Any]]:
-    """Return the runs of the deployment `data`, the first one last."""
-    deployment = {"name": {"any_": ["data"]}}
+def _runs(stack: Stack, flow: str, **wanted: Any) -> list[dict[str, Any]]:
+    """Return the runs of a deployment, the first one last."""
+    deployment = {"name": {"any_": [flow]}}
     body = {"deployments": deployment, "flow_runs": wanted, "sort": "START_TIME_DESC"}
     return stack.call("/flow_runs/filter", body)[1]
 
 
-def _completed(run: str, stack: Stack, page: "Page") -> None:
-    """See on the page of a run that it comes to its end."""
-    page.goto(f"{stack.prefect}/runs/flow-run/{run}")
-    page.get_by_text("Completed", exact=True).first.wait_for(timeout=300_000)
+def _open(page: "Page", stack: Stack, deployment: str) -> None:
+    """Open a deployment as people do: from the address that `bloomery up` prints."""
+    page.goto(stack.prefect)
+    page.get_by_role("link", name="Deployments", exact=True).first.click()
+    page.get_by_role("link", name=deployment, exact=True).first.click()
+    page.get_by_role("button", name="Schedule", exact=True).wait_for()
 
 
-def test_a_form_that_is_filled_in_starts_a_run_and_one_with_a_wrong_value_none(
+def _choose_smoke(page: "Page") -> None:
+    page.get_by_label("Select By name").first.click()
+    page.get_by_role("option", name="smoke", exact=True).click()
+    page.wait_for_timeout(_DEBOUNCE_MILLISECONDS)
+
+
+def test_a_schedule_that_is_made_by_clicking_runs_what_it_shows_until_it_is_switched_off(
     stack: Stack, page: "Page"
 ) -> None:
-    before = {run["id"] for run in _runs(stack)}
-    page.goto(f"{stack.prefect}/deployments/deployment/{stack.deployment('data')['id']}/run")
-    row = page.get_by_text("Min Characters (Optional)", exact=True)
-    box = page.locator(".schema-form-property", has=row).last.locator("input")
-    submit = page.get_by_role("button", name="Submit", exact=True)
-    box.fill("0")
-    submit.click()
-    page.get_by_text("0 is less than the minimum").first.wait_for()
-    browser.keep(page, "prefect-form-refused")
-    box.fill("150")
-    browser.keep(page, "prefect-form")
-    submit.click()
-    [run] = until(lambda: [run for run in _runs(stack) if run["id"] not in before], 30)
-    assert run["parameters"]["recipe"]["corpus"]["clean"]["min_characters"] == 150
-    _completed(run["id"], stack, page)
-    browser.keep(page, "prefect-run")
-
-
-def test_a_schedule_that_is_set_in_the_ui_runs_until_it_is_switched_off(
-    stack: Stack, page: "Page"
-) -> None:
-    page.goto(f"{stack.prefect}/deployments/deployment/{stack.deployment('data')['id']}")
+    _open(page, stack, "pipeline")
     page.get_by_role("button", name="Schedule", exact=True).click()
-    page.locator(".p-modal input[type=number]").fill("1")  # minute
-    page.get_by_role("button", name="Save", exact=True).click()
-    scheduled = {"type": {"any_": ["SCHEDULED"]}}
-    until(lambda: _runs(stack, state=scheduled), 90)
-    begun = {"type": {"not_any_": ["SCHEDULED"]}}
-    run = until(lambda: [r for r in _runs(stack, state=begun) if r["auto_scheduled"]], 120)[-1]
-    page.get_by_role("switch").last.click()
-    until(lambda: not _runs(stack, state=scheduled), 90)
-    [schedule] = stack.deployment("data")["schedules"]
-    assert not schedule["active"]
+    page.get_by_role("tab", name="Cron", exact=True).click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_text("Every minute").wait_for()
+    _choose_smoke(page)
     browser.keep(page, "prefect-schedule")
-    _completed(run["id"], stack, page)
+    dialog.get_by_role("button", name="Save", exact=True).click()
+    dialog.wait_for(state="hidden")
+
+    begun = {"type": {"not_any_": ["SCHEDULED"]}}
+    run = until(
+        lambda: [r for r in _runs(stack, "pipeline", state=begun) if r["auto_scheduled"]], 120
+    )[-1]
+    page.get_by_role("switch", name="toggle Every minute").click()
+    scheduled = {"type": {"any_": ["SCHEDULED"]}}
+    until(lambda: not _runs(stack, "pipeline", state=scheduled), 90)
+    [schedule] = stack.deployment("pipeline")["schedules"]
+    assert not schedule["active"]
+    assert schedule["parameters"] == {"recipe": "smoke"}
+    assert run["parameters"] == {"recipe": "smoke"}
+    until(lambda: stack.state(run["id"]) in FINAL, 600)
+    ended = stack.call(f"/flow_runs/{run['id']}")[1]
+    assert ended["state"]["name"] == "Completed", ended["state"]["message"]
+    assert ended["name"].startswith("smoke-")
+
+
+def test_a_run_with_one_change_is_refused_once_and_then_comes_to_its_end(
+    stack: Stack, page: "Page"
+) -> None:
+    _open(page, stack, "pretrain")
+    before = {run["id"] for run in _runs(stack, "pretrain")}
+    page.get_by_role("button", name="Run", exact=True).click()
+    page.get_by_role("menuitem", name="Custom run").click()
+    _choose_smoke(page)
+    page.get_by_role("button", name="Add item").click()
+    change = page.locator("div.group", has=page.get_by_role("button", name="Add item"))
+    change.locator("textarea").first.fill("pretrain.num_step=2")
+    page.wait_for_timeout(_DEBOUNCE_MILLISECONDS)
+    submit = page.get_by_role("button", name="Submit", exact=True)
+    submit.click()
+    page.get_by_text("has no field 'num_step'. Did you mean 'num_steps'?").first.wait_for()
+    browser.keep(page, "prefect-form-refused")
+    assert {run["id"] for run in _runs(stack, "pretrain")} == before
+    change.locator("textarea").first.fill("pretrain.num_steps=2")
+    page.wait_for_timeout(3 * _DEBOUNCE_MILLISECONDS)  # it is checked again by itself
+    submit.click()
+    [run] = until(lambda: [r for r in _runs(stack, "pretrain") if r["id"] not in before], 30)
+    assert run["parameters"] == {"recipe": "smoke", "set": ["pretrain.num_steps=2"]}
+    page.goto(f"{stack.prefect}/v2/runs/flow-run/{run['id']}")
+    page.get_by_text("Completed", exact=True).first.wait_for(timeout=600_000)
+    browser.keep(page, "prefect-run")
+    assert stack.call(f"/flow_runs/{run['id']}")[1]["name"].startswith("smoke-")
 
 
 def test_the_dashboard_shows_the_steps_of_the_last_run(stack: Stack, page: "Page") -> None:
-    run = stack.start("data", {"recipe": smoke().model_dump(mode="json")})[1]
+    run = stack.start("data", {"recipe": "smoke"})[1]
     until(lambda: stack.state(run["id"]) in FINAL, 300)
     dashboard = f"http://127.0.0.1:{stack.environment['BLOOMERY_DASHBOARD_PORT']}"
     browser.open_dashboard(page, dashboard, "overview")
-    page.get_by_text(f"Steps of {run['name']}").wait_for()
+    name = stack.call(f"/flow_runs/{run['id']}")[1]["name"]  # it says its recipe since it began
+    page.get_by_text(f"Steps of {name}").wait_for()
     graph = page.get_by_test_id("stGraphVizChart")
     for step in ("clean", "deduplicate", "tokenize", "validate"):
         graph.get_by_text(step, exact=True).first.wait_for()
@@ -97,8 +123,8 @@ def test_the_dashboard_shows_the_steps_of_the_last_run(stack: Stack, page: "Page
 
 def test_two_pretrainings_are_compared_in_mlflow(stack: Stack, page: "Page") -> None:
     for rate in (0.01, 0.02):
-        recipe = changed(smoke(), [f"pretrain.training.learning_rate={rate}"])
-        run = stack.start("pretrain", {"recipe": recipe.model_dump(mode="json")})[1]["id"]
+        changes = {"pretrain.training.learning_rate": rate}
+        run = stack.start("pretrain", {"recipe": "smoke", "set": changes})[1]["id"]
         until(lambda: stack.state(run) in FINAL, 300)  # noqa: B023 # used at once
     page.goto(f"{stack.mlflow}/{_PRETRAININGS}CHART")
     page.get_by_placeholder("Search metric charts").fill("loss")

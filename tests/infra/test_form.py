@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from flows.changes import changed
+from flows.parameters import wanted
 from flows.recipes import tiny
 from tests import browser
 from tests.infra.stacks import Stack, until
@@ -79,21 +80,27 @@ def _runs(stack: Stack) -> list[dict[str, Any]]:
     return stack.call("/flow_runs/filter", body)[1]
 
 
+def _new_run(stack: Stack, before: set[str]) -> dict[str, Any]:
+    [run] = until(lambda: [run for run in _runs(stack) if run["id"] not in before], 30)
+    return run
+
+
 @pytest.mark.parametrize("interface", ["v1", "v2"])
-def test_a_value_is_changed_an_alternative_chosen_and_a_stage_left_out(
+def test_a_recipe_that_is_written_out_is_the_one_that_runs(
     planning: Stack, page: "Page", interface: str
 ) -> None:
     before = {run["id"] for run in _runs(planning)}
     form = Form(page, planning, interface)
+    form.choose("Written out", "Recipe")
     form.fill("150", "Corpus", "Clean", "Min Characters")
     form.choose("Existing Model", "Pretrain")
     form.fill("/models/otter", "Pretrain", "Folder")
     form.choose("None", "Align")
-    browser.keep(page, f"prefect-form-{interface}")
     form.submit()
-    [run] = until(lambda: [run for run in _runs(planning) if run["id"] not in before], 30)
+    run = _new_run(planning, before)
     changes = ["clean.min_characters=150", "pretrain.folder=/models/otter", "align=null"]
-    assert run["parameters"]["recipe"] == changed(tiny(), changes).model_dump(mode="json")
+    made = wanted("pipeline", run["parameters"]["recipe"], run["parameters"].get("set", ()))
+    assert made == changed(tiny(), changes)
 
 
 @pytest.mark.parametrize("interface", ["v1", "v2"])
@@ -102,9 +109,37 @@ def test_a_form_that_nobody_touched_starts_the_recipe_that_it_shows(
 ) -> None:
     before = {run["id"] for run in _runs(planning)}
     form = Form(page, planning, interface)
-    form.at("Compress", "Quantize")
+    form.at("Recipe").get_by_text("tiny", exact=True).first.wait_for()
+    page.wait_for_timeout(_DEBOUNCE_MILLISECONDS)
+    browser.keep(page, f"prefect-form-{interface}")
+    form.submit()
+    given = _new_run(planning, before)["parameters"]
+    assert (given.get("recipe", "tiny"), given.get("set", [])) == ("tiny", [])
+
+
+@pytest.mark.parametrize("interface", ["v1", "v2"])
+def test_a_change_that_fits_nowhere_is_refused_beside_its_field(
+    planning: Stack, page: "Page", interface: str
+) -> None:
+    before = {run["id"] for run in _runs(planning)}
+    form = Form(page, planning, interface)
+    form.at("Set").get_by_role("button", name="Add item").click()
+    form.fill("pretrain.dept=3", "Set")
+    form.submit()
+    page.get_by_text("pretrain has no field 'dept'. Did you mean 'depth'?").first.wait_for()
+    assert {run["id"] for run in _runs(planning)} == before
+    form.fill("pretrain.depth=3", "Set")
+    page.wait_for_timeout(2 * _DEBOUNCE_MILLISECONDS)
+    form.submit()
+    parameters = until(lambda: [r for r in _runs(planning) if r["id"] not in before], 30)[0]
+    assert parameters["parameters"] == {"recipe": "tiny", "set": ["pretrain.depth=3"]}
+
+
+def test_changes_are_written_as_json_too(planning: Stack, page: "Page") -> None:
+    before = {run["id"] for run in _runs(planning)}
+    form = Form(page, planning, "v2")
+    form.choose("JSON", "Set")
+    page.locator(".cm-content").first.fill('{"pretrain.depth": 4}')
     page.wait_for_timeout(_DEBOUNCE_MILLISECONDS)
     form.submit()
-    [run] = until(lambda: [run for run in _runs(planning) if run["id"] not in before], 30)
-    given = run["parameters"].get("recipe", tiny().model_dump(mode="json"))
-    assert given == tiny().model_dump(mode="json")
+    assert _new_run(planning, before)["parameters"]["set"] == {"pretrain.depth": 4}
