@@ -12,6 +12,7 @@ from typer.main import get_command
 from flows.changes import changed
 from flows.command.app import app
 from flows.command.running import FLOWS
+from flows.parameters import DEFAULT
 from flows.recipes import later_than, recipe
 
 ROOT = Path(__file__).parents[1]
@@ -54,7 +55,7 @@ def test_every_command_of_a_page_is_one_that_the_command_line_takes(
     if name in ("run", "trigger"):
         assert given["flow"] in FLOWS, page
         without = () if given["flow"] == "pipeline" else later_than(given["flow"])
-        changed(recipe(given["recipe"]), given["set_"] or (), without)
+        changed(recipe(given["recipe"] or DEFAULT), given["set_"] or (), without)
 
 
 @pytest.mark.parametrize("gone", ["run --sets pretrain.depth=4", "ingest web", "data ingest"])

@@ -1,10 +1,6 @@
 """Runs that programs start: by curl, by Prefect's command, by ours, by an event; and many."""
 
 import json
-import re
-import shutil
-import subprocess
-import sys
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -15,48 +11,9 @@ from typing import Any
 import pytest
 
 from flows.recipes import smoke
-from tests.infra.stacks import CHECKOUT, FINAL, Stack, ask_once, until, waiting_runs
+from tests.infra.stacks import FINAL, Stack, ask_once, until, waiting_runs
 
 pytestmark = pytest.mark.slow
-
-_MARKS = re.compile(r"<!-- trigger: begin -->\s*```sh\n(.*?)```\s*<!-- trigger: end -->", re.S)
-
-
-def _lines() -> str:
-    """Return the lines of `infra/README.md` that say how to trigger a run."""
-    found = _MARKS.search((CHECKOUT / "infra" / "README.md").read_text("utf-8"))
-    assert found, "infra/README.md does not say how to trigger a run"
-    return found[1]
-
-
-def test_the_lines_of_the_readme_start_runs_as_they_are_written(
-    planning: Stack, tmp_path: Path
-) -> None:
-    if shutil.which("curl") is None:
-        pytest.skip("curl is not installed")
-    port = planning.environment["BLOOMERY_PREFECT_PORT"]
-    ours = tmp_path / "bloomery"
-    ours.write_text(
-        f'#!/bin/sh\nexec {sys.executable} -m flows.command.app "$@"\n', encoding="utf-8"
-    )
-    ours.chmod(0o755)
-    path = [tmp_path, Path(sys.executable).parent, Path("/usr/bin"), Path("/bin")]
-    done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", _lines().replace("4200", port)],
-        env={**planning.environment, "PATH": ":".join(map(str, path))},
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    waiting = waiting_runs(planning)
-    assert len(waiting) == 4  # by curl, by curl with a recipe, by Prefect's command, by ours
-    sizes = [
-        run["parameters"].get("recipe", {}).get("pretrain", {}).get("train", {}).get("depth")
-        for run in waiting
-    ]
-    assert sorted(sizes, key=str) == [2, 4, None, None]
 
 
 def test_the_same_idempotency_key_makes_one_run(planning: Stack) -> None:
@@ -134,8 +91,8 @@ def test_a_new_revision_of_the_data_starts_the_pipeline_once_people_want_it(
 def test_a_cron_makes_runs_that_are_done_until_it_is_switched_off(stack: Stack) -> None:
     identity = stack.deployment("data")["id"]
     path = f"/deployments/{identity}/schedules"
-    recipe = {"recipe": smoke().model_dump(mode="json")}
-    every_minute = {"schedule": {"cron": "* * * * *"}, "active": True, "parameters": recipe}
+    parameters = {"recipe": "smoke", "set": {"split.test_percent": 6}}
+    every_minute = {"schedule": {"cron": "* * * * *"}, "active": True, "parameters": parameters}
     status, [made] = stack.call(path, [every_minute])
     assert status == 201
 
@@ -152,12 +109,37 @@ def test_a_cron_makes_runs_that_are_done_until_it_is_switched_off(stack: Stack) 
     assert stack.state(run["id"]) == "COMPLETED"
 
 
+def test_what_a_server_let_pass_fails_at_once_with_the_same_sentence(stack: Stack) -> None:
+    identity = stack.deployment("data")["id"]
+    body = {"parameters": {"recipe": "smoke", "set": {"split.test_percents": 6}}}
+    unchecked = {**body, "enforce_parameter_schema": False}  # as a server without our keyword
+    run = stack.call(f"/deployments/{identity}/create_flow_run", unchecked)[1]["id"]
+    until(lambda: stack.state(run) in FINAL, 200)
+    ended = stack.call(f"/flow_runs/{run}")[1]
+    assert ended["state"]["name"] == "Failed"
+    says = "--set split.test_percents: corpus.split has no field 'test_percents'. "
+    assert ended["state"]["message"] == says + "Did you mean 'test_percent'?"
+    assert ended["name"].startswith("smoke-")
+    tasks = stack.call("/task_runs/filter", {"flow_runs": {"id": {"any_": [run]}}})[1]
+    assert tasks == []
+
+
+def test_a_recipe_that_is_written_out_in_part_is_no_conflict(planning: Stack) -> None:
+    part = {"name": "smoke", "pretrain": {"train": {"depth": 3}}, "align": None}
+    status, run = planning.start("pipeline", {"recipe": part})
+    assert (status, run["parameters"]) == (201, {"recipe": part})
+    status, run = planning.start("pipeline", {"recipe": smoke().model_dump(mode="json")})
+    assert status == 201, "as the form had it before recipes had names"
+
+
 def test_a_trigger_that_waits_ends_as_the_run_does(stack: Stack) -> None:
     done = stack.command("trigger", "data", "--recipe", "smoke", "--wait", "--json")
     assert done.returncode == 0, done.stderr
     run = json.loads(done.stdout)
     assert run["kind"] == "COMPLETED"
     assert stack.state(run["id"]) in FINAL
+    assert stack.call(f"/flow_runs/{run['id']}")[1]["name"] == run["name"]
+    assert run["name"].startswith("smoke-")
     wanted = {"flow_runs": {"id": {"any_": [run["id"]]}}}
     tasks = stack.call("/task_runs/filter", wanted)[1]
     assert {"data.take_documents", "data.tokenize"} <= {t["name"].rsplit("-", 1)[0] for t in tasks}
