@@ -11,6 +11,7 @@ ON_ONE_STACK = (
     "tests/infra/test_approval.py",
     "tests/infra/test_browser.py",
     "tests/infra/test_form.py",
+    "tests/infra/test_readme.py",
     "tests/infra/test_rest.py",
     "tests/infra/test_stack.py",
     "tests/infra/test_survival.py",
