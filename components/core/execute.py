@@ -7,7 +7,7 @@ from pathlib import Path
 from filelock import FileLock
 from pydantic import BaseModel, ValidationError
 
-from components.core import store
+from components.core import disk, store
 from components.core.artifacts.data import DataFiles, DataRevision, PinnedData
 from components.core.component import Component, In, Out
 from components.core.journal import Origin, Step, revision_of_run, write_step
@@ -81,7 +81,7 @@ def _make(component: Component[In, Out], inputs: In, out: Path, origin: Origin |
     start = time.monotonic()
     revision = _data_revision(inputs, origin)
     with Tracker(component, out, origin or Origin(), revision) as tracker:
-        artifact = component.run(inputs, out)
+        artifact = _work(component, inputs, out)
         record = Record(
             component=component.name,
             version=component.version,
@@ -105,6 +105,15 @@ def _make(component: Component[In, Out], inputs: In, out: Path, origin: Origin |
     _note(record, out, inputs, cached=False, origin=origin)
     store.push(out)
     return artifact
+
+
+def _work(component: Component[In, Out], inputs: In, out: Path) -> Out:
+    try:
+        return component.run(inputs, out)
+    except OSError as error:
+        if disk.is_full(error):  # "No space left on device" alone says neither where nor how much
+            raise disk.with_place(error, out) from error
+        raise
 
 
 def _packages(component: Component[In, Out]) -> dict[str, str]:

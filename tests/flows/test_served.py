@@ -44,7 +44,7 @@ def _both() -> str:
 def test_what_was_made_is_served_and_the_journal_has_a_run_of_it() -> None:
     execute(Write(text="a"), INPUTS)
     execute(Write(text="b"), INPUTS)
-    served = serve("pipeline", _both)
+    served = serve("pipeline", "smoke", _both)
     assert served is not None
     assert served[0] == "ab"
     folder, run = find_run()
@@ -56,7 +56,7 @@ def test_what_was_made_is_served_and_the_journal_has_a_run_of_it() -> None:
 
 def test_a_step_that_is_missing_ends_it_and_leaves_no_trace() -> None:
     execute(Write(text="a"), INPUTS)
-    assert serve("pipeline", _both) is None
+    assert serve("pipeline", "smoke", _both) is None
     assert list(read_runs()) == []
     assert not is_serving()
 
@@ -66,5 +66,5 @@ def test_an_error_is_no_missing_step() -> None:
         raise ValueError("the reason")
 
     with pytest.raises(ValueError, match="the reason"):
-        serve("pipeline", fail)
+        serve("pipeline", "smoke", fail)
     assert not is_serving()
