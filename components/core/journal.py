@@ -198,13 +198,13 @@ def read_steps(folder: Path) -> list[Step]:
 def revision_of_run(origin: Origin) -> str | None:
     """Return the revision of `data/` that a run read last, or None if it has read none."""
     folder = settings().runs / origin.run_id
-    if not (folder / "steps.jsonl").exists():
-        return None
     revisions = [step.data_revision for step in _all_steps(folder) if step.data_revision]
     return revisions[-1] if revisions else None
 
 
 def _all_steps(folder: Path) -> list[Step]:
+    if not (folder / "steps.jsonl").exists():  # it is at its first one
+        return []
     lines = (folder / "steps.jsonl").read_text("utf-8").splitlines()
     return [Step.model_validate(json.loads(line)) for line in lines]
 
