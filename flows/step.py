@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from functools import wraps
+from inspect import signature
 from typing import Any, ParamSpec, TypeVar, cast
 
 from prefect import flow, task
@@ -55,7 +56,9 @@ def preemptible(function: Callable[_P, _R]) -> Callable[_P, _R]:
     def run(*arguments: _P.args, **named: _P.kwargs) -> _R:
         if flow_run.id is None or flow_run.id != flow_run.root_flow_run_id:
             return _run(function, arguments, named)
-        begin_run(outermost_origin(named))
+        given = signature(function).bind(*arguments, **named)
+        given.apply_defaults()
+        begin_run(outermost_origin(given.arguments))
         if flow_run.id == os.environ.get("PREFECT__FLOW_RUN_ID"):  # a worker started it
             take_output(flow_run.id)
         with _told(flow_run.id) as outcome:

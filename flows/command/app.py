@@ -7,7 +7,7 @@ import sys
 import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -18,6 +18,9 @@ from components.core.settings import settings
 from flows.command import look, stack, talk
 from flows.command.data import app as data_app
 from flows.command.release import app as release_app
+
+if TYPE_CHECKING:
+    from flows.command.history import RunRow
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__
@@ -83,12 +86,14 @@ def report(
     from components.core.journal import find_run
     from dashboards.text.report import report_of
     from dashboards.text.scorecard import table, task_table, training_table
+    from flows.command.history import run_called
 
     folder, found = find_run(name)
     scorecard = report_of(folder, found)
     if as_json:
         typer.echo(scorecard.model_dump_json(indent=2))
     else:
+        _say_which(run_called(found.origin.run_id))
         _out.print(table(scorecard))
         for more in (training_table(scorecard), task_table(scorecard)):
             if more is not None:
@@ -168,6 +173,13 @@ def sync() -> None:
         typer.echo(folder)
     if where := settings().artifact_store:
         typer.echo(f"{where} has all artifacts of this machine.")
+
+
+def _say_which(row: "RunRow") -> None:
+    recipe = f", recipe {row.recipe}" if row.recipe else ""
+    _out.print(
+        f"Run {row.name}{recipe}, begun {look.when(row.began)}, {row.state}.", highlight=False
+    )
 
 
 def _say_where_to_look(flow: str) -> None:

@@ -56,16 +56,23 @@ def run_flow(flow: str, recipe: str, changes: list[str]) -> Ran:
     wanted = getattr(importlib.import_module(module), flow)
     _show_own_lines()
     if servers is None:
-        if (served := serve(flow, recipe, lambda: wanted.fn(chosen), changes)) is not None:
+        served = serve(flow, recipe, lambda: wanted.fn(chosen), changes) if _has_runs() else None
+        if served is not None:
             for name in served.steps:
                 say_cached(name)
             return Ran(served.run_id, not isinstance(served.outcome, State))
-        disk.require_room(settings().home.resolve(), disk.LEAST, "a run")
+    disk.require_room(settings().home.resolve(), disk.LEAST, "a run")
+    if servers is None:
         refuse_dead_databases()
         os.environ.update(server_environment())
         temporary_server.end_forsaken()
         temporary_server.mark_as_ours()
     return _run(wanted, chosen)
+
+
+def _has_runs() -> bool:
+    """Return whether anything may have been made: a new home has nothing to serve."""
+    return settings().runs.exists() or settings().artifacts.exists()
 
 
 def _run(flow: Any, recipe: Any) -> Ran:

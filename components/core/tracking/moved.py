@@ -46,12 +46,21 @@ def follow_home() -> None:
 
 def elsewhere() -> dict[Path, int]:
     """Return the homes that MLflow's database names beside this one: how often each."""
+    if settings().tracking_uri:
+        return {}
     home, database = settings().home.resolve(), mlflow_database()
-    if settings().tracking_uri or not _is_there(database):
+    if not _is_there(database):
         return {}
     with _connected(database) as connection:
         homes = [each for each in _homes(connection) if each != home]
         return {each: _count(connection, each) for each in homes}
+
+
+def mend() -> None:
+    """Have MLflow's database follow, also where it was put back from a copy of an older day."""
+    follow_home()
+    if not settings().tracking_uri:
+        _look(settings().home.resolve(), mlflow_database())
 
 
 @cache
@@ -60,13 +69,25 @@ def _follow(home: Path, database: str) -> None:
     known = Path(marker.read_text("utf-8").strip()) if marker.exists() else None
     if known == home:
         return
-    if _is_there(database):
+    if known is None:
+        are_right = _look(home, database)
+    elif _is_there(database):
         with _connected(database) as connection:
-            homes = [known] if known else _homes_that_were_this(connection, home, database)
-            if not all([_move(connection, old, home, database) for old in homes]):
-                return
-    marker.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(marker, f"{home}\n")
+            are_right = _move(connection, known, home, database)
+    else:
+        are_right = True
+    if are_right:
+        marker.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(marker, f"{home}\n")
+
+
+def _look(home: Path, database: str) -> bool:
+    """Follow from whichever homes the database shows this one to have been."""
+    if not _is_there(database):
+        return True
+    with _connected(database) as connection:
+        homes = _homes_that_were_this(connection, home, database)
+        return all([_move(connection, old, home, database) for old in homes])
 
 
 def _move(connection: "Connection", old: Path, home: Path, database: str) -> bool:
