@@ -51,7 +51,7 @@ def explained(error: BaseException) -> str | None:
     full = is_full(error)
     if _ON in str(error) or (not full and isinstance(error, ValueError)):
         return None
-    named = [Path(each.filename) for each in _causes(error) if _names_a_file(each)] if full else []
+    named = [place for each in _causes(error) if (place := _file_of(each))] if full else []
     found = {_device(place): place for place in [*_places(), *named[::-1]]}
     tight = [place for place in found.values() if _free(place) < _FULL_BYTES]
     if not full and not tight:
@@ -63,7 +63,7 @@ def explained(error: BaseException) -> str | None:
 
 def with_place(error: OSError, place: Path) -> OSError:
     """Return the error of a full disk with the place in its words, for whoever reads it alone."""
-    where = Path(error.filename) if _names_a_file(error) else place
+    where = _file_of(error) or place
     said = f"{error.strerror or error}: {_free_at(where)}. {_remedy(where)}"
     return OSError(error.errno, said) if error.errno else OSError(said)
 
@@ -120,8 +120,11 @@ def _places() -> Iterator[Path]:
         yield Path(cache)
 
 
-def _names_a_file(error: BaseException) -> bool:
-    return isinstance(error, OSError) and isinstance(error.filename, str)
+def _file_of(error: BaseException) -> Path | None:
+    """Return the file that an error names."""
+    if isinstance(error, OSError) and isinstance(error.filename, str):
+        return Path(error.filename)
+    return None
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
