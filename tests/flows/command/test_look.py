@@ -203,7 +203,7 @@ def test_a_flow_notes_how_it_stands_at_every_end(prefect):
         if how == "failed":
             raise ValueError("the reason")
         if how == "preempted":
-            raise Preempted("Preempted after step 3.")
+            raise Preempted(3)
         if how == "rejected":
             return Failed(name="Rejected", message="Not released.")
         assert runs()[0].state == "running"
@@ -212,7 +212,7 @@ def test_a_flow_notes_how_it_stands_at_every_end(prefect):
     said = {
         "completed": "",
         "failed": "ValueError: the reason",
-        "preempted": "Preempted after step 3.",
+        "preempted": str(Preempted(3)),
         "rejected": "Not released.",
     }
     for how, message in said.items():
