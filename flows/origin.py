@@ -1,15 +1,18 @@
 """Who asks for a step: the outermost flow run."""
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from typing import Any
 from uuid import UUID
 
 from prefect.client.orchestration import get_client
 from prefect.runtime import flow_run
-from pydantic import BaseModel
 
 from components.core.journal import Origin, state_of
+
+_asked: ContextVar[str] = ContextVar("asked", default="")
 
 
 def current_origin() -> Origin:
@@ -19,6 +22,16 @@ def current_origin() -> Origin:
     return _origin(flow_run.root_flow_run_id)
 
 
+@contextmanager
+def asked_for(recipe: str, changes: Sequence[str]) -> Generator[None]:
+    """Have the run that the block starts be known by what a person asked for."""
+    token = _asked.set(", ".join([recipe, *changes]))
+    try:
+        yield
+    finally:
+        _asked.reset(token)
+
+
 def outermost_origin(parameters: Mapping[str, Any]) -> Origin:
     """Return the flow run that this code runs in, which is the outermost and got `parameters`."""
     assert flow_run.id is not None, "only in a flow run"
@@ -26,14 +39,14 @@ def outermost_origin(parameters: Mapping[str, Any]) -> Origin:
         run_id=flow_run.id,
         run_name=flow_run.name or flow_run.id,
         flow=flow_run.flow_name or "",
-        recipe=recipe_of(parameters),
+        recipe=_asked.get() or recipe_of(parameters),
     )
 
 
 def recipe_of(parameters: Mapping[str, Any]) -> str:
     """Return what a run follows, for people: `smoke`, `smoke, pretrain.depth=3`, or nothing.
 
-    A recipe that was written out in full is called after the one that it equals, else `custom`.
+    A recipe that was written out in full is `custom`, unless it says whose fields it changes.
     """
     given = parameters.get("recipe")
     if given is None:
@@ -49,10 +62,6 @@ def _name(given: object) -> str:
         return given
     if isinstance(given, Mapping) and isinstance(given.get("name"), str):
         return given["name"]
-    if isinstance(given, BaseModel):
-        from flows.recipes import RECIPES  # which imports the steps, and they this
-
-        return next((name for name, make in RECIPES.items() if make() == given), "custom")
     return "custom"
 
 

@@ -13,6 +13,7 @@ from components.core.servers.endpoints import running_servers
 from components.core.settings import settings
 from flows.changes import changed
 from flows.command import temporary_server
+from flows.origin import asked_for
 from flows.progress import say_cached
 
 FLOWS = ("pipeline", "data", "pretrain", "finetune", "align", "compress")
@@ -67,7 +68,8 @@ def run_flow(flow: str, recipe: str, changes: list[str]) -> Ran:
         os.environ.update(server_environment())
         temporary_server.end_forsaken()
         temporary_server.mark_as_ours()
-    return _run(wanted, chosen)
+    with asked_for(recipe, changes):
+        return _run(wanted, chosen)
 
 
 def _has_runs() -> bool:
