@@ -58,7 +58,8 @@ def register(name: str, folder: Path, tags: dict[str, str]) -> Registered:
     mlflow = client()
     for known in mlflow.search_model_versions(f"name = '{name}'"):
         if known.tags.get("path") == tags["path"]:
-            _place(mlflow, known.model_id, known.source, folder)
+            if known.model_id and known.source:
+                _place(mlflow, known.model_id, known.source, folder)
             mlflow.set_registered_model_alias(name, ALIAS, known.version)
             return _registered(known)
     model = mlflow.create_logged_model(experiment_id(mlflow), name=name, tags=tags)
