@@ -58,8 +58,8 @@ def register(name: str, folder: Path, tags: dict[str, str]) -> Registered:
     mlflow = client()
     for known in mlflow.search_model_versions(f"name = '{name}'"):
         if known.tags.get("path") == tags["path"]:
-            if known.model_id and known.source:
-                _place(mlflow, known.model_id, known.source, folder)
+            if known.source and known.source.startswith("file:"):  # another name of what was there
+                _link(known.source, folder)
             mlflow.set_registered_model_alias(name, ALIAS, known.version)
             return _registered(known)
     model = mlflow.create_logged_model(experiment_id(mlflow), name=name, tags=tags)
@@ -109,6 +109,11 @@ def _place(mlflow: "MlflowClient", model_id: str, location: str, folder: Path) -
     if not location.startswith("file:"):
         mlflow.log_model_artifacts(model_id, str(folder))
         return
+    _link(location, folder)
+
+
+def _link(location: str, folder: Path) -> None:
+    """Have the files of `folder` at a `file:` URL too."""
     target = Path(url2pathname(urlparse(location).path))
     shutil.copytree(
         folder,
