@@ -1,12 +1,14 @@
 """Who asks for a step: the outermost flow run."""
 
+from collections.abc import Mapping
 from functools import cache
+from typing import Any
 from uuid import UUID
 
 from prefect.client.orchestration import get_client
 from prefect.runtime import flow_run
 
-from components.core.journal import Origin
+from components.core.journal import Origin, state_of
 
 
 def current_origin() -> Origin:
@@ -16,8 +18,44 @@ def current_origin() -> Origin:
     return _origin(flow_run.root_flow_run_id)
 
 
+def outermost_origin(parameters: Mapping[str, Any]) -> Origin:
+    """Return the flow run that this code runs in, which is the outermost and got `parameters`."""
+    assert flow_run.id is not None, "only in a flow run"
+    return Origin(
+        run_id=flow_run.id,
+        run_name=flow_run.name or flow_run.id,
+        flow=flow_run.flow_name or "",
+        recipe=recipe_of(parameters),
+    )
+
+
+def recipe_of(parameters: Mapping[str, Any]) -> str:
+    """Return what a run follows, for people: `smoke`, `smoke, pretrain.depth=3`, or nothing.
+
+    A recipe that was written out in full is `custom`, unless it says whose fields it changes.
+    """
+    given = parameters.get("recipe")
+    if given is None:
+        return ""
+    changes: Any = parameters.get("set") or ()
+    if isinstance(changes, Mapping):
+        changes = [f"{path}={value}" for path, value in changes.items()]
+    return ", ".join([label(given), *map(str, changes)])
+
+
+def label(given: object) -> str:
+    """Return what a run is called after: the recipe that it names, else `custom`."""
+    if isinstance(given, str):
+        return given
+    if isinstance(given, Mapping) and isinstance(given.get("name"), str):
+        return given["name"]
+    return "custom"
+
+
 @cache
 def _origin(root: str) -> Origin:
+    if (state := state_of(root)) is not None:
+        return state.origin
     with get_client(sync_client=True) as client:
         run = client.read_flow_run(UUID(root))
         flow = client.read_flow(run.flow_id)

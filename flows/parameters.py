@@ -13,6 +13,7 @@ from prefect.runtime import flow_run
 from prefect.states import Failed
 
 from flows.changes import Changes, assignments, changed
+from flows.origin import label
 from flows.recipes import Recipe, later_than, recipe
 
 DEFAULT = "tiny"
@@ -53,14 +54,6 @@ def problem(flow: str, parameters: Mapping[str, Any]) -> str | None:
 def refused(reason: ValueError) -> State[Any]:
     """Return the state of a run that cannot begin: the sentence alone, and no traceback."""
     return Failed(message=str(reason))
-
-
-def label(given: object) -> str:
-    """Return what a run is called after: the recipe that it names."""
-    if isinstance(given, str):
-        return given
-    named = given.get(NAME) if isinstance(given, dict) else None
-    return named if isinstance(named, str) else "custom"
 
 
 def run_name() -> str:

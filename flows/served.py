@@ -1,17 +1,18 @@
 """A run of which every step was made before: served from the artifacts, without Prefect."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
-from typing import Any, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 from uuid import uuid4
 
+from prefect.client.schemas.objects import State
 from prefect.utilities.names import generate_slug
 from pydantic import BaseModel
 
 from components.core.artifacts.base import Artifact
 from components.core.component import Component, In, Out
 from components.core.execute import find
-from components.core.journal import Origin
+from components.core.journal import Origin, begin_run, end_run
 
 _R = TypeVar("_R")
 _serving: ContextVar["list[tuple[Component[Any, Any], BaseModel]] | None"] = ContextVar(
@@ -38,20 +39,47 @@ def take(component: Component[In, Out], inputs: In) -> Out:
     return made
 
 
-def serve(flow: str, label: str, function: Callable[[], _R]) -> tuple[_R, list[str]] | None:
+class Served(NamedTuple, Generic[_R]):
+    """A run that had nothing to make."""
+
+    outcome: _R
+    """What it comes to."""
+    steps: list[str]
+    """Names of the components that it took, in order."""
+    run_id: str
+    """Under which the journal has it."""
+
+
+def serve(
+    flow: str, label: str, function: Callable[[], _R], changes: Sequence[str] = ()
+) -> Served[_R] | None:
     """Return what `function` comes to and the steps it took, if all were made before; else None.
 
-    The journal gets a run of that `flow`, as if Prefect had run it; its name begins with `label`.
+    The journal gets a run of that `flow`, as if Prefect had run it; its name begins with `label`,
+    the recipe, of which `changes` say what is otherwise.
+
+    Raises:
+        ValueError: something that was made before is damaged.
     """
     token = _serving.set(taken := [])
     try:
-        result = function()
+        outcome = function()
     except NotMade:
         return None
     finally:
         _serving.reset(token)
-    origin = Origin(run_id=str(uuid4()), run_name=f"{label}-{generate_slug(2)}", flow=flow)
+    origin = Origin(
+        run_id=str(uuid4()),
+        run_name=f"{label}-{generate_slug(2)}",
+        flow=flow,
+        recipe=", ".join([label, *changes]),
+    )
+    begin_run(origin)
     for component, inputs in taken:
         artifact: Artifact | None = find(component, inputs, origin)
         assert artifact is not None, "it was there a moment ago"
-    return result, [component.name for component, _ in taken]
+    if isinstance(outcome, State):
+        end_run(origin.run_id, "rejected", outcome.message or "")
+    else:
+        end_run(origin.run_id, "completed")
+    return Served(outcome, [component.name for component, _ in taken], origin.run_id)

@@ -1,26 +1,30 @@
 """The seam between components and Prefect: a component becomes a task, a function a flow."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from functools import wraps
+from inspect import signature
 from typing import Any, ParamSpec, TypeVar, cast
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
+from prefect.exceptions import Pause
 from prefect.runtime import flow_run
 from prefect.states import Cancelled, Completed
 
 from components.core.component import Component, In, Out
 from components.core.execute import address, execute, find
-from components.core.journal import Origin, note_process, take_output
+from components.core.journal import Origin, begin_run, end_run, take_output
 from components.core.processes.preemption import Preempted
-from flows.origin import current_origin
+from flows.origin import current_origin, outermost_origin
 from flows.progress import say_cached, shown
 from flows.served import is_serving, take
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
+_NOTED = ("preempted", "rejected")  # states with a meaning of their own; another one is a failure
 
 
 def step(component: Component[In, Out], inputs: In) -> Out:
@@ -44,21 +48,49 @@ def preemptible(function: Callable[_P, _R]) -> Callable[_P, _R]:
     """Make a flow of which a step was told to leave end as `Preempted`, not as failed.
 
     Whoever called it gets the exception. Each level needs a state of its own: one that is passed on
-    loses its name. The outermost flow also notes its process, so that a killed one is found out.
+    loses its name. The outermost flow also keeps the journal of the run: its process, so that a
+    killed one is found out, and how it stands.
     """
 
     @wraps(function)
     def run(*arguments: _P.args, **named: _P.kwargs) -> _R:
-        if flow_run.id is not None and flow_run.id == flow_run.root_flow_run_id:
-            note_process(flow_run.id)
-            if flow_run.id == os.environ.get("PREFECT__FLOW_RUN_ID"):  # a worker started it
-                take_output(flow_run.id)
-        try:
-            return function(*arguments, **named)
-        except Preempted as notice:
-            return cast(_R, _preempted(notice))
+        if flow_run.id is None or flow_run.id != flow_run.root_flow_run_id:
+            return _run(function, arguments, named)
+        given = signature(function).bind(*arguments, **named)
+        given.apply_defaults()
+        begin_run(outermost_origin(given.arguments))
+        if flow_run.id == os.environ.get("PREFECT__FLOW_RUN_ID"):  # a worker started it
+            take_output(flow_run.id)
+        with _told(flow_run.id) as outcome:
+            outcome.append(_run(function, arguments, named))
+        return cast(_R, outcome[0])
 
     return run
+
+
+def _run(function: Callable[..., _R], arguments: tuple[Any, ...], named: dict[str, Any]) -> _R:
+    try:
+        return function(*arguments, **named)
+    except Preempted as notice:
+        return cast(_R, _preempted(notice))
+
+
+@contextmanager
+def _told(run_id: str) -> Generator[list[Any]]:
+    """Have the journal say how a flow run ends; the block puts what it comes to in the list."""
+    outcome: list[Any] = []
+    try:
+        yield outcome
+    except BaseException as error:
+        waits = isinstance(error, Pause)
+        kind = "failed" if isinstance(error, Exception) else "waiting" if waits else "stopped"
+        end_run(run_id, kind, "" if waits else f"{type(error).__name__}: {error}")
+        raise
+    state = outcome[0]
+    if not isinstance(state, State):
+        return end_run(run_id, "completed")
+    name = (state.name or "").lower()
+    end_run(run_id, name if name in _NOTED else "failed", state.message or "")
 
 
 def _preempted(notice: Preempted) -> State[Any]:

@@ -53,6 +53,7 @@ def addresses(with_ray: bool) -> Servers:
         mlflow=f"http://{host}:{settings().mlflow_port}",
         dashboard=f"http://{host}:{settings().dashboard_port}" if has_dashboard() else None,
         ray=f"127.0.0.1:{settings().ray_port}" if with_ray else None,
+        home=settings().home.resolve(),
     )
 
 

@@ -20,11 +20,13 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from components.core import disk
 from components.core.files import write_atomically
 from components.core.servers.access import refuse_open_doors
 from components.core.servers.databases import refuse_dead_databases
 from components.core.servers.endpoints import Servers, servers_file
 from components.core.settings import settings
+from components.core.tracking.moved import follow_home
 from infra import janitor, services, status
 from infra.ports import port_holder
 from infra.reaper import SWEEP_EVERY_SECONDS, Reaper
@@ -41,12 +43,14 @@ def serve(with_ray: bool = False) -> None:
     Raises:
         ValueError: they are up already, a port is taken, a server would be open to all, or a
             database does not answer.
-        OSError: one of them does not start.
+        OSError: one of them does not start, or the disk is full.
     """
     refuse_open_doors()
     refuse_dead_databases()
+    follow_home()
     home = settings().home.resolve()
     home.mkdir(parents=True, exist_ok=True)
+    disk.require_room(home, disk.LEAST, "the stack")
     with _alone(home), _stoppable():
         if num := janitor.stop_marked(str(home)):
             _console.print(f"Stopped {num} processes that an earlier stack left.")

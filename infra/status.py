@@ -80,6 +80,8 @@ def read() -> Status | None:
         status = Status.model_validate_json(file().read_text("utf-8"))
     except (FileNotFoundError, ValidationError):
         return None
+    if status.servers.home not in (None, settings().home.resolve()):
+        return None  # this home is a copy of the one that they serve
     return status if psutil.pid_exists(status.pid) else None
 
 

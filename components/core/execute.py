@@ -7,7 +7,7 @@ from pathlib import Path
 from filelock import FileLock
 from pydantic import BaseModel, ValidationError
 
-from components.core import store
+from components.core import disk, store
 from components.core.artifacts.data import DataFiles, DataRevision, PinnedData
 from components.core.component import Component, In, Out
 from components.core.journal import Origin, Step, revision_of_run, write_step
@@ -17,10 +17,11 @@ from components.core.record import (
     InputRecord,
     Record,
     git_revision,
-    hash_files,
     inputs_of,
+    prove_files,
     read_record,
     verify,
+    verify_touched,
     write_record,
 )
 from components.core.settings import settings
@@ -35,12 +36,17 @@ def address(component: Component[In, Out], inputs: In) -> Path:
 
 
 def find(component: Component[In, Out], inputs: In, origin: Origin | None = None) -> Out | None:
-    """Return the artifact if this recipe has finished before, else None."""
+    """Return the artifact if this recipe has finished before, else None.
+
+    Raises:
+        ValueError: its files are not those that its record proves.
+    """
     out = address(component, inputs)
     if component.version.endswith(".dev") or not (out / RECORD).exists():
         return None
     record = read_record(out)
     artifact = _load(component.output(), record, out)
+    verify_touched(record, out)
     _note(record, out, inputs, cached=True, origin=origin)
     return artifact
 
@@ -51,7 +57,8 @@ def execute(component: Component[In, Out], inputs: In, origin: Origin | None = N
     Two calls with one recipe do the work once: the second waits for the first one's lock.
 
     Raises:
-        ValueError: an input's files are not the ones that its record proves.
+        ValueError: the files of an input, or of what was made before, are not the ones that the
+            record proves.
     """
     out = address(component, inputs)
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -74,7 +81,7 @@ def _make(component: Component[In, Out], inputs: In, out: Path, origin: Origin |
     start = time.monotonic()
     revision = _data_revision(inputs, origin)
     with Tracker(component, out, origin or Origin(), revision) as tracker:
-        artifact = component.run(inputs, out)
+        artifact = _work(component, inputs, out)
         record = Record(
             component=component.name,
             version=component.version,
@@ -85,7 +92,7 @@ def _make(component: Component[In, Out], inputs: In, out: Path, origin: Origin |
                 for name, source in inputs_of(inputs).items()
             },
             artifact=artifact.model_dump(mode="json"),
-            files=hash_files(out),
+            files=prove_files(out),
             seed=getattr(component, "seed", None),
             seconds=round(time.monotonic() - start, 3),
             machine=machine(),
@@ -98,6 +105,15 @@ def _make(component: Component[In, Out], inputs: In, out: Path, origin: Origin |
     _note(record, out, inputs, cached=False, origin=origin)
     store.push(out)
     return artifact
+
+
+def _work(component: Component[In, Out], inputs: In, out: Path) -> Out:
+    try:
+        return component.run(inputs, out)
+    except OSError as error:
+        if disk.is_full(error):  # "No space left on device" alone says neither where nor how much
+            raise disk.with_place(error, out) from error
+        raise
 
 
 def _packages(component: Component[In, Out]) -> dict[str, str]:

@@ -48,7 +48,11 @@ def write_json(file: Path, value: object) -> None:
 
 
 def link_or_copy(file: str | Path, to: str | Path) -> None:
-    """Give a file that nobody writes again a second name, or copy it to another file system."""
+    """Give a file that nobody writes again a second name, or copy it to another file system.
+
+    What has that name already is replaced, not written over: it may be a damaged file's other name.
+    """
+    Path(to).unlink(missing_ok=True)
     try:
         os.link(file, to)
     except OSError:

@@ -1,9 +1,9 @@
 """The journal of a flow run: which steps it took, whether each was cached, what each made.
 
 One folder a run, `<home>/runs/<flow run id>/`: `run.json` says what was started, `steps.jsonl` has
-a line a step, `process.json` says which process is at it,
-and `output.log` has what that prints under a worker. The reports of the command line are read
-from here, so they need no server.
+a line a step, `state.json` says how it stands, `process.json` says which process is at it, and
+`output.log` has what that prints under a worker. The reports of the command line are read from
+here, so they need no server.
 """
 
 import json
@@ -13,6 +13,7 @@ import socket
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 import psutil
 from pydantic import ValidationError
@@ -23,7 +24,7 @@ from components.core.settings import settings
 
 logger = logging.getLogger(__name__)
 
-_PROCESS = "process.json"
+_PROCESS, _STATE = "process.json", "state.json"
 
 
 class Origin(Frozen):
@@ -35,6 +36,8 @@ class Origin(Frozen):
     """Name of the outermost flow run."""
     flow: str = "local"
     """Name of the outermost flow."""
+    recipe: str = ""
+    """The recipe by name, and what was changed in it; empty for a flow that follows none."""
 
 
 class Run(Frozen):
@@ -44,6 +47,21 @@ class Run(Frozen):
     """The flow run."""
     started: datetime
     """When it took its first step, UTC."""
+
+
+class RunState(Frozen):
+    """How a flow run stands."""
+
+    origin: Origin
+    """The flow run."""
+    state: Literal["running", "waiting", "completed", "rejected", "preempted", "failed", "stopped"]
+    """A run that waits for a person has let go of its process; `stopped` is by a signal."""
+    message: str = ""
+    """What a person reads beside it."""
+    began: datetime
+    """When it was first started, UTC."""
+    changed: datetime
+    """When it came to this state, UTC."""
 
 
 class RunProcess(Frozen):
@@ -105,6 +123,35 @@ def note_process(run_id: str) -> None:
     write_atomically(folder / _PROCESS, mine.model_dump_json() + "\n")
 
 
+def begin_run(origin: Origin) -> None:
+    """Note that this process does a flow run, from its beginning or on from where it stopped."""
+    note_process(origin.run_id)
+    before, now = state_of(origin.run_id), datetime.now(UTC)
+    began = before.began if before else now
+    _write_state(RunState(origin=origin, state="running", began=began, changed=now))
+
+
+def end_run(run_id: str, state: str, message: str = "") -> None:
+    """Note how a flow run ended, or that it waits."""
+    if (before := state_of(run_id)) is not None:
+        told = {"state": state, "message": message, "changed": datetime.now(UTC)}
+        _write_state(RunState.model_validate({**before.model_dump(), **told}))
+
+
+def state_of(run_id: str) -> RunState | None:
+    """Return how a flow run stands, as it said itself; one that was killed said nothing."""
+    try:
+        return RunState.model_validate_json((settings().runs / run_id / _STATE).read_bytes())
+    except (FileNotFoundError, ValidationError):
+        return None
+
+
+def _write_state(state: RunState) -> None:
+    folder = settings().runs / state.origin.run_id
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(folder / _STATE, state.model_dump_json(indent=2) + "\n")
+
+
 def take_output(run_id: str) -> None:
     """Have what this process and its children print from now on go to the folder of its run.
 
@@ -151,13 +198,13 @@ def read_steps(folder: Path) -> list[Step]:
 def revision_of_run(origin: Origin) -> str | None:
     """Return the revision of `data/` that a run read last, or None if it has read none."""
     folder = settings().runs / origin.run_id
-    if not (folder / "steps.jsonl").exists():
-        return None
     revisions = [step.data_revision for step in _all_steps(folder) if step.data_revision]
     return revisions[-1] if revisions else None
 
 
 def _all_steps(folder: Path) -> list[Step]:
+    if not (folder / "steps.jsonl").exists():  # it is at its first one
+        return []
     lines = (folder / "steps.jsonl").read_text("utf-8").splitlines()
     return [Step.model_validate(json.loads(line)) for line in lines]
 

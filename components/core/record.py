@@ -2,23 +2,29 @@
 
 import hashlib
 import json
+import logging
 import subprocess
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
-from pydantic import BaseModel, ValidationError, model_validator
+from pydantic import BaseModel, TypeAdapter, ValidationError, model_validator
 
 from components.core.artifacts.base import Artifact, ArtifactPath, Frozen
 from components.core.files import manifest, sha256, write_atomically
 from components.core.machine import Machine
 from components.core.settings import settings
 
+logger = logging.getLogger(__name__)
+
 RECORD = "artifact.json"
 REPORT = "report"
 """Folder of the small files of an artifact that are for people: MLflow gets a copy of it."""
 WORKING = frozenset({RECORD, "metrics.jsonl", "checkpoints"})  # not part of what was made
+_STAMPS = ".stamps.json"  # begins with a dot: no part of what was made, and never sent elsewhere
+_Stamps = TypeAdapter(dict[str, tuple[int, int]])
 
 
 class InputRecord(Frozen):
@@ -119,20 +125,74 @@ def verify(artifact: Artifact) -> None:
         ValueError: a file is missing or its sha256 differs.
     """
     record = read_record(artifact.path)
-    for name, expected in record.files.items():
-        file = artifact.path / name
-        if not file.is_file():
-            raise ValueError(f"{file} is missing. Remove {artifact.path} to make it again.")
-        if (actual := sha256(file)) != expected:
-            raise ValueError(
-                f"{file} is not the file that {record.component} made: sha256 {actual[:12]}, "
-                f"recorded {expected[:12]}. Remove {artifact.path} to make it again."
-            )
+    for name in record.files:
+        _verify_file(record, artifact.path, name)
+
+
+def verify_touched(record: Record, folder: Path) -> None:
+    """Check the files of an artifact that were touched since they were last proved.
+
+    A file with the size and the time of then is not read: a thousand artifacts take a moment. All
+    others are hashed, such as those of a home that was copied, and noted if they are sound.
+
+    Raises:
+        ValueError: a file is missing or its sha256 differs.
+    """
+    proved, now = _read_stamps(folder), stamps(folder, record.files)
+    touched = [name for name in record.files if name not in now or now[name] != proved.get(name)]
+    for name in touched:
+        _verify_file(record, folder, name)
+    if touched:
+        write_stamps(now, folder)
+
+
+def stamps(folder: Path, names: Iterable[str]) -> dict[str, tuple[int, int]]:
+    """Return the bytes and the time of change, in nanoseconds, of those files that are there."""
+    found: dict[str, tuple[int, int]] = {}
+    for name in names:
+        with suppress(FileNotFoundError, NotADirectoryError):
+            state = (folder / name).stat()
+            found[name] = state.st_size, state.st_mtime_ns
+    return found
+
+
+def write_stamps(proved: dict[str, tuple[int, int]], folder: Path) -> None:
+    """Note which files were proved; take the stamps before, so that a later change is seen."""
+    try:
+        write_atomically(folder / _STAMPS, json.dumps(proved))
+    except OSError as error:  # a folder to read only, or a full disk: they are hashed again
+        logger.debug("%s has no stamps: %s", folder, error)
+
+
+def _read_stamps(folder: Path) -> dict[str, tuple[int, int]]:
+    try:
+        return _Stamps.validate_json((folder / _STAMPS).read_bytes())
+    except (OSError, ValidationError):
+        return {}
+
+
+def _verify_file(record: Record, folder: Path, name: str) -> None:
+    file, expected = folder / name, record.files[name]
+    if not file.is_file():
+        raise ValueError(f"{file} is missing. Remove {folder} to make it again.")
+    if (actual := sha256(file)) != expected:
+        raise ValueError(
+            f"{file} is not the file that {record.component} made: sha256 {actual[:12]}, "
+            f"recorded {expected[:12]}. Remove {folder} to make it again."
+        )
 
 
 def hash_files(folder: Path) -> dict[str, str]:
     """Return the sha256 of what a component made in `folder`."""
     return manifest(folder, exclude=WORKING)
+
+
+def prove_files(folder: Path) -> dict[str, str]:
+    """Return the sha256 of what a component made in `folder`, and note that they were proved."""
+    before = stamps(folder, [each.relative_to(folder).as_posix() for each in folder.rglob("*")])
+    files = hash_files(folder)
+    write_stamps({name: before[name] for name in files if name in before}, folder)
+    return files
 
 
 def adopt(folder: Path) -> str:

@@ -102,22 +102,45 @@ def settings() -> Settings:
     """Return the settings of this process; a variable that is none of them is warned of.
 
     Raises:
-        ValueError: a variable has a value that is not valid.
+        ValueError: a variable has a value that is not valid, or nearly the name of a setting.
     """
     known = [_variable(name) for name in Settings.model_fields]
-    ours = tuple(f"{_PREFIX}{rest}" for rest in _NO_SETTINGS)
-    for name in sorted(os.environ):
-        if name.startswith(_PREFIX) and name not in known and not name.startswith(ours):
-            nearest = difflib.get_close_matches(name, known, n=1, cutoff=0)[0]
-            logger.warning("%s is no setting and changes nothing. The nearest: %s", name, nearest)
+    unknown = [name for name in sorted(os.environ) if _is_unknown(name, known)]
+    mistyped = [sentence for name in unknown if (sentence := _mistyped(name, known))]
     try:
-        return Settings()
+        made = Settings()
     except ValidationError as error:
         wrong = [
             f"{_variable(str(each['loc'][0]))}={each['input']} is not valid: {each['msg']}."
             for each in error.errors()
         ]
-        raise ValueError(" ".join([*wrong, "Set another value, or unset it."])) from None
+        raise ValueError(" ".join([*mistyped, *wrong, "Set another value, or unset it."])) from None
+    if mistyped:
+        raise ValueError(" ".join(mistyped))
+    for name in unknown:
+        if name.upper().startswith(_PREFIX):
+            nearest = difflib.get_close_matches(name.upper(), known, n=1, cutoff=0)[0]
+            logger.warning("%s is no setting and changes nothing. The nearest: %s", name, nearest)
+    return made
+
+
+def _is_unknown(name: str, known: list[str]) -> bool:
+    """Return whether a variable is meant for us and none of ours: in any case, as settings are."""
+    ours = tuple(f"{_PREFIX}{rest}" for rest in _NO_SETTINGS)
+    if not name.upper().startswith("BLO"):  # a slip comes later than that
+        return False
+    return name.upper() not in known and not name.upper().startswith(ours)
+
+
+def _mistyped(name: str, known: list[str]) -> str | None:
+    """Return a sentence about a variable that is nearly the name of a setting."""
+    whole, rests = name.upper(), {each.removeprefix(_PREFIX): each for each in known}
+    if whole.startswith(_PREFIX):
+        near = difflib.get_close_matches(whole.removeprefix(_PREFIX), rests, n=1, cutoff=0.75)
+        found = [rests[each] for each in near]
+    else:
+        found = difflib.get_close_matches(whole, known, n=1, cutoff=0.9)
+    return f"{name} is no setting: {found[0]} is. Correct it, or unset it." if found else None
 
 
 def _variable(field: str) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from components.core.files import sha256
-from components.core.record import RECORD, Record, read_record
+from components.core.record import RECORD, Record, read_record, stamps, write_stamps
 from components.core.servers.databases import hidden
 from components.core.settings import settings
 
@@ -92,6 +92,7 @@ def _pull(out: Path) -> bool:
         record = _record(aside / RECORD, there)
         for name, expected in record.files.items():
             _get(files, f"{there}/{name}", aside / name, expected)
+        write_stamps(stamps(aside, record.files), out)
         for name in [*record.files, RECORD]:
             (out / name).parent.mkdir(parents=True, exist_ok=True)
             (aside / name).replace(out / name)

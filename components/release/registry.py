@@ -53,11 +53,13 @@ def register(name: str, folder: Path, tags: dict[str, str]) -> Registered:
     """Register the model in `folder` as the next version of `name` and make it the champion.
 
     Files are linked into MLflow's artifact store, not copied, where both are on one disk. A folder
-    that an interrupted attempt has registered keeps its version.
+    that was registered before, and is made again, keeps its version; its files are replaced there.
     """
     mlflow = client()
     for known in mlflow.search_model_versions(f"name = '{name}'"):
         if known.tags.get("path") == tags["path"]:
+            if known.source and known.source.startswith("file:"):  # another name of what was there
+                _link(known.source, folder)
             mlflow.set_registered_model_alias(name, ALIAS, known.version)
             return _registered(known)
     model = mlflow.create_logged_model(experiment_id(mlflow), name=name, tags=tags)
@@ -107,6 +109,11 @@ def _place(mlflow: "MlflowClient", model_id: str, location: str, folder: Path) -
     if not location.startswith("file:"):
         mlflow.log_model_artifacts(model_id, str(folder))
         return
+    _link(location, folder)
+
+
+def _link(location: str, folder: Path) -> None:
+    """Have the files of `folder` at a `file:` URL too."""
     target = Path(url2pathname(urlparse(location).path))
     shutil.copytree(
         folder,

@@ -1,5 +1,6 @@
 """The scorecard of a flow run, put together from its journal and the records beside the files."""
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,8 @@ class Report(Frozen):
 
     origin: Origin
     """The flow run."""
+    started: datetime | None = None
+    """When it took its first step, UTC; None in a report that was kept before this was noted."""
     data_revision: str
     """DVC revision of the raw data."""
     baselines: dict[str, float]
@@ -108,6 +111,7 @@ def report_of(folder: Path, run: Run) -> Report:
     made = next((record.data_revision for _, record in steps if record.data_revision), "")
     return Report(
         origin=run.origin,
+        started=run.started,
         data_revision=revision_of_run(run.origin) or made,
         baselines={name: baselines[name] for name in ("unigram", "trigram") if name in baselines},
         stages=tuple(_row(step, record, probes) for step, record in steps),

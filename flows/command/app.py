@@ -1,6 +1,5 @@
 """The `bloomery` command: run flows, add data, talk to models, read scorecards."""
 
-import errno
 import json
 import logging
 import os
@@ -8,16 +7,20 @@ import sys
 import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
+from components.core import disk
 from components.core.processes.preemption import Preempted
 from components.core.settings import settings
-from flows.command import stack, talk
+from flows.command import look, stack, talk
 from flows.command.data import app as data_app
 from flows.command.release import app as release_app
+
+if TYPE_CHECKING:
+    from flows.command.history import RunRow
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__
@@ -61,16 +64,16 @@ def run(
         raise ValueError(f"No flow {flow!r}. There are: {', '.join(FLOWS)}.")
     changes = [*(set_ or []), *([f"corpus.known={known}"] if known else [])]
     try:
-        released = run_flow(flow, recipe, changes)
+        ran = run_flow(flow, recipe, changes)
     except KeyboardInterrupt:
         typer.echo("Interrupted. The same command goes on where this one stopped.", err=True)
         raise typer.Exit(130) from None
     except Preempted as notice:
         typer.echo(str(notice), err=True)
         raise typer.Exit(os.EX_TEMPFAIL) from None
-    report(name=None, as_json=False)
+    report(name=ran.run_id, as_json=False)
     _say_where_to_look(flow)
-    if not released:
+    if not ran.completed:
         raise typer.Exit(1)
 
 
@@ -83,12 +86,14 @@ def report(
     from components.core.journal import find_run
     from dashboards.text.report import report_of
     from dashboards.text.scorecard import table, task_table, training_table
+    from flows.command.history import run_called
 
     folder, found = find_run(name)
     scorecard = report_of(folder, found)
     if as_json:
         typer.echo(scorecard.model_dump_json(indent=2))
     else:
+        _say_which(run_called(found.origin.run_id))
         _out.print(table(scorecard))
         for more in (training_table(scorecard), task_table(scorecard)):
             if more is not None:
@@ -170,6 +175,13 @@ def sync() -> None:
         typer.echo(f"{where} has all artifacts of this machine.")
 
 
+def _say_which(row: "RunRow") -> None:
+    recipe = f", recipe {row.recipe}" if row.recipe else ""
+    _out.print(
+        f"Run {row.name}{recipe}, begun {look.when(row.began)}, {row.state}.", highlight=False
+    )
+
+
 def _say_where_to_look(flow: str) -> None:
     first = (
         "bloomery chat            talk to the released model"
@@ -190,25 +202,29 @@ def _clear_errors(debug: bool) -> Generator[None]:
     """Turn an error that a user can mend into one message and exit code 1."""
     try:
         yield
-    except (ValueError, OSError, RuntimeError) as error:
-        if debug:
-            raise
-        typer.secho(f"Error: {error}{_remedy(error)}", err=True, fg="red")
-        sys.exit(1)
     except Exception as error:
         if debug:
             raise
-        typer.secho(f"Error: {type(error).__name__}: {error}", err=True, fg="red")
-        typer.echo("This should not happen: `bloomery --debug ...` shows where it did.", err=True)
+        expected = isinstance(error, ValueError | OSError | RuntimeError)
+        said = str(error) if expected else f"{type(error).__name__}: {error}"
+        typer.secho(f"Error: {said}{_of_the_disk(error)}", err=True, fg="red")
+        if not expected:
+            typer.echo(
+                "This should not happen: `bloomery --debug ...` shows where it did.", err=True
+            )
         sys.exit(1)
 
 
-def _remedy(error: Exception) -> str:
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return ". Free some space and run the same command again: finished steps are kept."
-    return ""
+def _of_the_disk(error: Exception) -> str:
+    """Return a sentence to add where the reason is, or may be, a full disk."""
+    try:
+        said = disk.explained(error)
+    except (OSError, ValueError):  # a place that cannot be asked, a setting that is not valid
+        return ""
+    return f" {said}" if said else ""
 
 
+look.add_to(app)
 talk.add_to(app)
 stack.add_to(app)
 

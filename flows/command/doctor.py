@@ -19,6 +19,7 @@ from components.core.servers.databases import (
 )
 from components.core.servers.endpoints import running_servers
 from components.core.settings import settings
+from components.core.tracking.moved import elsewhere, mend
 from components.data.repository import dataset
 from infra.ports import port_holder
 
@@ -41,6 +42,7 @@ def findings() -> dict[str, Any]:
         "gpu": _gpus() or "none",
         "bfloat16": _bfloat16(),
         "home": str(settings().home.resolve()),
+        "moved": _moved(),
         "data": _data(),
         "servers": _servers(),
         "stores": _stores(),
@@ -107,6 +109,28 @@ def _data() -> str:
         return f"{found}, data.dvc pins {dataset.revision(settings().project)}"
     except ValueError as error:
         return str(error)
+
+
+def _moved() -> str:
+    """Return whether the home was moved or copied, having mended what still named its old place."""
+    try:
+        refuse_dead_databases()
+        before = elsewhere()
+        mend()
+        after = elsewhere()
+    except ValueError as error:  # a database that does not answer: `stores` says which
+        return f"not known: {error}"
+    mended = [
+        f"{num} places in MLflow's database named {home}: mended"
+        for home, num in before.items()
+        if home not in after
+    ]
+    left = [
+        f"{num} places in MLflow's database name {home}: what is logged in those experiments goes "
+        "there. Name another experiment by BLOOMERY_EXPERIMENT to have it here"
+        for home, num in after.items()
+    ]
+    return "; ".join([*mended, *left]) or "no, all places are in this home"
 
 
 def _stores() -> dict[str, str]:

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from components.core.journal import find_run, read_runs, read_steps
-from components.core.record import RECORD, read_record
+from components.core.journal import Origin, find_run, read_runs, read_steps
+from components.core.record import RECORD, read_record, verify_touched
 from components.core.settings import settings
 from components.release.quick_champion import quick_champion
 
@@ -23,14 +23,17 @@ class FoundModel(NamedTuple):
     """Registered name, else the component that made it, else the folder."""
     version: str
     """Registered version, else that of the component with the fingerprint, else nothing."""
-    run: str | None = None
-    """Name of the flow run that released it, where that is how it was found."""
+    run: str = ""
+    """Name of the flow run that released it, if its journal is here."""
+    recipe: str = ""
+    """What that run followed."""
 
     def __str__(self) -> str:
         """Return what it is called in a sentence."""
         version = f" version {self.version}" if self.version else ""
+        recipe = f", recipe {self.recipe}" if self.recipe else ""
         run = f", released by the run {self.run}" if self.run else ""
-        return f"{self.name}{version}{run}"
+        return f"{self.name}{version}{recipe}{run}"
 
 
 def find_model(name: str | None) -> FoundModel:
@@ -45,7 +48,7 @@ def find_model(name: str | None) -> FoundModel:
         return _last_release()
     for folder in (Path(name), settings().artifacts / name):
         if any((folder / file).exists() for file in _MODEL_FILES):
-            return _described(folder.resolve())
+            return _of_its_run(_described(folder.resolve()))
     if Path(name).exists():
         raise ValueError(
             f"{name} holds neither a config.json nor a genai_config.json: it is no model in "
@@ -61,12 +64,32 @@ def find_model(name: str | None) -> FoundModel:
             f"{name} version {released.version} is gone from {released.folder}. Bring the folder "
             "back, or run its recipe again."
         )
-    return FoundModel(released.folder, name, str(released.version))
+    return _of_its_run(FoundModel(released.folder, name, str(released.version)))
 
 
 def released_names() -> list[str]:
     """Return the registered names that the runs of this machine released, the last one first."""
     return list(dict.fromkeys(each.name for each in _releases()))
+
+
+def released_by() -> dict[Path, Origin]:
+    """Return the first run that released each model, by the model's folder."""
+    return {folder: origin for folder, origin in _releases_of_runs()}  # the first run comes last
+
+
+def refuse_damaged(found: FoundModel) -> None:
+    """Make sure that the files of a model are those that its record proves.
+
+    Only what was touched is read. A folder that no component made has nothing to compare with.
+
+    Raises:
+        ValueError: a file is missing or another.
+    """
+    try:
+        record = read_record(found.folder)
+    except (ValueError, FileNotFoundError):  # another version of the platform wrote it, or nobody
+        return
+    verify_touched(record, found.folder)
 
 
 def find_pretraining(name: str | None) -> Path:
@@ -114,10 +137,23 @@ def _last_release() -> FoundModel:
 
 def _releases() -> Iterator[FoundModel]:
     """Yield the releases of all runs that are still here, the last one first."""
+    for folder, origin in _releases_of_runs():
+        if (folder / RECORD).exists():
+            yield _described(folder)._replace(run=origin.run_name, recipe=origin.recipe)
+
+
+def _releases_of_runs() -> Iterator[tuple[Path, Origin]]:
     for folder, run in read_runs():
         for taken in read_steps(folder):
-            if taken.component == _REGISTER and (taken.path / RECORD).exists():
-                yield _described(taken.path)._replace(run=run.origin.run_name)
+            if taken.component == _REGISTER:
+                yield taken.path, run.origin
+
+
+def _of_its_run(found: FoundModel) -> FoundModel:
+    """Return a model with the run that released it."""
+    if (origin := released_by().get(found.folder)) is None:
+        return found
+    return found._replace(run=origin.run_name, recipe=origin.recipe)
 
 
 def _described(folder: Path) -> FoundModel:

@@ -11,7 +11,18 @@ app = typer.Typer(no_args_is_help=True, help="Released models and the alias `cha
 
 @app.callback()
 def main() -> None:
-    """Move the alias of a registered model."""
+    """Which versions were released, and which has the alias."""
+
+
+@app.command("list")
+def list_(
+    model: Annotated[str | None, typer.Argument(help="Registered model; else all.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """List the releases, the last one first: when, by which run, and who approved it."""
+    from flows.command.look import list_releases
+
+    list_releases(model, as_json)
 
 
 @app.command()

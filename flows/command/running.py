@@ -3,20 +3,31 @@
 import importlib
 import logging
 import os
-from typing import Any
+from typing import Any, NamedTuple
 
 from prefect.client.schemas.objects import State
 
+from components.core import disk
 from components.core.servers.databases import refuse_dead_databases, server_environment
 from components.core.servers.endpoints import running_servers
+from components.core.settings import settings
 from flows.command import temporary_server
 from flows.progress import say_cached
 
 FLOWS = ("pipeline", "data", "pretrain", "finetune", "align", "compress")
 
 
-def run_flow(flow: str, recipe: str, changes: list[str]) -> bool:
-    """Run `flow` with the recipe and return whether it completed: False if the gate said no.
+class Ran(NamedTuple):
+    """A flow run at its end."""
+
+    run_id: str
+    """Its id, by which the journal has it: another may have ended since."""
+    completed: bool
+    """False if the gate said no."""
+
+
+def run_flow(flow: str, recipe: str, changes: list[str]) -> Ran:
+    """Run `flow` with the recipe and return how it ended.
 
     Where no server is up and every step was made before, nothing is started: what was made is
     looked up.
@@ -35,7 +46,8 @@ def run_flow(flow: str, recipe: str, changes: list[str]) -> bool:
     if servers is not None:
         os.environ["PREFECT_API_URL"] = f"{servers.prefect}/api"
 
-    from flows.parameters import described, label, wanted
+    from flows.origin import label
+    from flows.parameters import described, wanted
     from flows.served import serve
 
     wanted(flow, recipe, changes)  # what is wrong is said before anything starts
@@ -44,11 +56,17 @@ def run_flow(flow: str, recipe: str, changes: list[str]) -> bool:
     function = getattr(importlib.import_module(module), flow)
     _show_own_lines()
     if servers is None:
-        if (served := serve(flow, label(recipe), lambda: function.fn(**parameters))) is not None:
-            outcome, steps = served
-            for name in steps:
+        served = (
+            serve(flow, label(recipe), lambda: function.fn(**parameters), changes)
+            if _has_runs()
+            else None
+        )
+        if served is not None:
+            for name in served.steps:
                 say_cached(name)
-            return not isinstance(outcome, State)
+            return Ran(served.run_id, not isinstance(served.outcome, State))
+    disk.require_room(settings().home.resolve(), disk.LEAST, "a run")
+    if servers is None:
         refuse_dead_databases()
         os.environ.update(server_environment())
         temporary_server.end_forsaken()
@@ -56,16 +74,19 @@ def run_flow(flow: str, recipe: str, changes: list[str]) -> bool:
     return _run(function, parameters)
 
 
-def _run(flow: Any, parameters: dict[str, Any]) -> bool:
+def _has_runs() -> bool:
+    """Return whether anything may have been made: a new home has nothing to serve."""
+    return settings().runs.exists() or settings().artifacts.exists()
+
+
+def _run(flow: Any, parameters: dict[str, Any]) -> Ran:
     from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
     # a heartbeat thread costs a second at the end of each subflow, and nobody listens to it here
     with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
         state = flow(**parameters, return_state=True)
-    if state.is_completed():
-        return True
-    if state.name == "Rejected":
-        return False
+    if state.is_completed() or state.name == "Rejected":
+        return Ran(str(state.state_details.flow_run_id), state.is_completed())
     state.result()  # raises what went wrong, or that it was preempted
     raise RuntimeError(f"The flow ended as {state.name}: {state.message}")
 

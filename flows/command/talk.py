@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from components.core.settings import settings
-from flows.command.find import FoundModel, find_model, released_names
+from flows.command.find import FoundModel, find_model, refuse_damaged, released_names
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 
@@ -52,7 +52,8 @@ def generate(
     tokens = talk.stream(ids, Sampling(max_new_tokens=max_new_tokens))
     if as_json:
         text = talk.text(list(tokens))
-        answer = {"model": found.name, "version": found.version, "prompt": prompt}
+        who = {"model": found.name, "version": found.version, "recipe": found.recipe}
+        answer = {**who, "prompt": prompt}
         rows = [{"token": token, "probability": share} for token, share in top]
         more = {"next_tokens": rows} if top else {}
         typer.echo(json.dumps({**answer, "completion": text, **more}, ensure_ascii=False))
@@ -81,6 +82,7 @@ def chat(
 def _chosen_model(name: str | None, command: str) -> FoundModel:
     """Return the model that was asked for, having said which it is and how to choose another."""
     found = find_model(name)
+    refuse_damaged(found)
     typer.echo(f"Model: {found}", err=True)
     if name is None:
         names = ", ".join(released_names())

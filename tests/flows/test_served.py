@@ -1,5 +1,6 @@
 """Served: a run of which every step was made before needs no server, and any other begins none."""
 
+import shutil
 from pathlib import Path
 from typing import ClassVar
 
@@ -9,7 +10,7 @@ from components.core.artifacts.base import Artifact
 from components.core.artifacts.data import DataRevision
 from components.core.component import Component
 from components.core.execute import execute
-from components.core.journal import find_run, read_runs, read_steps
+from components.core.journal import find_run, read_runs, read_steps, state_of
 from flows.served import is_serving, serve
 from flows.step import step, subflow
 
@@ -68,3 +69,35 @@ def test_an_error_is_no_missing_step() -> None:
     with pytest.raises(ValueError, match="the reason"):
         serve("pipeline", "smoke", fail)
     assert not is_serving()
+
+
+def test_the_run_of_it_has_its_own_id_its_recipe_and_its_end() -> None:
+    execute(Write(text="a"), INPUTS)
+    execute(Write(text="b"), INPUTS)
+    first = serve("pipeline", "smoke", _both, ["pretrain.depth=3"])
+    second = serve("pipeline", "tiny", _both)
+    assert first is not None
+    assert second is not None
+    folder, run = find_run(first.run_id)
+    assert folder.name == first.run_id != second.run_id
+    assert run.origin.run_name.startswith("smoke-")
+    assert run.origin.recipe == "smoke, pretrain.depth=3"
+    state = state_of(first.run_id)
+    assert state is not None
+    assert (state.state, state.origin) == ("completed", run.origin)
+
+
+@pytest.mark.parametrize("how", ["flipped", "truncated", "deleted"])
+def test_what_is_damaged_is_refused_by_name_and_no_run_of_it_is_noted(how: str) -> None:
+    execute(Write(text="a"), INPUTS)
+    file = execute(Write(text="b"), INPUTS).path / "file"
+    if how == "deleted":
+        file.unlink()
+    else:
+        file.write_text("c" if how == "flipped" else "")
+    with pytest.raises(ValueError, match=rf"{file} is .* Remove {file.parent} to make it again"):
+        serve("pipeline", "smoke", _both)
+    assert list(read_runs()) == []
+    assert not is_serving()
+    shutil.rmtree(file.parent)
+    assert serve("pipeline", "smoke", _both) is None, "it is to be made again"

@@ -26,6 +26,8 @@ class Servers(Frozen):
     """URL of the dashboard, if it is up."""
     ray: str | None = None
     """Address of the warm Ray head, if there is one."""
+    home: Path | None = None
+    """Home that they serve: a copy of it has this file too, and is served by nobody."""
 
 
 def servers_file() -> Path:
@@ -59,6 +61,8 @@ def running_servers() -> Servers | None:
     if not file.exists():
         return None
     servers = Servers.model_validate(json.loads(file.read_text("utf-8")))
+    if servers.home is not None and servers.home != file.parent:
+        return None
     up = _alive(servers.pid) and _answers(f"{servers.prefect}/api/health")
     return servers if up and _answers(f"{servers.mlflow}/health") else None
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from components.core.journal import Origin
 from components.core.servers.endpoints import flow_run_url, tracking_uri
 from components.core.settings import settings
+from components.core.tracking.moved import follow_home
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -24,6 +25,7 @@ def client() -> "MlflowClient":
     import mlflow
     from mlflow import MlflowClient
 
+    follow_home()
     uri = tracking_uri()
     mlflow.set_tracking_uri(uri)  # the registry looks a model up through the global address
     return MlflowClient(tracking_uri=uri, registry_uri=uri)

@@ -206,6 +206,67 @@ def test_a_flipped_byte_in_an_input_is_refused_with_the_name_of_the_file(data, l
     assert execute(Upper(), Texts(first=again)).num_letters == text.num_letters
 
 
+@pytest.mark.parametrize("how", ["flipped", "truncated", "deleted", "replaced by a folder"])
+def test_what_was_made_before_is_not_served_damaged_and_the_remedy_makes_it_again(
+    data, ledger, how
+):
+    made = execute(Write(), data)
+    file = made.path / "part" / "text.txt"
+    content = file.read_bytes()
+    file.unlink()
+    if how == "flipped":
+        file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    elif how == "truncated":
+        file.write_bytes(content[:-1])
+    elif how == "replaced by a folder":
+        file.mkdir()
+    for serve in (find, execute):
+        with pytest.raises(ValueError, match=rf"part/text\.txt is .* Remove {made.path}"):
+            serve(Write(), data)
+    assert ledger() == ["write"]
+
+    shutil.rmtree(made.path)  # the remedy that the message names
+    assert execute(Write(), data) == made
+    assert file.read_bytes() == content
+    assert ledger() == ["write", "write"]
+
+
+def test_a_file_that_was_not_touched_is_not_read_again_and_one_that_was_is(data):
+    made = execute(Write(), data)
+    file = made.path / "part" / "text.txt"
+    file.chmod(0)
+    if os.geteuid() == 0:  # whom no mode keeps from reading: another inode of the same looks
+        content, times = file.read_bytes(), file.stat()
+        file.write_bytes(content[::-1])
+        os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert find(Write(), data) == made, "it was read"
+    os.utime(file)
+    with pytest.raises((ValueError, PermissionError), match="text"):
+        find(Write(), data)
+
+
+def test_a_home_that_was_copied_is_proved_once_and_then_by_size_and_time(data):
+    made = execute(Write(), data)
+    file = made.path / "part" / "text.txt"
+    content = file.read_bytes()
+    os.utime(file)  # as `cp -r` does
+    assert find(Write(), data) == made
+    times = file.stat()
+    file.write_bytes(content[::-1])
+    os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert find(Write(), data) == made, "what was proved a moment ago was read again"
+
+
+def test_an_artifact_of_a_folder_that_cannot_be_written_or_of_an_earlier_build_is_served(data):
+    made = execute(Write(), data)
+    (made.path / ".stamps.json").unlink()  # what an earlier build left
+    (made.path / ".stamps.json").mkdir()  # what nobody can write to
+    assert find(Write(), data) == made
+    (made.path / "part" / "text.txt").write_text("other")
+    with pytest.raises(ValueError, match="is not the file"):
+        find(Write(), data)
+
+
 def test_a_missing_file_of_a_nested_input_is_refused_with_its_name(data):
     text, other = execute(Write(), data), execute(Write(times=3), data)
     (other.path / "part" / "text.txt").unlink()

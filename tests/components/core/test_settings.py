@@ -66,14 +66,51 @@ def test_every_value_that_is_not_valid_is_named_at_once(given):
         settings()
 
 
-def test_a_variable_that_is_no_setting_is_warned_of_with_the_nearest(given, caplog):
-    given("PREFECT_PROT", "4301")
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [
+        ("BLOOMERY_PREFECT_PROT", "BLOOMERY_PREFECT_PORT"),
+        ("BLOOMERY_PREFECTPORT", "BLOOMERY_PREFECT_PORT"),
+        ("bloomery_mlflow_prot", "BLOOMERY_MLFLOW_PORT"),
+        ("BLOOMERY_HOMES", "BLOOMERY_HOME"),
+        ("BLOOMERY_THREADS", "BLOOMERY_NUM_THREADS"),
+        ("BLOOMERY_RAY_ADRESS", "BLOOMERY_RAY_ADDRESS"),
+        ("BLOOMRY_HOME", "BLOOMERY_HOME"),
+        ("BLOOMERYHOME", "BLOOMERY_HOME"),
+    ],
+)
+def test_a_variable_that_is_nearly_a_setting_is_refused_with_its_name(
+    given, monkeypatch, name, nearest
+):
+    monkeypatch.setenv(name, "4301")
+    settings.cache_clear()
+    with pytest.raises(ValueError) as error:
+        settings()
+    assert str(error.value) == f"{name} is no setting: {nearest} is. Correct it, or unset it."
+    given("COMPILE", "maybe")
+    with pytest.raises(ValueError, match=f"{nearest} is.* BLOOMERY_COMPILE=maybe is not valid"):
+        settings()
+
+
+def test_a_variable_that_is_far_from_every_setting_is_warned_of_once(given, caplog):
+    given("COLOUR_OF_THE_BARN", "red")
     assert settings().prefect_port == 4200
     [warning] = caplog.messages
-    assert warning.startswith("BLOOMERY_PREFECT_PROT is no setting and changes nothing.")
-    assert warning.endswith("The nearest: BLOOMERY_PREFECT_PORT")
+    assert warning.startswith("BLOOMERY_COLOUR_OF_THE_BARN is no setting and changes nothing.")
+    assert "The nearest: BLOOMERY_" in warning
     settings()
     assert len(caplog.messages) == 1, "once a process is enough"
+
+
+def test_variables_of_other_programs_are_let_alone_and_settings_may_be_written_small(
+    given, monkeypatch, caplog
+):
+    for name in ("BLOOM_FILTER_SIZE", "BLOCK_HOME", "BLOB_HOME", "BLOOMERS"):
+        monkeypatch.setenv(name, "x")
+    monkeypatch.setenv("bloomery_prefect_port", "4302")
+    settings.cache_clear()
+    assert settings().prefect_port == 4302
+    assert caplog.messages == []
 
 
 def test_variables_of_ours_that_are_no_settings_are_not_warned_of(given, caplog):

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from components.compress.export import export_int8
 from components.core.journal import Origin, Step, write_step
-from components.core.record import RECORD
+from components.core.record import RECORD, Record, hash_files, write_record
 from components.core.settings import settings
 from components.lib.inference.conversation import Conversation
 from components.lib.inference.sampling import Sampling
@@ -51,7 +51,7 @@ def released(folder, home, monkeypatch) -> Path:
         seconds=1.0,
         path=path,
     )
-    write_step(Origin(run_id="id", run_name="brave-otter", flow="pipeline"), step)
+    write_step(Origin(run_id="id", run_name="brave-otter", flow="pipeline", recipe="smoke"), step)
     return path
 
 
@@ -83,10 +83,13 @@ def test_a_model_by_folder_name_or_as_the_last_release_goes_on_alike(released, f
 
 def test_who_speaks_is_said_beside_the_answer_and_how_to_choose_another(released, folder):
     said = bloomery("generate", "The state of", "--max-new-tokens", "2").stderr
-    assert said.startswith("Model: toy version 1, released by the run brave-otter\n")
+    assert said.startswith("Model: toy version 1, recipe smoke, released by the run brave-otter\n")
     assert "`bloomery generate NAME` takes a registered model (toy) or a folder" in said
     assert "`bloomery chat NAME`" in bloomery("chat").stderr
-    assert bloomery("chat", "toy").stderr.startswith("Model: toy version 1\n")
+    by_name = bloomery("chat", "toy").stderr
+    assert by_name.startswith(
+        "Model: toy version 1, recipe smoke, released by the run brave-otter\n"
+    )
     assert "the last release" not in bloomery("chat", "toy").stderr
     assert bloomery("chat", str(folder)).stderr.startswith(f"Model: {folder}\n")
 
@@ -102,7 +105,8 @@ def test_an_artifact_is_called_by_the_component_that_made_it(released, folder):
 def test_a_program_gets_the_model_the_text_and_the_likeliest_tokens(released):
     words = ("generate", "toy", "The state of", "--show-probabilities", "--json")
     found = json.loads(bloomery(*words, "--max-new-tokens", "3").stdout)
-    assert list(found) == ["model", "version", "prompt", "completion", "next_tokens"]
+    assert list(found) == ["model", "version", "recipe", "prompt", "completion", "next_tokens"]
+    assert found["recipe"] == "smoke"
     assert (found["model"], found["version"], found["prompt"]) == ("toy", "1", "The state of")
     assert found["completion"].startswith(found["next_tokens"][0]["token"])
 
@@ -149,11 +153,39 @@ def test_what_is_no_model_is_named_with_what_there_is(released, tmp_path):
 def test_a_record_of_another_version_still_names_its_model_and_a_damaged_one_says_so(released):
     record = json.loads((released / "artifact.json").read_text("utf-8"))
     (released / "artifact.json").write_text(json.dumps({**record, "unknown": 1}), "utf-8")
-    assert bloomery("chat").stderr.startswith("Model: toy version 1, released by")
+    assert bloomery("chat").stderr.startswith("Model: toy version 1, recipe smoke, released by")
     (released / "artifact.json").write_text("{}", "utf-8")
     assert refused("chat").startswith(
         f"{released}/artifact.json is damaged (KeyError('component'))"
     )
+
+
+def test_a_model_whose_files_were_damaged_since_does_not_speak(released):
+    record = Record(
+        component="release.register",
+        version="1.0.0",
+        fingerprint=released.name,
+        config={},
+        inputs={},
+        artifact={"path": str(released), "name": "toy", "registered_version": 1},
+        files=hash_files(released),
+        seed=None,
+        seconds=1.0,
+        packages={},
+        git_revision=None,
+        data_revision=None,
+        mlflow_run_id=None,
+    )
+    write_record(record, released)
+    assert bloomery("generate", "toy", "a", "--max-new-tokens", "1").exit_code == 0
+    weights = released / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    for words in (("chat", "toy"), ("chat",), ("generate", str(released), "a")):
+        said = refused(*words)
+        assert said.startswith(f"{weights} is not the file that release.register made")
+        assert f"Remove {released} to make it again." in said
 
 
 def test_nothing_slow_is_loaded_between_the_command_and_the_first_token(released):
