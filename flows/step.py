@@ -14,7 +14,7 @@ from prefect.states import Cancelled, Completed
 from components.core.component import Component, In, Out
 from components.core.execute import address, execute, find
 from components.core.journal import Origin, note_process, take_output
-from components.core.processes.preemption import Preempted
+from components.core.processes.preemption import Preempted, interruptible
 from flows.origin import current_origin
 from flows.progress import say_cached, shown
 from flows.served import is_serving, take
@@ -54,7 +54,8 @@ def preemptible(function: Callable[_P, _R]) -> Callable[_P, _R]:
             if flow_run.id == os.environ.get("PREFECT__FLOW_RUN_ID"):  # a worker started it
                 take_output(flow_run.id)
         try:
-            return function(*arguments, **named)
+            with interruptible():
+                return function(*arguments, **named)
         except Preempted as notice:
             return cast(_R, _preempted(notice))
 
@@ -70,8 +71,9 @@ def _execute(component: Component[Any, Any], inputs: Any, origin: Origin) -> Any
     if (artifact := find(component, inputs, origin)) is not None:
         say_cached(component.name)
         return Completed(name="Cached", message=f"made before: {artifact.path}", data=artifact)
+    out = address(component, inputs)
     try:
-        with shown(component.name, address(component, inputs)):
+        with interruptible(out), shown(component.name, out):
             return execute(component, inputs, origin)
     except Preempted as notice:
         return _preempted(notice)

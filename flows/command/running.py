@@ -7,8 +7,9 @@ from typing import Any
 
 from prefect.client.schemas.objects import State
 
+from components.core.processes.preemption import interruptible, was_ctrl_c
 from components.core.servers.databases import refuse_dead_databases, server_environment
-from components.core.servers.endpoints import running_servers
+from components.core.servers.endpoints import named_api, running_servers
 from flows.changes import changed
 from flows.command import temporary_server
 from flows.progress import say_cached
@@ -52,17 +53,28 @@ def run_flow(flow: str, recipe: str, changes: list[str]) -> bool:
             return not isinstance(outcome, State)
         refuse_dead_databases()
         os.environ.update(server_environment())
-        temporary_server.end_forsaken()
-        temporary_server.mark_as_ours()
+        if named_api() is None:
+            with interruptible():
+                _use(temporary_server.start())
     return _run(wanted, chosen)
+
+
+def _use(api: str) -> None:
+    """Have Prefect, which is imported already, use this server, in every thread."""
+    from prefect.context import refresh_global_settings_context
+
+    os.environ["PREFECT_API_URL"] = api
+    refresh_global_settings_context()
 
 
 def _run(flow: Any, recipe: Any) -> bool:
     from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
     # a heartbeat thread costs a second at the end of each subflow, and nobody listens to it here
-    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+    with interruptible(), temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
         state = flow(recipe, return_state=True)
+    if was_ctrl_c() and state.name == "Preempted":
+        raise KeyboardInterrupt
     if state.is_completed():
         return True
     if state.name == "Rejected":

@@ -35,6 +35,7 @@ from components.core.tracking.client import (
     log_dataset,
     log_numbers,
     parent_run,
+    refusal,
 )
 
 if TYPE_CHECKING:
@@ -201,7 +202,7 @@ def sync() -> Iterator[Path]:
     """Ship what earlier steps left, skipping those at work; yields each folder that is done.
 
     Raises:
-        RuntimeError: MLflow does not answer.
+        RuntimeError: MLflow does not answer, or refuses what it is sent.
     """
     from mlflow.exceptions import MlflowException
 
@@ -213,8 +214,9 @@ def sync() -> Iterator[Path]:
         except Timeout:
             continue
         except MlflowException as error:
-            where, reason = hidden(tracking_uri()), hidden(str(error))
-            raise RuntimeError(f"MLflow at {where} did not take {out}: {reason}") from error
+            why = refusal(error) or f"no answer: {hidden(str(error))}"
+            where = hidden(tracking_uri())
+            raise RuntimeError(f"MLflow at {where} did not take {out}: {why}") from error
         yield out
 
 
@@ -225,12 +227,21 @@ def _ship_all(mlflow: "MlflowClient", out: Path) -> None:
     if shipment.status is None:  # its process was killed
         status = "FINISHED" if (out / RECORD).exists() else "FAILED"
         shipment = shipment.with_(status=status, ended=int(time.time() * 1000))
-    run_id = shipment.run_id
-    if shipment.parent is None or run_id is None or not is_active(mlflow, run_id):
+    shipment = without_deleted(mlflow, shipment)
+    if shipment.parent is None or shipment.run_id is None:
         save(out, shipment := open_run(mlflow, shipment))
     for latest in send_points(mlflow, out, shipment):
         save(out, shipment := latest)
     save(out, close_run(mlflow, out, shipment))
+
+
+def without_deleted(mlflow: "MlflowClient", shipment: Shipment) -> Shipment:
+    """Return this without the runs that somebody deleted: they are opened anew."""
+    if shipment.run_id is not None and not is_active(mlflow, shipment.run_id):
+        shipment = shipment.with_(run_id=None, sent=Sent())
+    if shipment.parent is not None and not is_active(mlflow, shipment.parent):
+        shipment = shipment.with_(parent=None)
+    return shipment
 
 
 def _batches(
