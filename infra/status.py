@@ -111,13 +111,13 @@ def _resident(process: psutil.Process) -> int:
 
 
 def table(status: Status | None, home: Path) -> Table:
-    """Return the live table: a URL is whole and the last of its line, whatever the width.
+    """Return the live table: each URL ends a line of its own, whole if the terminal has the room.
 
-    A URL that a terminal of 80 columns would break stands in a line of its own.
+    The longest, MLflow's, fits into 80 columns.
     """
     table = Table.grid(padding=(0, 2))
-    for _ in range(3):
-        table.add_column(no_wrap=True)
+    for width in (9, 8, 9):
+        table.add_column(no_wrap=True, min_width=width)
     table.add_column(overflow="ellipsis", no_wrap=True, ratio=1)
     below = list[tuple[str, str]]()
     for each in status.services if status is not None else ():
@@ -130,8 +130,8 @@ def table(status: Status | None, home: Path) -> Table:
         below.append(("api", f"{status.servers.prefect}/docs"))
     below.append(("logs", str(home / "logs")))
     whole = Table.grid(padding=(0, 2))
-    whole.add_column(no_wrap=True)
-    whole.add_column(overflow="ignore", no_wrap=True)
+    whole.add_column(no_wrap=True, min_width=9)
+    whole.add_column(overflow="fold")
     for name, url in below:
         whole.add_row(name, url)
     both = Table.grid()

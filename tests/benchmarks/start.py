@@ -1,4 +1,4 @@
-"""How long `bloomery up` takes until every service answers: this build and the one before, in turns.
+"""How long `bloomery up` takes until all answer: this build and the one before, in turns.
 
 `python -m tests.benchmarks start`; `BLOOMERY_BENCH_BEFORE` names a checkout of the build before.
 `first` is over an empty home, where the databases are made, `again` over the same home. The seconds
