@@ -119,7 +119,7 @@ def test_where_nobody_listens_a_signal_ends_the_block_at_once(number, tmp_path):
     (tmp_path / "checkpoints" / "step_00000007" / "manifest.json").touch()
     threading.Timer(0.3, os.kill, [os.getpid(), number]).start()
     with (
-        pytest.raises(Preempted, match="^Preempted after step 7"),
+        pytest.raises(Preempted, match=r"^Preempted after step 7\."),
         preemption.interruptible(tmp_path),
     ):
         try:
