@@ -42,7 +42,7 @@ def main() -> None:
     from mlflow.cli import cli
 
     gc.enable()
-    server._exec_cmd = _serve_here  # pyright: ignore[reportPrivateImportUsage]
+    server._exec_cmd = _serve_here  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
     cli(["server", *sys.argv[1:]])
 
 

@@ -13,7 +13,7 @@ from infra.janitor import kill_group
 from infra.services import CHECKOUT, Service
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_PATIENCE_SECONDS = 180.0  # a first start makes two databases: half a minute on two busy cores
+_PATIENCE_SECONDS = 600.0  # a first start makes two databases: minutes on cores that others use
 _ASK_EVERY_SECONDS = 10.0
 _SILENCE_SECONDS = 120.0  # a busy machine may keep a server from answering for long
 _LONGEST_PAUSE_SECONDS = 30.0

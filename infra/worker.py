@@ -15,6 +15,7 @@ import time
 import traceback
 from pathlib import Path
 
+from components.core.servers.calls import answer
 from components.core.servers.endpoints import servers_file
 from components.core.settings import settings
 from infra.services import POOL
@@ -32,6 +33,9 @@ def _register() -> int:
     if (child := os.fork()) != 0:
         return child
     try:
+        importlib.import_module("flows.pipeline")
+        while answer(f"{os.environ['PREFECT_API_URL']}/health") is None:  # the supervisor gives up
+            time.sleep(_LOOK_EVERY_SECONDS)
         runpy.run_module("infra.deploy", run_name="__main__")
         registered().touch()
     except BaseException:
