@@ -17,7 +17,7 @@ from prefect.states import Cancelled, Completed
 from components.core.component import Component, In, Out
 from components.core.execute import address, execute, find
 from components.core.journal import Origin, begin_run, end_run, take_output
-from components.core.processes.preemption import Preempted
+from components.core.processes.preemption import Preempted, interruptible
 from flows.origin import current_origin, outermost_origin
 from flows.progress import say_cached, shown
 from flows.served import is_serving, take
@@ -70,7 +70,8 @@ def preemptible(function: Callable[_P, _R]) -> Callable[_P, _R]:
 
 def _run(function: Callable[..., _R], arguments: tuple[Any, ...], named: dict[str, Any]) -> _R:
     try:
-        return function(*arguments, **named)
+        with interruptible():
+            return function(*arguments, **named)
     except Preempted as notice:
         return cast(_R, _preempted(notice))
 
@@ -102,8 +103,9 @@ def _execute(component: Component[Any, Any], inputs: Any, origin: Origin) -> Any
     if (artifact := find(component, inputs, origin)) is not None:
         say_cached(component.name)
         return Completed(name="Cached", message=f"made before: {artifact.path}", data=artifact)
+    out = address(component, inputs)
     try:
-        with shown(component.name, address(component, inputs)):
+        with interruptible(out), shown(component.name, out):
             return execute(component, inputs, origin)
     except Preempted as notice:
         return _preempted(notice)

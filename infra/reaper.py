@@ -16,9 +16,12 @@ from typing import Any
 import psutil
 
 from components.core.journal import process_of
+from components.core.processes.preemption import saved_step
+from components.core.record import RECORD
 from components.core.servers.calls import Refused, call
 from components.core.servers.endpoints import Servers
 from components.core.settings import settings
+from components.core.tracking import shipping
 from infra.services import POOL
 
 logger = logging.getLogger(__name__)
@@ -29,7 +32,7 @@ _ENDED = {"COMPLETED": "FINISHED", "CANCELLED": "KILLED", "FAILED": "FAILED", "C
 _YOUNG_SECONDS = 20.0  # between a state and the note of its process
 _UNKNOWN_SECONDS = 90.0  # a process that has not come until then does not come
 _GRACE_SECONDS = 45.0  # for a checkpoint
-_MESSAGE = "The process of this run died. Retry goes on from the last checkpoint."
+_MESSAGE = "The process of this run died."
 
 
 class Reaper:
@@ -76,13 +79,14 @@ class Reaper:
 
     def _end(self, run: dict[str, Any]) -> None:
         kind = "CANCELLED" if run["state_type"] == "CANCELLING" else "CRASHED"
-        state = {"type": kind, "name": kind.capitalize(), "message": _MESSAGE}
+        message = f"{_MESSAGE} {_what_retry_does(run['id'])}"
+        state = {"type": kind, "name": kind.capitalize(), "message": message}
         for each in [*self._subflows(run), run]:
             wanted = {"flow_runs": {"id": {"any_": [each["id"]]}}, "task_runs": {"state": _ALIVE}}
             for task in self._post("/task_runs/filter", wanted):
                 self._post(f"/task_runs/{task['id']}/set_state", {"state": state, "force": True})
             self._post(f"/flow_runs/{each['id']}/set_state", {"state": state, "force": True})
-        logger.warning("%s: %s", run["name"], _MESSAGE)
+        logger.warning("%s: %s", run["name"], message)
         self._end_in_mlflow(run["id"])
 
     def _subflows(self, run: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -136,6 +140,23 @@ def _cancel_orphan(run: dict[str, Any]) -> None:
         found = psutil.Process(process.pid)
         if found.ppid() == 1:
             found.send_signal(signal.SIGKILL if _age(run) > _GRACE_SECONDS else signal.SIGTERM)
+
+
+def _what_retry_does(run_id: str) -> str:
+    """Return where a retry of a dead run goes on, by the step it was at and its checkpoints."""
+    for out in shipping.unshipped():
+        step = shipping.load(out)
+        if step is None or step.origin.run_id != run_id or (out / RECORD).exists():
+            continue
+        if (saved := saved_step(out)) is not None:
+            return (
+                f"Retry goes on with {step.tags['component']} from its checkpoint of step {saved}."
+            )
+        return (
+            f"Retry keeps the finished steps and begins {step.tags['component']} again: there is "
+            "no checkpoint of it."
+        )
+    return "Retry keeps the finished steps and goes on after them."
 
 
 def _age(run: dict[str, Any]) -> float:

@@ -125,7 +125,7 @@ def ray(servers: Servers) -> Service:
 
 
 def worker(servers: Servers) -> Service:
-    """Return the worker that does the runs of every deployment."""
+    """Return the worker that registers every deployment and does its runs."""
     name = f"{socket.gethostname()}-{secrets.token_hex(3)}"
     rows = f"{servers.prefect}/api/work_pools/{POOL}/workers/filter"
 
@@ -133,13 +133,13 @@ def worker(servers: Servers) -> Service:
         online = [row["name"] for row in answer(rows, {}) or [] if row["status"] == "ONLINE"]
         return name in online
 
-    command = ["-m", "prefect", "worker", "start", "--pool", POOL, "--name", name]
-    return Service("worker", command, is_ready, "", "does the runs, one training at a time")
-
-
-def deploy() -> Service:
-    """Return what registers the deployments and then ends."""
-    return Service("deploy", ["-m", "infra.deploy"], lambda: False)
+    return Service(
+        "worker",
+        ["-m", "infra.worker", name],
+        is_ready,
+        "",
+        "does the runs, one training at a time",
+    )
 
 
 def environment(servers: Servers, home: Path) -> dict[str, str]:

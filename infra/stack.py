@@ -31,6 +31,7 @@ from infra import janitor, services, status
 from infra.ports import port_holder
 from infra.reaper import SWEEP_EVERY_SECONDS, Reaper
 from infra.supervisor import STOPPING, Supervisor, supervised
+from infra.worker import registered
 
 _STOP_SECONDS = 90.0
 
@@ -54,6 +55,8 @@ def serve(with_ray: bool = False) -> None:
     with _alone(home), _stoppable():
         if num := janitor.stop_marked(str(home)):
             _console.print(f"Stopped {num} processes that an earlier stack left.")
+        for left in (servers_file(), registered()):  # one that was killed leaves them
+            left.unlink(missing_ok=True)
         servers = services.addresses(with_ray)
         _refuse_taken_ports(servers)
         try:
@@ -64,6 +67,7 @@ def serve(with_ray: bool = False) -> None:
             _console.print("Stopped.")
         finally:
             servers_file().unlink(missing_ok=True)
+            registered().unlink(missing_ok=True)
             status.file().unlink(missing_ok=True)
 
 
@@ -88,21 +92,23 @@ def stop() -> bool:
 
 def _start_all(supervisor: Supervisor, servers: Servers, home: Path) -> None:
     _console.print(f"Starting the servers over {home} ...")
-    first = [services.prefect(servers), services.mlflow(servers)]
-    if servers.dashboard is not None:
-        first.append(services.dashboard(servers))
+    wanted = [services.prefect(servers), services.mlflow(servers), services.worker(servers)]
     if servers.ray is not None:
-        first.append(services.ray(servers))
-    started = [supervisor.start(service) for service in first]
+        wanted.append(services.ray(servers))
+    if servers.dashboard is not None:
+        wanted.append(services.dashboard(servers))
+    prefect, mlflow, worker, *others = map(supervisor.start, wanted)
     status.write(supervisor.processes, servers)
-    deploy = supervisor.begin(services.deploy())  # imports all flows while the servers start
-    for process in started:
+    supervisor.wait(prefect)
+    status.write(supervisor.processes, servers)
+    Reaper(servers).sweep(at_start=True)  # while no worker is there
+    supervisor.wait(mlflow)
+    status.write(supervisor.processes, servers)
+    supervisor.wait(worker, until=registered().exists)
+    write_atomically(servers_file(), servers.model_dump_json(indent=2) + "\n")  # the worker's word
+    for process in (*others, worker):
         supervisor.wait(process)
-    supervisor.finish(deploy)
-    status.write(supervisor.processes, servers)
-    Reaper(servers).sweep(at_start=True)
-    write_atomically(servers_file(), servers.model_dump_json(indent=2) + "\n")
-    supervisor.wait(supervisor.start(services.worker(servers)))
+        status.write(supervisor.processes, servers)
 
 
 def _watch(supervisor: Supervisor, servers: Servers, home: Path) -> None:

@@ -14,7 +14,7 @@ from components.core.settings import settings
 from infra.supervisor import Process
 
 _MIB = 1 << 20
-_COLOURS = {"up": "green", "starting": "yellow", "down": "red"}
+_COLOURS = {"up": "green", "starting": "yellow", "silent": "yellow", "down": "red"}
 
 
 class ServiceStatus(Frozen):
@@ -23,7 +23,7 @@ class ServiceStatus(Frozen):
     name: str
     """What people call it."""
     state: str
-    """`up`, `starting`, or `down` until it is started again."""
+    """`up`, `starting`, `silent` if it does not answer, or `down` until it is started again."""
     url: str
     """What people open; empty if nothing."""
     what: str
@@ -113,16 +113,30 @@ def _resident(process: psutil.Process) -> int:
 
 
 def table(status: Status | None, home: Path) -> Table:
-    """Return the live table."""
+    """Return the live table: each URL ends a line of its own, whole if the terminal has the room.
+
+    The longest, MLflow's, fits into 80 columns.
+    """
     table = Table.grid(padding=(0, 2))
-    for overflow in ("fold", "fold", "fold", "ellipsis", "ellipsis", "ellipsis"):
-        table.add_column(overflow=overflow, no_wrap=overflow == "ellipsis")
+    for width in (9, 8, 9):
+        table.add_column(no_wrap=True, min_width=width)
+    table.add_column(overflow="ellipsis", no_wrap=True, ratio=1)
+    below = list[tuple[str, str]]()
     for each in status.services if status is not None else ():
         state = f"[{_COLOURS[each.state]}]{each.state}[/]"
-        again = f"restarted {each.num_restarts} x" if each.num_restarts else ""
-        memory = f"{each.memory_mib:,.0f} MiB"
-        table.add_row(each.name, state, each.url, each.what, memory, again)
+        again = f", restarted {each.num_restarts} x" if each.num_restarts else ""
+        table.add_row(each.name, state, f"{each.memory_mib:,.0f} MiB", f"{each.what}{again}")
+        if each.url:
+            below.append((each.name, each.url))
     if status is not None:
-        table.add_row("api", "", f"{status.servers.prefect}/docs", "the same by REST")
-    table.add_row("logs", "", str(home / "logs"), "Ctrl-C or `bloomery down` stops everything")
-    return table
+        below.append(("api", f"{status.servers.prefect}/docs"))
+    below.append(("logs", str(home / "logs")))
+    whole = Table.grid(padding=(0, 2))
+    whole.add_column(no_wrap=True, min_width=9)
+    whole.add_column(overflow="fold")
+    for name, url in below:
+        whole.add_row(name, url)
+    both = Table.grid()
+    for part in (table, whole, "Ctrl-C or `bloomery down` stops everything"):
+        both.add_row(part)
+    return both

@@ -13,7 +13,7 @@ from infra.janitor import kill_group
 from infra.services import CHECKOUT, Service
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_PATIENCE_SECONDS = 180.0  # a first start makes two databases: half a minute on two busy cores
+_PATIENCE_SECONDS = 600.0  # a first start makes two databases: minutes on cores that others use
 _ASK_EVERY_SECONDS = 10.0
 _SILENCE_SECONDS = 120.0  # a busy machine may keep a server from answering for long
 _LONGEST_PAUSE_SECONDS = 30.0
@@ -42,6 +42,8 @@ class Process:
         self._asked = time.monotonic()
         if self.service.is_ready():
             self._answered, self.state = time.monotonic(), "up"
+        elif self.state == "up":
+            self.state = "silent"
         return self.state == "up"
 
     def attend(self) -> str | None:
@@ -56,10 +58,12 @@ class Process:
             return f"{self.service.name} starts again"
         if (code := self.popen.poll()) is not None:
             return self._wait(f"ended with code {code}")
-        if self.state == "starting" or now > self._asked + _ASK_EVERY_SECONDS:
+        if self.state != "up" or now > self._asked + _ASK_EVERY_SECONDS:
             before = self.state
             if self.ask() and before != "up":
                 return f"{self.service.name} is up"
+            if before == "up" and self.state == "silent":
+                return f"{self.service.name} does not answer just now"
         if now > self._answered + _SILENCE_SECONDS:
             return self._wait("does not answer")
         return None
@@ -90,31 +94,17 @@ class Supervisor:
         self.processes.append(process)
         return process
 
-    def wait(self, process: Process) -> None:
-        """Return once it answers.
+    def wait(self, process: Process, until: Callable[[], bool] | None = None) -> None:
+        """Return once it answers, or else once something is so that it does.
 
         Raises:
             OSError: it ends instead, or takes too long.
         """
         deadline = time.monotonic() + _PATIENCE_SECONDS
-        while not process.ask():
+        while not (until or process.ask)():
             if process.popen.poll() is not None or time.monotonic() > deadline:
                 raise self._broken(process)
-            time.sleep(0.2)
-
-    def begin(self, service: Service) -> Process:
-        """Start something that ends by itself."""
-        return Process(service, lambda: self._launch(service))
-
-    def finish(self, process: Process) -> None:
-        """Wait for the end of what was begun.
-
-        Raises:
-            OSError: it fails.
-        """
-        if process.popen.wait(_PATIENCE_SECONDS) != 0:
-            raise self._broken(process)
-        self._note(process.service, pid=0)
+            time.sleep(0.1)
 
     def attend(self) -> list[str]:
         """Look after every service once; return what happened."""

@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 from prefect.client.schemas.objects import State
 
 from components.core import disk
+from components.core.processes.preemption import interruptible, was_ctrl_c
 from components.core.servers.databases import refuse_dead_databases, server_environment
-from components.core.servers.endpoints import running_servers
+from components.core.servers.endpoints import named_api, running_servers
 from components.core.settings import settings
 from flows.command import temporary_server
 from flows.progress import say_cached
@@ -69,8 +70,9 @@ def run_flow(flow: str, recipe: str, changes: list[str]) -> Ran:
     if servers is None:
         refuse_dead_databases()
         os.environ.update(server_environment())
-        temporary_server.end_forsaken()
-        temporary_server.mark_as_ours()
+        if named_api() is None:
+            with interruptible():
+                _use(temporary_server.start())
     return _run(function, parameters)
 
 
@@ -79,12 +81,22 @@ def _has_runs() -> bool:
     return settings().runs.exists() or settings().artifacts.exists()
 
 
+def _use(api: str) -> None:
+    """Have Prefect, which is imported already, use this server, in every thread."""
+    from prefect.context import refresh_global_settings_context
+
+    os.environ["PREFECT_API_URL"] = api
+    refresh_global_settings_context()
+
+
 def _run(flow: Any, parameters: dict[str, Any]) -> Ran:
     from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
     # a heartbeat thread costs a second at the end of each subflow, and nobody listens to it here
-    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+    with interruptible(), temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
         state = flow(**parameters, return_state=True)
+    if was_ctrl_c() and state.name == "Preempted":
+        raise KeyboardInterrupt
     if state.is_completed() or state.name == "Rejected":
         return Ran(str(state.state_details.flow_run_id), state.is_completed())
     state.result()  # raises what went wrong, or that it was preempted

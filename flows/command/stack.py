@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from components.core.servers.endpoints import named_api
+
 _DOWN = os.EX_UNAVAILABLE
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 
@@ -40,6 +42,8 @@ def status(as_json: Json = False) -> None:
     from infra import status as stack
 
     found = stack.now()
+    if found is None:
+        _warn_of_named_api()
     if as_json:
         body = found.model_dump(mode="json") if found else {"services": []}
         typer.echo(json.dumps({"up": found is not None and found.is_healthy, **body}, indent=2))
@@ -50,6 +54,14 @@ def status(as_json: Json = False) -> None:
         Console(highlight=False, width=width).print(stack.table(found, settings().home.resolve()))
     if found is None or not found.is_healthy:
         raise typer.Exit(_DOWN if found is None else 1)
+
+
+def _warn_of_named_api() -> None:
+    """Say that the shell names a server that is not there; commands would look for it."""
+    try:
+        named_api()
+    except ValueError as error:
+        typer.secho(f"Warning: {error}", err=True, fg="yellow")
 
 
 def trigger(

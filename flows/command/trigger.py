@@ -6,7 +6,7 @@ from typing import Any
 
 from components.core.artifacts.base import Frozen
 from components.core.servers.calls import Refused, call
-from components.core.servers.endpoints import flow_run_url, running_servers
+from components.core.servers.endpoints import flow_run_url, named_api, running_servers
 
 _LOOK_EVERY_SECONDS = 1.0
 _AWAY_SECONDS = 180.0  # a server that is started again within this is waited for
@@ -137,6 +137,10 @@ def _api() -> str:
     """Return the API of the running servers, else the one that PREFECT_API_URL names."""
     if (servers := running_servers()) is not None:
         return f"{servers.prefect}/api"
-    if url := os.environ.get("PREFECT_API_URL"):
-        return url.rstrip("/")
+    try:
+        named = named_api()
+    except ValueError as error:
+        raise NothingIsUp(str(error)) from None
+    if named is not None:
+        return named
     raise NothingIsUp("No servers are up. Start them with `bloomery up`.")

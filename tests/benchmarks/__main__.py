@@ -27,6 +27,7 @@ from tests.benchmarks import (
     first_token,
     gpu,
     scaling,
+    start,
     throughput,
     time_to_loss,
     tokenization,
@@ -47,6 +48,7 @@ PARTS = {
     "throughput": throughput.run,
     "time_to_loss": time_to_loss.run,
     "scaling": scaling.run,
+    "start": start.run,
     "dashboard": dashboard.run,
     "gpu": gpu.run,
 }

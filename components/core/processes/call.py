@@ -50,8 +50,8 @@ class PreemptedAfter(Frozen):
 
     kind: Literal["preempted"] = "preempted"
     """Tells the outcomes apart in JSON."""
-    step: int
-    """The step whose checkpoint was saved."""
+    step: int | None
+    """The step whose checkpoint was saved; None if there is none."""
 
 
 class Failed(Frozen):

@@ -30,6 +30,7 @@ logger = logging.getLogger(__name__)
 COLLECTIVE_SECONDS = 100  # a rank that hangs is found by then: the others give up
 NUM_RESTARTS = 3
 NOTICE = ".preempt"  # in the output folder, which workers on every machine see
+BEGUN = ".begun"  # beside it, once a worker is at work
 _LOOK_EVERY_SECONDS = 0.5
 _RANK = "components.lib.training.rank"
 
@@ -37,6 +38,7 @@ _RANK = "components.lib.training.rank"
 def perform_in_group(call: Call) -> Outcome:
     """Do the work of one process of a group, which leaves when the whole group is told to."""
     notice = Path(call.payload["out"]) / NOTICE
+    notice.with_name(BEGUN).touch()
     threading.Thread(target=_pass_on, args=(notice,), daemon=True).start()
     return perform(call)
 

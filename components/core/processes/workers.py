@@ -6,8 +6,12 @@ Ray Train starts the group, on this machine or on a cluster; without Ray, torchr
 import logging
 import os
 import shutil
+import signal
+import threading
+import time
 import uuid
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +24,7 @@ from components.core.processes.call import Call, raise_unless_done
 from components.core.processes.driver import run_in_driver
 from components.core.processes.preemption import Preempted
 from components.core.processes.torchrun import (
+    BEGUN,
     COLLECTIVE_SECONDS,
     NOTICE,
     NUM_RESTARTS,
@@ -28,6 +33,9 @@ from components.core.processes.torchrun import (
 from components.core.settings import settings
 
 logger = logging.getLogger(__name__)
+
+_LEAVE_SECONDS = 22.0  # Prefect and Kubernetes kill after 30 s
+_SAVE_SECONDS = 25.0  # more, for a checkpoint that is half written
 
 Worker = Callable[[dict[str, Any]], None]
 
@@ -40,11 +48,11 @@ def train_on_workers(
     It gets a JSON payload with `component`, `inputs` and `out`. With `BLOOMERY_RAY_ADDRESS=off`
     torchrun starts the group, and a single worker runs in this process. `worker` must be
     importable: a function of a module. A group that loses a process starts again; SIGTERM to this
-    process is passed on to every worker.
+    process is passed on to every worker, and ends a group that has not begun.
 
     Raises:
         ValueError: a worker raised it; that would only happen again.
-        Preempted: the workers were told to leave and saved what they had.
+        Preempted: the workers were told to leave, and saved what they had if they had begun.
     """
     payload = {
         "component": component.model_dump(mode="json"),
@@ -56,12 +64,61 @@ def train_on_workers(
         worker(payload)
         return
     call = Call(target=f"{worker.__module__}:{worker.__qualname__}", payload=payload)
-    notice = out / NOTICE
-    notice.unlink(missing_ok=True)
-    with preemption.listen(notice.touch):
-        start = "components.core.processes.torchrun:torchrun"
-        start = start if without_ray else f"{__name__}:ray_train"
-        run_in_driver(Call(target=start, payload=call.model_dump()))
+    start = "components.core.processes.torchrun:torchrun"
+    start = start if without_ray else f"{__name__}:ray_train"
+    told = _Told(out)
+    try:
+        with preemption.listen(told), closing(told):
+            run_in_driver(Call(target=start, payload=call.model_dump()))
+    except preemption.Leave:
+        raise Preempted(preemption.saved_step(out)) from None
+
+
+class _Told:
+    """What to do when this process is told to leave: tell the workers, and wait for them.
+
+    Nobody waits for a group that has not begun: Ray takes half a minute to start on a busy machine,
+    and whoever said it kills after 30 s.
+    """
+
+    def __init__(self, out: Path) -> None:
+        self._out = out
+        self._end_of_patience = 0.0
+        self._timer: threading.Timer | None = None
+        for name in (NOTICE, BEGUN):
+            (out / name).unlink(missing_ok=True)
+
+    def __call__(self) -> None:
+        """Tell the workers; at the end of the patience, or before they began, leave at once."""
+        (self._out / NOTICE).touch()
+        now = time.monotonic()
+        if not (self._out / BEGUN).exists() or (self._timer and now > self._end_of_patience):
+            raise preemption.Leave
+        if self._timer is None:
+            self._wait(_LEAVE_SECONDS)
+
+    def close(self) -> None:
+        """Wait no longer."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _wait(self, seconds: float) -> None:
+        self._end_of_patience = time.monotonic() + seconds
+        self._timer = threading.Timer(seconds + 0.1, self._remind, [seconds == _LEAVE_SECONDS])
+        self._timer.daemon = True
+        self._timer.start()
+
+    def _remind(self, may_save: bool) -> None:
+        """Have the main thread leave, unless a checkpoint is just being written: then once later.
+
+        A signal wakes it from what it waits for.
+        """
+        if may_save and any(self._out.glob("checkpoints/.step_*")):
+            self._wait(_SAVE_SECONDS)
+            return
+        main = threading.main_thread().ident
+        if main is not None:
+            signal.pthread_kill(main, signal.SIGTERM)
 
 
 def ray_train(payload: dict[str, Any]) -> None:

@@ -9,8 +9,10 @@ from functools import cache
 from pathlib import Path
 
 from components.core.artifacts.base import Frozen
-from components.core.servers.databases import mlflow_database
+from components.core.servers.databases import hidden, mlflow_database
 from components.core.settings import settings
+
+_NAMED_SECONDS = 5.0
 
 
 class Servers(Frozen):
@@ -65,6 +67,31 @@ def running_servers() -> Servers | None:
         return None
     up = _alive(servers.pid) and _answers(f"{servers.prefect}/api/health")
     return servers if up and _answers(f"{servers.mlflow}/health") else None
+
+
+def named_api() -> str | None:
+    """Return the Prefect API that this shell names by PREFECT_API_URL, None if it names none.
+
+    Raises:
+        ValueError: it does not answer.
+    """
+    if not (named := os.environ.get("PREFECT_API_URL", "").rstrip("/")):
+        return None
+    from components.core.servers.calls import Refused, call
+
+    try:
+        call(f"{named}/health", timeout=_NAMED_SECONDS)
+    except Refused as error:
+        what = f"is not the API of a Prefect server that lets us in: {error}"
+    except (OSError, ValueError) as error:  # urllib calls a URL that is none a ValueError
+        what = f"does not answer: {error}".replace(f"{named}/health does not answer: ", "")
+    else:
+        return named
+    raise ValueError(
+        f"PREFECT_API_URL={hidden(named)}, which is set in this shell, {hidden(what)}. Unset it "
+        "(`unset PREFECT_API_URL`) to use the servers of this machine, or start the server that it "
+        "names."
+    )
 
 
 def tracking_uri() -> str:

@@ -6,6 +6,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from components.core.journal import Origin
+from components.core.servers.databases import hidden
 from components.core.servers.endpoints import flow_run_url, tracking_uri
 from components.core.settings import settings
 from components.core.tracking.moved import follow_home
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 logger = logging.getLogger(__name__)
+
+_TRY_AGAIN = (408, 425, 429)  # of the answers that refuse, those that mean: later
 
 logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
 logging.getLogger("mlflow.system_metrics").setLevel(logging.ERROR)  # no GPU is no news
@@ -41,10 +44,17 @@ def artifact_location() -> str:
 
 
 def experiment_id(mlflow: "MlflowClient") -> str:
-    """Return the id of the experiment, made at the first call."""
+    """Return the id of the experiment, made at the first call, restored if somebody deleted it."""
     name = settings().experiment
     if (found := mlflow.get_experiment_by_name(name)) is None:
         return mlflow.create_experiment(name, artifact_location=artifact_location())
+    if found.lifecycle_stage == "deleted":
+        mlflow.restore_experiment(found.experiment_id)
+        logger.warning(
+            "Experiment %r was deleted in MLflow and is restored, with its runs: this run goes "
+            "there. To begin an empty one, name it by BLOOMERY_EXPERIMENT.",
+            name,
+        )
     if settings().mlflow_artifacts:
         _warn_of_another_place(name, found.artifact_location)
     return found.experiment_id
@@ -85,6 +95,28 @@ def back_to(origin: Origin) -> dict[str, str]:
     url = flow_run_url(origin.run_id)
     note = f"Made by [{origin.run_name}]({url}), a run of the flow `{origin.flow}`."
     return {"flow_run_id": origin.run_id, "flow_run_url": url, "mlflow.note.content": note}
+
+
+def refusal(error: BaseException) -> str | None:
+    """Return why MLflow refuses, and what to do; None if it is silent, or busy, or fails itself.
+
+    What is refused is refused again at once, so nobody waits for it.
+    """
+    from mlflow.exceptions import MlflowException
+
+    if not isinstance(error, MlflowException):
+        return None
+    status = error.get_http_status_code()
+    if not 400 <= status < 500 or status in _TRY_AGAIN:
+        return None
+    remedy = ""
+    if status in (401, 403):
+        remedy = (
+            " Give the login of that server by BLOOMERY_AUTH, or by MLFLOW_TRACKING_USERNAME and "
+            "MLFLOW_TRACKING_PASSWORD, of a user who may write there."
+        )
+    reason = hidden(error.message.strip().splitlines()[0])[:300]
+    return f"{reason.rstrip('.')} (HTTP {status}).{remedy}"
 
 
 def is_active(mlflow: "MlflowClient", run_id: str) -> bool:

@@ -2,11 +2,9 @@
 
 The record and the spool beside the files are the truth. `.mlflow.json` says what of them MLflow has
 already, so whatever a slow, dead or restarted server missed is shipped later: when it answers, by
-the next step, or by `bloomery sync`. A point that is sent twice counts once: MLflow keeps one of
-equal rows.
-
-A metric keeps its first 1,000 points, and after them those whose step is a multiple of 10, of 100
-above step 10,000, and so on: 900 more a decade. The last point is always there.
+the next step, or by `bloomery sync`. A point that is sent twice counts once.
+A metric keeps its first 1,000 points, then those whose step is a multiple of 10, of 100 above
+10,000, and so on. The last point is always there.
 """
 
 import time
@@ -35,6 +33,7 @@ from components.core.tracking.client import (
     log_dataset,
     log_numbers,
     parent_run,
+    refusal,
 )
 
 if TYPE_CHECKING:
@@ -201,7 +200,7 @@ def sync() -> Iterator[Path]:
     """Ship what earlier steps left, skipping those at work; yields each folder that is done.
 
     Raises:
-        RuntimeError: MLflow does not answer.
+        RuntimeError: MLflow does not answer, or refuses what it is sent.
     """
     from mlflow.exceptions import MlflowException
 
@@ -213,8 +212,8 @@ def sync() -> Iterator[Path]:
         except Timeout:
             continue
         except MlflowException as error:
-            where, reason = hidden(tracking_uri()), hidden(str(error))
-            raise RuntimeError(f"MLflow at {where} did not take {out}: {reason}") from error
+            uri, why = hidden(tracking_uri()), refusal(error) or f"no answer: {hidden(str(error))}"
+            raise RuntimeError(f"MLflow at {uri} did not take {out}: {why}") from error
         yield out
 
 
@@ -225,12 +224,20 @@ def _ship_all(mlflow: "MlflowClient", out: Path) -> None:
     if shipment.status is None:  # its process was killed
         status = "FINISHED" if (out / RECORD).exists() else "FAILED"
         shipment = shipment.with_(status=status, ended=int(time.time() * 1000))
-    run_id = shipment.run_id
-    if shipment.parent is None or run_id is None or not is_active(mlflow, run_id):
+    shipment = without_deleted(mlflow, shipment)
+    if shipment.parent is None or shipment.run_id is None:
         save(out, shipment := open_run(mlflow, shipment))
     for latest in send_points(mlflow, out, shipment):
         save(out, shipment := latest)
     save(out, close_run(mlflow, out, shipment))
+
+
+def without_deleted(mlflow: "MlflowClient", shipment: Shipment) -> Shipment:
+    """Return this without the runs that somebody deleted: they are opened anew."""
+    if shipment.run_id and not is_active(mlflow, shipment.run_id):
+        shipment = shipment.with_(run_id=None, sent=Sent())
+    is_gone = shipment.parent and not is_active(mlflow, shipment.parent)
+    return shipment.with_(parent=None) if is_gone else shipment
 
 
 def _batches(
@@ -265,7 +272,8 @@ class _Choice:
         """Return whether to send it, and count it."""
         key, step, last = metric.key, metric.step, self._last_step.get(metric.key, -1)
         num_points = self._num_points.get(key, 0)
-        if not _is_kept(step, num_points) or (step <= last and self._has(metric)):
+        is_kept = num_points < _NUM_KEPT or step % 10 ** max(1, len(str(step - 1)) - 3) == 0
+        if not is_kept or (step <= last and self._has(metric)):
             return False
         self._last_step[key], self._num_points[key] = max(step, last), num_points + 1
         return True
@@ -290,7 +298,3 @@ def _metrics(out: Path, offset: int) -> "Iterator[tuple[int, Metric]]":
         when = int(point["time"] * 1000)
         for key, value in point["metrics"].items():
             yield after, Metric(key, value, when, point["step"])
-
-
-def _is_kept(step: int, num_points: int) -> bool:
-    return num_points < _NUM_KEPT or step % 10 ** max(1, len(str(step - 1)) - 3) == 0

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Self
 from components.core.component import Component
 from components.core.journal import Origin
 from components.core.processes.preemption import Preempted
+from components.core.servers.databases import hidden
 from components.core.servers.endpoints import tracking_uri
 from components.core.tracking import shipping
-from components.core.tracking.client import client
+from components.core.tracking.client import client, refusal
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -25,6 +26,7 @@ logger = logging.getLogger(__name__)
 _SHIP_EVERY_SECONDS = 2.0
 _SAMPLE_SECONDS, _SAMPLES = 10, 1000  # of the machine's use: a long run has them less often
 _PATIENCE_SECONDS = 60.0  # at the end of a step; a first database takes 10 s to make
+_HURRY_SECONDS = 8.0  # of a step that was told to leave
 _silent = set[str]()  # the MLflows that did not answer last time, by URI: no step waits for them
 
 
@@ -45,6 +47,7 @@ class Tracker:
         self._uri = ""  # found by the thread: to ask whether a server is up takes its time
         self._opened, self._done = threading.Event(), threading.Event()
         self._closed, self._given_up = threading.Event(), threading.Event()
+        self._refusal: str | None = None  # what MLflow answered the last attempt, if it refused
         self._thread = threading.Thread(target=self._ship, name="mlflow", daemon=True)
 
     def __enter__(self) -> Self:
@@ -55,7 +58,7 @@ class Tracker:
 
     def run_id(self) -> str | None:
         """Return the MLflow run, waiting for it to open; None if tracking is down."""
-        self._wait(self._opened)
+        self._wait(self._opened, _PATIENCE_SECONDS)
         return self._shipment.run_id
 
     def __exit__(
@@ -68,42 +71,67 @@ class Tracker:
         was_killed = isinstance(error, KeyboardInterrupt | Preempted)
         status = "KILLED" if was_killed else "FAILED" if error is not None else "FINISHED"
         self._change(status=status, ended=int(time.time() * 1000))
+        self._refusal = None  # it is asked once more
         self._done.set()
-        if not self._wait(self._closed):
+        if not self._wait(self._closed, _HURRY_SECONDS if was_killed else _PATIENCE_SECONDS):
             self._given_up.set()
-            _silent.add(self._uri)
-            logger.warning(
-                "MLflow does not answer. `bloomery sync` or the next step sends it the metrics of "
-                "%s, which are kept there.",
-                self._out,
-            )
+            self._warn()
+
+    def _warn(self) -> None:
+        """Say what MLflow lacks, and why."""
+        kept = "`bloomery sync` or the next step sends it the metrics of %s, which are kept there."
+        if self._refusal is not None:
+            where = hidden(self._uri)
+            logger.warning(f"MLflow at %s refuses: %s {kept}", where, self._refusal, self._out)
+            return
+        _silent.add(self._uri)
+        logger.warning(f"MLflow does not answer. {kept}", self._out)
 
     def _change(self, **changes: Any) -> None:
         with self._lock:
             self._shipment = self._shipment.with_(**changes)
             shipping.save(self._out, self._shipment)
 
-    def _wait(self, event: threading.Event) -> bool:
-        """Wait for what MLflow must answer, briefly if it did not last time; return if it did."""
+    def _wait(self, event: threading.Event, seconds: float) -> bool:
+        """Wait for what MLflow must answer, briefly if it did not last time; return if it did.
+
+        Nobody waits for what it has refused.
+        """
         start = time.monotonic()
         while not event.wait(0.05):
-            patience = 1.0 if self._uri in _silent else _PATIENCE_SECONDS
-            if time.monotonic() > start + patience:
+            patience = 1.0 if self._uri in _silent else seconds
+            if self._refusal is not None or time.monotonic() > start + patience:
                 return False
         return True
 
     def _ship(self) -> None:
         """Try until all is there: each attempt goes on where the last one stopped."""
-        pause = threading.Event()
         while not self._given_up.is_set():
             try:
                 self._uri = tracking_uri()
                 self._follow(client())
                 return self._closed.set()
             except Exception as error:
-                _silent.add(self._uri)
+                if self._has_lost_runs():
+                    continue
+                self._refusal = refusal(error)
+                if self._refusal is None:
+                    _silent.add(self._uri)
                 logger.debug("MLflow failed, %s waits: %s", self._out, error)
-                pause.wait(_SHIP_EVERY_SECONDS)
+                self._given_up.wait(_SHIP_EVERY_SECONDS)
+        return None
+
+    def _has_lost_runs(self) -> bool:
+        """Return whether somebody deleted the runs of this step; they are then opened anew."""
+        try:
+            left = shipping.without_deleted(client(), self._shipment)
+        except Exception:
+            return False  # it does not answer
+        if left == self._shipment:
+            return False
+        self._opened.clear()
+        self._change(run_id=left.run_id, parent=left.parent, sent=left.sent)
+        return True
 
     def _follow(self, mlflow: "MlflowClient") -> None:
         """Send the points as they come, and close the run once the step is done."""

@@ -94,6 +94,89 @@ def test_the_message_says_the_step_and_how_to_go_on():
     )
 
 
+def test_without_a_checkpoint_the_message_promises_none():
+    assert str(Preempted()) == (
+        "Preempted before there was a checkpoint. The same command keeps the finished steps and "
+        "begins this one again."
+    )
+
+
+def test_the_newest_checkpoint_that_is_whole_is_the_one_that_counts(tmp_path):
+    assert preemption.saved_step(tmp_path) is None
+    for name in ("step_00000004", "step_00000012", ".step_00000020"):
+        (tmp_path / "checkpoints" / name).mkdir(parents=True)
+    assert preemption.saved_step(tmp_path) is None
+    for name in ("step_00000004", "step_00000012", ".step_00000020"):
+        (tmp_path / "checkpoints" / name / "manifest.json").touch()
+    assert preemption.saved_step(tmp_path) == 12
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_where_nobody_listens_a_signal_ends_the_block_at_once(number, tmp_path):
+    outside = signal.signal(number, signal.SIG_DFL)  # `nohup pytest` ignores SIGHUP
+    start = time.monotonic()
+    (tmp_path / "checkpoints" / "step_00000007").mkdir(parents=True)
+    (tmp_path / "checkpoints" / "step_00000007" / "manifest.json").touch()
+    threading.Timer(0.3, os.kill, [os.getpid(), number]).start()
+    with (
+        pytest.raises(Preempted, match=r"^Preempted after step 7\."),
+        preemption.interruptible(tmp_path),
+    ):
+        try:
+            time.sleep(30)
+        except Exception:  # as a library has it
+            time.sleep(30)
+    assert time.monotonic() - start < 10
+    assert signal.signal(number, outside) == signal.SIG_DFL
+
+
+def test_a_second_signal_does_not_end_what_the_first_one_cleans_up():
+    cleaned = False
+    with pytest.raises(Preempted), preemption.interruptible():
+        try:
+            _terminate()
+            time.sleep(5)
+        finally:
+            _terminate()
+            time.sleep(0.1)
+            cleaned = True
+    assert cleaned
+
+
+def test_inside_the_block_a_loop_that_listens_is_asked_and_not_ended():
+    with preemption.interruptible():
+        with preemption.listen():
+            _terminate()
+            assert _wait_until(preemption.requested, 2)
+        with pytest.raises(Preempted), preemption.interruptible():
+            _terminate()
+            time.sleep(5)
+
+
+def test_ctrl_c_is_a_request_too_and_the_second_one_is_an_interruption():
+    with pytest.raises(KeyboardInterrupt), preemption.listen():
+        os.kill(os.getpid(), signal.SIGINT)
+        assert _wait_until(preemption.requested, 2)
+        assert preemption.was_ctrl_c()
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(5)
+    with preemption.listen():
+        _terminate()
+        assert _wait_until(preemption.requested, 2)
+    assert not preemption.was_ctrl_c()
+
+
+def test_a_closed_terminal_is_no_news_to_what_was_started_to_outlive_it():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with preemption.interruptible(), preemption.listen():
+            os.kill(os.getpid(), signal.SIGHUP)
+            time.sleep(0.1)
+            assert not preemption.requested()
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 @pytest.mark.slow
 def test_torchrun_passes_sigterm_on_and_all_ranks_leave_at_the_same_step(tmp_path):
     (tmp_path / "rank.py").write_text(_RANK)

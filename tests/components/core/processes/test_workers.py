@@ -128,6 +128,18 @@ def test_sigterm_to_the_calling_process_reaches_the_workers(tmp_path):
     assert not preemption.requested()
 
 
+@pytest.mark.prove
+@pytest.mark.parametrize("seconds", [0.5, 3.0])
+def test_sigterm_while_ray_starts_is_heeded_before_anybody_kills(tmp_path, seconds):
+    start = time.monotonic()
+    threading.Timer(seconds, os.kill, [os.getpid(), signal.SIGTERM]).start()
+    with pytest.raises(Preempted, match=r"^Preempted before there was a checkpoint\."):
+        _run(train, tmp_path)
+    assert time.monotonic() - start < 25
+    assert _num_attempts(tmp_path) == 0
+    assert not preemption.requested()
+
+
 @pytest.mark.parametrize("group_of_two", ["local", "off"], indirect=True)
 def test_what_a_user_can_mend_comes_from_any_rank_and_is_tried_once(tmp_path):
     with pytest.raises(ValueError, match=r"^Lower the batch_size: 3 < 4$"):

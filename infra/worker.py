@@ -1,0 +1,64 @@
+"""A worker of the stack, which first registers the deployments.
+
+Both need Prefect, whose import takes seconds: a child of this process, made once that is imported,
+imports the flows and registers them as soon as the server answers, while this one gets ready. The
+worker takes its first run once the supervisor has written down where the servers are.
+
+    python -m infra.worker NAME
+"""
+
+import importlib
+import os
+import runpy
+import sys
+import time
+import traceback
+from pathlib import Path
+
+from components.core.servers.calls import answer
+from components.core.servers.endpoints import servers_file
+from components.core.settings import settings
+from infra.services import POOL
+
+_LOOK_EVERY_SECONDS = 0.1
+
+
+def registered() -> Path:
+    """Return the file that is there once the deployments are."""
+    return settings().home.resolve() / ".registered"
+
+
+def _register() -> int:
+    """Register the deployments in a child, which keeps the memory of the flows; return its pid."""
+    if (child := os.fork()) != 0:
+        return child
+    try:
+        importlib.import_module("flows.pipeline")
+        while answer(f"{os.environ['PREFECT_API_URL']}/health") is None:  # the supervisor gives up
+            time.sleep(_LOOK_EVERY_SECONDS)
+        runpy.run_module("infra.deploy", run_name="__main__")
+        registered().touch()
+    except BaseException:
+        traceback.print_exc()
+        os._exit(1)
+    os._exit(0)
+
+
+def main() -> None:
+    """Start the worker in this process."""
+    from prefect.cli import app
+
+    child = _register()
+    for module in ("prefect.cli.worker", "prefect.workers.process"):
+        importlib.import_module(module)
+    _, status = os.waitpid(child, 0)
+    if status != 0:
+        sys.exit("The deployments could not be registered.")
+    while not servers_file().exists():
+        time.sleep(_LOOK_EVERY_SECONDS)
+    sys.argv = ["prefect", "worker", "start", "--pool", POOL, "--name", sys.argv[1]]
+    app()
+
+
+if __name__ == "__main__":
+    main()
