@@ -12,10 +12,11 @@ from dataclasses import replace
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any, BinaryIO, cast
 
+from components.data.sources.compression import Expanded
 from components.data.sources.documents import reject
 from components.data.sources.leftovers import name_in_zip, readable
 from components.data.sources.source import ArchiveLimit, Blob, Reading, Reject
-from components.data.sources.streams import Expanded, buffered
+from components.data.sources.streams import buffered
 
 MAX_DEPTH = 3
 MAX_ENTRIES = 100_000
@@ -91,7 +92,7 @@ def _tar_members(reading: Reading, blob: Blob) -> Iterator[Blob | Reject]:
                     assert extracted is not None, "it is a file"
                     return cast("BinaryIO", extracted)
 
-                found = replace(found, open=opened)
+                found = replace(found, open=opened, size=entry.size)
             yield found
 
 
@@ -112,7 +113,7 @@ def _zip_members(reading: Reading, blob: Blob) -> Iterator[Blob | Reject]:
                         inner = cast("BinaryIO", archive.open(entry))
                         return buffered(Expanded(inner, blob.budget))
 
-                    found = replace(found, open=opened)
+                    found = replace(found, open=opened, size=entry.file_size)
                 yield found
 
 

@@ -14,11 +14,14 @@ from typing import BinaryIO
 from components.data.document import Document
 from components.data.sources.archives import members, seekable
 from components.data.sources.buckets import objects
+from components.data.sources.compression import SUFFIXES, Tail, expanded
 from components.data.sources.documents import reject
 from components.data.sources.files import local_files, path_of
 from components.data.sources.hugging_face import is_saved_dataset, read_dataset
 from components.data.sources.leftovers import is_left_over
-from components.data.sources.rows import read_csv, read_json, read_json_lines, read_parquet
+from components.data.sources.losses import PADDING, begun, of_tail, with_rest
+from components.data.sources.rows import read_json, read_json_lines, read_parquet
+from components.data.sources.separated import read_csv
 from components.data.sources.source import (
     ArchiveLimit,
     Blob,
@@ -27,14 +30,13 @@ from components.data.sources.source import (
     without_credentials,
 )
 from components.data.sources.sql import is_database, read_query
-from components.data.sources.streams import compression_of, expanded
 from components.data.sources.texts import read_text
 from components.data.sources.warc import read_warc
 from components.data.sources.web import downloaded
 
 ALREADY_THERE = "already there"
 _LEFT_OVER = "left by a system"
-HARMLESS = frozenset({ALREADY_THERE, "blank", "other kind", _LEFT_OVER})
+HARMLESS = frozenset({ALREADY_THERE, "blank", "other kind", _LEFT_OVER, PADDING})
 """Reasons that say nothing against a source."""
 
 _READ: dict[str, Callable[[Reading, Blob], Iterator[Document | Reject]]] = {
@@ -70,7 +72,7 @@ _FORMAT = {
     ".markdown": "markdown",
 }
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # here, where archives are unpacked
-_ARCHIVES = (".zip", ".tar", ".tgz", ".tbz2")
+_ARCHIVES = (".zip", ".tar", ".tgz", ".tbz2", ".txz")
 
 
 class SourceGone(ValueError):
@@ -117,7 +119,7 @@ def _reader_of(kind: str) -> str:
     suffix = PurePosixPath(kind).suffix.lower()
     if suffix in _ARCHIVES:
         return f"each file of a {suffix} archive"
-    if compression := compression_of(suffix):
+    if compression := SUFFIXES.get(suffix):
         return f"{compression} of {_reader_of(kind[: -len(suffix)])}"
     return _NAMES[_READ[suffix]] if suffix in _READ else "passed over: another kind of file"
 
@@ -138,14 +140,17 @@ def _blobs(reading: Reading) -> Iterator[Blob]:
 
 def _read_blob(reading: Reading, blob: Blob) -> Iterator[Document | Reject]:
     """Yield what is in a blob; one that is damaged ends with a reject, one that is gone raises."""
+    progress = begun(blob)
     try:
-        yield from _inside(reading, blob)
+        for found in _inside(reading, blob):
+            progress.num_records += found.count if isinstance(found, Reject) else 1
+            yield found
     except SourceGone:
         raise
     except ArchiveLimit as error:
         if blob.depth:
             raise  # it counts for the outermost file
-        yield reject(reading, blob, "archive limit", str(error))
+        yield with_rest(progress, reject(reading, blob, "archive limit", str(error)))
     except _damages() as error:
         if isinstance(error, OSError) and error.errno in _FULL:
             raise
@@ -154,7 +159,10 @@ def _read_blob(reading: Reading, blob: Blob) -> Iterator[Document | Reject]:
                 f"{blob.place} cannot be read to its end: {error}. Nothing was added; when it is "
                 "there again, run the same command"
             ) from error
-        yield reject(reading, blob, _reason(error), f"{type(error).__name__}: {error}")
+        reason = _reason(error)
+        unknown = "; how much is missing is not known" if reason == "truncated" else ""
+        detail = f"{type(error).__name__}: {error}{unknown}"
+        yield with_rest(progress, reject(reading, blob, reason, detail))
 
 
 def _damages() -> tuple[type[Exception], ...]:
@@ -181,8 +189,8 @@ def _inside(reading: Reading, blob: Blob) -> Iterator[Document | Reject]:
     suffix = PurePosixPath(blob.kind).suffix.lower()
     if is_left_over(blob.name):
         yield reject(reading, blob, _LEFT_OVER, "what systems keep beside files, no document")
-    elif compression := compression_of(suffix):
-        yield from _read_blob(reading, _uncompressed(blob, suffix, compression))
+    elif compression := SUFFIXES.get(suffix):
+        yield from _decompressed(reading, blob, suffix, compression)
     elif suffix in _ARCHIVES:
         for member in members(reading, blob):
             if isinstance(member, Blob):
@@ -194,13 +202,24 @@ def _inside(reading: Reading, blob: Blob) -> Iterator[Document | Reject]:
         blob = replace(blob, metadata=named | blob.metadata)
         yield from _READ[suffix](reading, seekable(reading, blob) if suffix == ".parquet" else blob)
     else:
-        yield reject(reading, blob, "other kind", f"not one of {', '.join(_READ)}")
+        kind = f"{suffix} files" if suffix else "files without a suffix"
+        known = ", ".join(_READ)
+        yield reject(reading, blob, "other kind", f"{kind}, which are none of {known}")
 
 
-def _uncompressed(blob: Blob, suffix: str, compression: str) -> Blob:
+def _decompressed(
+    reading: Reading, blob: Blob, suffix: str, compression: str
+) -> Iterator[Document | Reject]:
+    """Yield what is in a compressed blob, whose damage is its own."""
     kind = blob.kind[: -len(suffix)] + (".tar" if suffix in _ARCHIVES else "")
+    tail, num_records = Tail(), 0
 
     def opened() -> BinaryIO:
-        return expanded(blob.open(), compression, blob.budget)
+        return expanded(blob.open(), compression, blob.budget, tail)
 
-    return replace(blob, kind=kind, open=opened, depth=blob.depth + 1)
+    inner = replace(blob, kind=kind, open=opened, depth=blob.depth + 1, size=None)
+    for found in _inside(reading, inner):
+        num_records += found.count if isinstance(found, Reject) else 1
+        yield found
+    if tail.num_zeros or tail.num_other:
+        yield of_tail(reading, blob, tail, num_records)
