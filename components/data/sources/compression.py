@@ -56,6 +56,15 @@ class Tail:
         return not self.num_other and is_full
 
 
+class BrokenOff(OSError):
+    """A compressed stream that is damaged: what it was read as far as."""
+
+    def __init__(self, problem: str, num_read: int) -> None:
+        """Say what is wrong after so many bytes of the compressed file."""
+        super().__init__(problem)
+        self.num_read = num_read
+
+
 class _Member(Protocol):
     """The decoder of one member."""
 
@@ -152,7 +161,8 @@ class _Members(io.RawIOBase):
         try:
             content, self._waiting = _step(decoder, given, limit)
         except (zlib.error, lzma.LZMAError, *_zstd_errors()) as error:
-            raise OSError(f"{self._compression}: {error}") from error
+            done = self._tail.num_members + self._tail.num_zeros
+            raise BrokenOff(f"{self._compression}: {error}", done) from error
         if decoder.eof:
             self._waiting, self._decoder = decoder.unused_data + self._waiting, None
         self._tail.num_members += len(given) - len(self._waiting)

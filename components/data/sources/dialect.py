@@ -34,7 +34,8 @@ class Dialect(NamedTuple):
     def __str__(self) -> str:
         """Return it for people."""
         header = "" if self.has_header else f", no header row, text in column {self.text_column}"
-        return f"CSV, a {_NAMES[self.separator]} between columns{header}"
+        between = "" if self.separator == "," else f", a {_NAMES[self.separator]} between columns"
+        return f"CSV{between}{header}"
 
 
 def dialect_of(start: str, source: Source, suffix: str) -> Dialect:
@@ -65,14 +66,15 @@ def _separator(start: str, source: Source, usual: str) -> str:
             return each
 
     def fitness(separator: str) -> tuple[float, int]:
-        widths = Counter(len(row) for row in found[separator])
-        if not widths:
-            return 0.0, 0
+        rows = found[separator]
+        widths = Counter(map(len, rows))
+        if not widths or all(cell.startswith(" ") for row in rows for cell in row[1:]):
+            return 0.0, 0  # the commas of prose
         width, number = widths.most_common(1)[0]
         return (number / widths.total() if width > 1 else 0.0), width
 
     best = max(candidates, key=fitness)
-    return best if fitness(best)[0] > max(fitness(usual)[0], 0.8) else usual
+    return best if fitness(best) > max(fitness(usual), (0.8, 0)) else usual
 
 
 def _rows(start: str, separator: str) -> list[list[str]]:

@@ -7,7 +7,7 @@ file had after its end nobody knows: its reject says so and counts nothing for i
 
 from dataclasses import dataclass, replace
 
-from components.data.sources.compression import MAGIC, Tail
+from components.data.sources.compression import MAGIC, BrokenOff, Tail
 from components.data.sources.documents import reject
 from components.data.sources.source import Blob, Budget, Reading, Reject
 from components.data.sources.streams import head
@@ -35,14 +35,16 @@ def begun(blob: Blob) -> Progress:
     return Progress(blob, blob.budget.num_read, blob.budget.num_expanded)
 
 
-def with_rest(progress: Progress, found: Reject) -> Reject:
-    """Return the reject that ended a blob, with what of it was not read."""
+def with_rest(progress: Progress, found: Reject, error: Exception) -> Reject:
+    """Return the reject that ended a blob by `error`, with what of it was not read."""
     blob, budget = progress.blob, progress.blob.budget
     taken = budget.num_read - progress.num_read
     size = budget.size
     if blob.depth:
         taken = max(taken, budget.num_expanded - progress.num_expanded)
         size = blob.size
+    if isinstance(error, BrokenOff):
+        taken = error.num_read  # more was held than could be decoded
     lost = max(0, size - taken) if size else 0
     if not progress.num_records:
         lost = (size or taken) if _is_its_kind(blob) else 0
@@ -65,6 +67,11 @@ def of_whole(blob: Blob, found: Reject) -> Reject:
     """Return the reject of a file that may have had many records, with its size."""
     size = blob.size if blob.depth else blob.budget.size
     return replace(found, lost_bytes=_as_it_lies(blob, size or 0))
+
+
+def of_size(blob: Blob, found: Reject, num_bytes: int) -> Reject:
+    """Return the reject of so many bytes of a blob."""
+    return replace(found, lost_bytes=_as_it_lies(blob, num_bytes))
 
 
 def of_tail(reading: Reading, blob: Blob, tail: Tail, num_records: int) -> Reject:
