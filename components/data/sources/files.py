@@ -73,7 +73,7 @@ def _walk(top: Path) -> Iterator[Path]:
 
     A link to a folder that it lies in itself would go round in circles: it is yielded as it is.
     """
-    pending = [(top, (_identity(top),))]
+    pending: list[tuple[Path, tuple[tuple[int, int], ...]]] = [(top, (_identity(top),))]
     while pending:
         folder, above = pending.pop()
         for path in folder.iterdir():
