@@ -102,11 +102,11 @@ def _read_json_files(
         try:
             for row in _json_rows(reading, blob, file):
                 number += 1
-                found = row
-                if not isinstance(row, Reject):
-                    found = document_of_row(reading, blob, row, number)
-                    reading.num_bytes += len(str(row))
-                yield found
+                if isinstance(row, Reject):
+                    yield row
+                    continue
+                reading.num_bytes += len(str(row))
+                yield document_of_row(reading, blob, row, number)
         except OSError as error:
             raise ValueError(
                 f"{place} breaks off after row {number}: {error}. Try again"
