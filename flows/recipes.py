@@ -13,7 +13,9 @@ from components.align.dpo import DPO
 from components.align.sample import SamplePreferences
 from components.core.artifacts.base import Frozen
 from components.core.artifacts.reports import Budget
+from components.data.deduplicate import Deduplicate
 from components.data.vocabulary import TrainVocabulary
+from components.data.vocabulary_report import ReportVocabulary
 from components.evals.probe import Probe
 from components.finetune.sft import SFT
 from components.lib.training.hyperparameters import DialledHyperparameters, Hyperparameters
@@ -163,34 +165,40 @@ def small() -> Recipe:
 
 
 def smoke() -> Recipe:
-    """Every stage in a few minutes: to see that a change runs, not to get a model that is any good.
+    """Every stage in about a minute: to see that a change runs, not to get a good model.
 
-    Its budgets and its gate let everything pass that the pipeline can make in that time.
+    Its budgets and its gate let everything pass that the pipeline can make in that time. It reads
+    one source, plants few items, and trains on so little that no worker has to start.
     """
     return Recipe(
-        tokens=TokenSteps(vocabulary=TrainVocabulary(vocab_size=512)),
+        corpus=CorpusSteps(sources=("speeches",), deduplicate=Deduplicate(num_planted=40)),
+        tokens=TokenSteps(
+            vocabulary=TrainVocabulary(vocab_size=384),
+            vocabulary_report=ReportVocabulary(sample_bytes=1 << 16),
+        ),
         pretrain=FromScratch(
             train=Train(
                 training=DialledHyperparameters(
-                    num_steps=20, batch_size=8, learning_rate=0.01, evaluate_every=10
+                    num_steps=20, batch_size=8, learning_rate=0.01, evaluate_every=20
                 ),
                 sequence_length=64,
                 depth=2,
                 width=64,
                 num_heads=2,  # and not as many as layers: `--set pretrain.depth=3` fits as well
                 max_length=256,
+                validation_sequences=16,
             )
         ),
         finetune=Supervised(
-            sft=SFT(training=Hyperparameters(num_steps=40, batch_size=64, learning_rate=0.01))
+            sft=SFT(training=Hyperparameters(num_steps=40, batch_size=48, learning_rate=0.01))
         ),
         align=DirectPreference(
             budget=Budget(),
-            sample=SamplePreferences(num_prompts=64, num_samples=16),
+            sample=SamplePreferences(num_prompts=48, num_samples=16),
             dpo=DPO(batch_size=8),
         ),
         compress=Int8(budget=Budget(max_bits_per_byte_increase=0.02)),
-        evals=Evals(num_sequences=32, probe=Probe(num_instructions=48)),
+        evals=Evals(num_sequences=16, probe=Probe(num_instructions=32, num_resamples=200)),
         release=ReleaseSteps(
             gate=Gate(max_trigram_shortfall=10.0),
             registration=Register(model_name="bloomery-smoke"),

@@ -51,7 +51,8 @@ class Split(Component[DocumentShards, Corpus]):
             if not documents[name]:
                 raise ValueError(
                     f"No document is left for {name}: {dict(documents)} of "
-                    f"{inputs.num_documents}. Add documents with `bloomery data add`, or drop less."
+                    f"{inputs.num_documents}. Add documents with `bloomery data add`, cut text "
+                    "files up with its --unit paragraph, or drop less."
                 )
         return Corpus(path=out, num_documents=dict(documents), num_bytes=dict(sizes))
 

@@ -58,7 +58,8 @@ class SFT(Component[SFTInputs, Checkpoint]):
         """Fine-tune all weights, under Ray or in this process, and leave the model in `out`."""
         from components.lib.models.folders import describe
 
-        train_on_workers(sft_worker, self, inputs, out)
+        num_examples = self.training.num_steps * self.training.batch_size
+        train_on_workers(sft_worker, self, inputs, out, num_examples * self.sequence_length)
         return describe(out, self.replay_length)  # instructions are about as long
 
 

@@ -138,7 +138,9 @@ class Train(Component[TrainInputs, Checkpoint], ModelKind):
         self._check(inputs)
         if self._packs_documents():
             self._report_packing(inputs, out)
-        train_on_workers(train_worker, self, inputs, out)
+        training = self.resolve(inputs.vocabulary.vocab_size).training
+        num_sequences = training.num_steps * training.batch_size
+        train_on_workers(train_worker, self, inputs, out, num_sequences * self.sequence_length)
         return describe(out, self.sequence_length, self._objective().predicted)
 
     def _check(self, inputs: TrainInputs) -> None:

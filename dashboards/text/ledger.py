@@ -3,11 +3,13 @@
 from rich.markup import escape
 from rich.table import Table
 
-from components.lib.ledger.seen import DocumentSeen, Overview, SeenPart, StepSeen
+from components.lib.ledger.seen import DocumentDropped, DocumentSeen, Overview, SeenPart, StepSeen
 
 
-def table(seen: Overview | StepSeen | DocumentSeen) -> Table:
+def table(seen: Overview | StepSeen | DocumentSeen | DocumentDropped) -> Table:
     """Return what was seen by a whole training, by a step, or of a document."""
+    if isinstance(seen, DocumentDropped):
+        return _dropped_table(seen)
     if isinstance(seen, Overview):
         return _overview_table(seen)
     return _step_table(seen) if isinstance(seen, StepSeen) else _document_table(seen)
@@ -57,6 +59,25 @@ def _document_table(seen: DocumentSeen) -> Table:
         shown.add_column(heading, justify="right", no_wrap=True)
     for sighting in seen.sightings:
         shown.add_row(str(sighting.step), str(sighting.part.window), _tokens(sighting.part))
+    return shown
+
+
+def _dropped_table(seen: DocumentDropped) -> Table:
+    title = f"{escape(seen.id)} was dropped: no training saw it"
+    shown = Table(title=title, title_justify="left", show_header=False)
+    shown.add_column(no_wrap=True)
+    shown.add_column(overflow="fold")
+    rows = {
+        "dropped by": seen.step,
+        "because": seen.reason,
+        "in favour of": seen.in_favour_of,
+        "shares words with": seen.shared_with,
+        "it begins": seen.text,
+        "whole in": f"{seen.path}/rejects",
+    }
+    for name, value in rows.items():
+        if value:
+            shown.add_row(name, escape(value))
     return shown
 
 

@@ -40,7 +40,7 @@ def add(
         list[str],
         typer.Argument(
             help="Files, folders or a quoted pattern (.txt .md .html .jsonl .json .csv .tsv "
-            ".parquet .warc, each also .gz .zst .bz2, and .zip .tar), https://..., s3://... "
+            ".parquet .warc, each also .gz .zst .bz2 .xz, and .zip .tar), https://..., s3://... "
             "(gs://, az://, any fsspec URL), hf://NAME or hf:///folder, or a SQLAlchemy URL with "
             "--query."
         ),
@@ -53,6 +53,16 @@ def add(
     unit: Annotated[
         str, typer.Option(help="What a document is in .txt and .md: file, paragraph or line.")
     ] = "file",
+    reader: Annotated[
+        str,
+        typer.Option(help="Read every file as text, html, jsonl, json, csv, parquet or warc."),
+    ] = "",
+    separator: Annotated[
+        str, typer.Option(help="Of CSV: comma, semicolon, tab or bar; else found out.")
+    ] = "",
+    header: Annotated[
+        str, typer.Option(help="First row of CSV names the columns: yes, no or auto.")
+    ] = "auto",
     encoding: Annotated[str, typer.Option(help="Of text without a byte order mark.")] = "utf-8",
     license_: Annotated[
         str, typer.Option("--license", help="Licence of the documents, such as CC-BY-4.0.")
@@ -96,6 +106,9 @@ def add(
             "split": split,
             "query": query,
             "unit": unit,
+            "reader": reader,
+            "separator": separator,
+            "header": header,
             "encoding": encoding,
             "license": license_,
             "max_bad": max_bad,

@@ -32,6 +32,8 @@ from components.core.processes.torchrun import (
 )
 from components.core.settings import settings
 
+_FEW_TOKENS = 500_000  # a small model reads them in the 20 seconds that Ray and its workers take
+
 logger = logging.getLogger(__name__)
 
 _LEAVE_SECONDS = 22.0  # Prefect and Kubernetes kill after 30 s
@@ -41,14 +43,20 @@ Worker = Callable[[dict[str, Any]], None]
 
 
 def train_on_workers(
-    worker: Worker, component: Component[Any, Any], inputs: BaseModel, out: Path
+    worker: Worker,
+    component: Component[Any, Any],
+    inputs: BaseModel,
+    out: Path,
+    num_tokens: int | None = None,
 ) -> None:
     """Call `worker` in every process of a group of `BLOOMERY_NUM_WORKERS`, under Ray Train.
 
     It gets a JSON payload with `component`, `inputs` and `out`. With `BLOOMERY_RAY_ADDRESS=off`
     torchrun starts the group, and a single worker runs in this process. `worker` must be
-    importable: a function of a module. A group that loses a process starts again; SIGTERM to this
-    process is passed on to every worker, and ends a group that has not begun.
+    importable: a function of a module. So does a single worker that reads at most `num_tokens`, if
+    these are few: a Ray of its own would start longer than it trains. A group that loses a process
+    starts again; SIGTERM to this process is passed on to every worker, and ends a group that has
+    not begun.
 
     Raises:
         ValueError: a worker raised it; that would only happen again.
@@ -60,7 +68,8 @@ def train_on_workers(
         "out": str(out),
     }
     without_ray = settings().ray_address == "off"
-    if without_ray and settings().num_workers == 1:
+    is_short = settings().ray_address == "local" and (num_tokens or _FEW_TOKENS) < _FEW_TOKENS
+    if (without_ray or is_short) and settings().num_workers == 1:
         worker(payload)
         return
     call = Call(target=f"{worker.__module__}:{worker.__qualname__}", payload=payload)

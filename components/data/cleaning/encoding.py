@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any
 
 # Control characters that separate words, by Unicode: soft returns, ends of pages and of records
-_LINE_END = re.compile(r"\r\n|[\r\x0b\x0c\x1c-\x1e\x85]")
+_LINE_END = re.compile(r"\r\n|[\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1b\x7f-\x9f]")  # Unicode category Cc, but white space
 _UNREADABLE = re.compile(r"[\x00-\x08\x0e-\x1a\x7f-\x84\x86-\x9f\ufffd]")  # no escape either
 # UTF-8 that was read as Latin-1, in which U+0085 is part of a character

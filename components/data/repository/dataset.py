@@ -20,7 +20,7 @@ from components.core.files import write_atomically
 from components.data.document import document_files, write_shards
 from components.data.repository import builtin
 from components.data.repository.append import append_to, counts
-from components.data.repository.ingested import Ingested, summed_up
+from components.data.repository.ingested import Ingested, summed_up, warn_of_few
 from components.data.repository.objects import (
     copy_objects,
     digest,
@@ -189,6 +189,8 @@ def add(
             summary["revision"] = revision(project)
     done = Ingested.model_validate(summary)
     log.info("data/%s: %d documents, revision %s", name, done.total_documents, done.revision)
+    if not evaluation:
+        warn_of_few(done, source)
     return done
 
 

@@ -1,5 +1,6 @@
 """What came of an ingest: counts and hashes, in a JSON file beside its rejects."""
 
+import logging
 import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
@@ -10,6 +11,12 @@ from pydantic import Field
 from components.core.artifacts.base import Frozen
 from components.core.files import write_atomically
 from components.data.sources.intake import Intake
+from components.data.sources.source import Source
+
+FEW_DOCUMENTS = 100
+"""With fewer, one of a hundred runs on these alone finds nothing for a split of 5 %."""
+
+log = logging.getLogger(__name__)
 
 
 class Ingested(Frozen):
@@ -61,6 +68,21 @@ def summed_up(intake: Intake, revision: str) -> Generator[dict[str, Any], None, 
             _write(summary, intake, start)
         raise
     _write(summary, intake, start)
+
+
+def warn_of_few(done: Ingested, source: Source) -> None:
+    """Say it if a dataset is too small to be split by itself, and what to do."""
+    if done.total_documents >= FEW_DOCUMENTS:
+        return
+    remedy = "add more"
+    if source.unit == "file":
+        remedy += ", or cut text files up: the same command with --unit paragraph (or line)"
+    log.warning(
+        "data/%s has %d documents. A run puts each into one split as a whole, and fails if train, "
+        "validation or test gets none; fewer than %d are too few to be sure of that by themselves: "
+        "%s",
+        *(done.name, done.total_documents, FEW_DOCUMENTS, remedy),
+    )
 
 
 def _write(summary: dict[str, Any], intake: Intake, start: float) -> None:

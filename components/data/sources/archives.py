@@ -12,10 +12,12 @@ from dataclasses import replace
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any, BinaryIO, cast
 
+from components.data.sources.compression import Expanded
 from components.data.sources.documents import reject
 from components.data.sources.leftovers import name_in_zip, readable
+from components.data.sources.losses import of_size
 from components.data.sources.source import ArchiveLimit, Blob, Reading, Reject
-from components.data.sources.streams import Expanded, buffered
+from components.data.sources.streams import buffered
 
 MAX_DEPTH = 3
 MAX_ENTRIES = 100_000
@@ -23,6 +25,7 @@ _MAX_DIRECTORY_BYTES = 16 << 20  # zipfile holds the whole directory, at six tim
 _MAX_HEADER_BYTES = 1 << 20  # tarfile holds a long name or a list of attributes whole
 _ZIP64_BYTES = 76  # what ends a large zip file before its end
 _BLOCK = 1 << 20
+_TAR_BLOCK = 512
 
 
 class _Member(tarfile.TarInfo):
@@ -58,7 +61,7 @@ def members(reading: Reading, blob: Blob) -> Iterator[Blob | Reject]:
 
 
 def _member(reading: Reading, blob: Blob, name: str, problem: str) -> Blob | Reject:
-    name = readable(name).replace("\\", "/")
+    name = readable(name.replace("\\", "/"))
     windows = PureWindowsPath(name)
     if ".." in windows.parts or windows.drive or windows.root or "\0" in name:
         problem = "a name that leads out of the folder"
@@ -74,25 +77,77 @@ def _member(reading: Reading, blob: Blob, name: str, problem: str) -> Blob | Rej
 
 
 def _tar_members(reading: Reading, blob: Blob) -> Iterator[Blob | Reject]:
-    with (
-        blob.open() as stream,
-        tarfile.open(fileobj=stream, mode="r|", tarinfo=_Member, errorlevel=2) as archive,
-    ):
-        while (entry := archive.next()) is not None:
-            cast("Any", archive).members.clear()  # else it keeps them all
-            if entry.isdir():
-                continue
-            problem = "" if entry.isfile() else "a link or a device"
-            found = _member(reading, blob, entry.name, problem)
-            if isinstance(found, Blob):
+    """Yield the members of a tar file, of those that were put behind it too, and what is none."""
+    with blob.open() as stream:
+        rest, num_archives = stream, 0
+        while num_archives == 0 or (rest := _after_zeros(rest)) is not None:
+            try:
+                archive = _opened_tar(rest)
+            except tarfile.ReadError:
+                if num_archives == 0:
+                    raise
+                yield _no_archive(reading, blob, rest)
+                return
+            with archive:
+                yield from _entries(reading, blob, archive)
+                rest, num_archives = cast("BinaryIO", archive.fileobj), num_archives + 1
 
-                def opened(entry: tarfile.TarInfo = entry) -> BinaryIO:
-                    extracted = archive.extractfile(entry)
-                    assert extracted is not None, "it is a file"
-                    return cast("BinaryIO", extracted)
 
-                found = replace(found, open=opened)
-            yield found
+def _opened_tar(stream: BinaryIO) -> tarfile.TarFile:
+    return tarfile.open(fileobj=stream, mode="r|", tarinfo=_Member, errorlevel=2)
+
+
+def _entries(reading: Reading, blob: Blob, archive: tarfile.TarFile) -> Iterator[Blob | Reject]:
+    while (entry := archive.next()) is not None:
+        cast("Any", archive).members.clear()  # else it keeps them all
+        if entry.isdir():
+            continue
+        problem = "" if entry.isfile() else "a link or a device"
+        found = _member(reading, blob, entry.name, problem)
+        if isinstance(found, Blob):
+
+            def opened(entry: tarfile.TarInfo = entry) -> BinaryIO:
+                extracted = archive.extractfile(entry)
+                assert extracted is not None, "it is a file"
+                return cast("BinaryIO", extracted)
+
+            found = replace(found, open=opened, size=entry.size)
+        yield found
+
+
+def _after_zeros(stream: BinaryIO) -> BinaryIO | None:
+    """Return a stream from its next block that is not all zeros; None if there is none."""
+    while block := stream.read(_TAR_BLOCK):
+        if block.strip(b"\0"):
+            return buffered(_Joined(block, stream))
+    return None
+
+
+def _no_archive(reading: Reading, blob: Blob, stream: BinaryIO) -> Reject:
+    size = 0
+    while block := stream.read(_BLOCK):
+        size += len(block)
+    detail = f"{size} bytes after the end of the archive that are none: what they were is lost"
+    return of_size(blob, reject(reading, blob, "trailing bytes", detail), size)
+
+
+class _Joined(io.RawIOBase):
+    """Some bytes, and after them a stream."""
+
+    def __init__(self, start: bytes, below: BinaryIO) -> None:
+        """Begin with `start`."""
+        self._start, self._below = start, below
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def readinto(self, buffer: bytearray, /) -> int:  # type: ignore[override]
+        """Read up to what fits."""
+        block = self._start[: len(buffer)] or self._below.read(len(buffer))
+        self._start = self._start[len(buffer) :]
+        buffer[: len(block)] = block
+        return len(block)
 
 
 def _zip_members(reading: Reading, blob: Blob) -> Iterator[Blob | Reject]:
@@ -112,7 +167,7 @@ def _zip_members(reading: Reading, blob: Blob) -> Iterator[Blob | Reject]:
                         inner = cast("BinaryIO", archive.open(entry))
                         return buffered(Expanded(inner, blob.budget))
 
-                    found = replace(found, open=opened)
+                    found = replace(found, open=opened, size=entry.file_size)
                 yield found
 
 

@@ -49,10 +49,19 @@ def page_text(content: bytes, told: str = "") -> tuple[str, str]:
     return str(best), best.encoding
 
 
+def wide_page(start: bytes) -> str:
+    """Return the encoding of a page of UTF-16 that has no mark, which its first letter tells."""
+    if start.startswith(b"<\0"):
+        return "utf-16-le"
+    return "utf-16-be" if start.startswith(b"\0<") else ""
+
+
 def _declared(content: bytes, told: str) -> Iterator[str]:
     """Yield the encodings that a page may have, the surest first."""
     start = content[:_BEGINNING]
     yield from (name for mark, name in MARKS if start.startswith(mark))
+    if wide := wide_page(start):
+        yield wide
     yield "utf-8"  # text of another encoding is hardly ever valid UTF-8
     in_page = [
         found[1].decode("ascii") for found in (_META.search(start), _XML.match(start)) if found

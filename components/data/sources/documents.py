@@ -2,9 +2,9 @@
 
 import json
 from collections.abc import Mapping
-from typing import cast
 
 from components.data.document import Document
+from components.data.sources.chats import chat_text
 from components.data.sources.source import SAMPLE_CHARACTERS, Blob, Reading, Reject
 
 _OURS = ("source", "row", "format", "content_type")
@@ -85,8 +85,12 @@ def document_of_row(
     if missing := [name for name in columns if name not in row]:
         detail = f"no column {missing[0]!r} among these: {', '.join(sorted(map(str, row)))}"
         return reject(reading, blob, "no text column", detail, _shown(row), number)
-    texts = [row[name] for name in columns]
-    if wrong := [text for text in texts if not isinstance(text, str)]:
+    try:
+        texts = [_as_text(row[name]) for name in columns]
+    except UnicodeDecodeError as error:
+        return reject(reading, blob, "not UTF-8", str(error), error.object, number)
+    wrong = [row[name] for name, text in zip(columns, texts, strict=True) if text is None]
+    if wrong:
         detail = (
             f"{', '.join(columns)} is {type(wrong[0]).__name__}, not text: {str(wrong[0])[:40]!r}"
         )
@@ -96,7 +100,19 @@ def document_of_row(
         for key, value in row.items()
         if key not in columns and isinstance(value, str | int) and not isinstance(value, bool)
     }
-    return made(reading, blob, "\n".join(cast("list[str]", texts)), number, **metadata)
+    return made(
+        reading, blob, "\n".join(text for text in texts if text is not None), number, **metadata
+    )
+
+
+def _as_text(value: object) -> str | None:
+    """Return a text, bytes decoded, or a list of messages as the text of a chat; else None.
+
+    What Impala and old Spark write is text without the mark that it is: bytes.
+    """
+    if isinstance(value, bytes):
+        return value.decode("utf-8")
+    return value if isinstance(value, str) else chat_text(value)
 
 
 def _shown(row: Mapping[str, object]) -> str:

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import BinaryIO, cast
 from urllib.parse import unquote, urlsplit
 
+from components.data.sources.documents import reject
 from components.data.sources.leftovers import readable
-from components.data.sources.source import Blob, Budget, Reading
+from components.data.sources.source import Blob, Budget, Reading, Reject
 from components.data.sources.streams import Counted, buffered
 
+LINK = "link"
 _PATTERN = re.compile(r"[*?[]")
 
 
@@ -21,11 +23,12 @@ def path_of(location: str) -> Path:
     return Path(location).expanduser()
 
 
-def local_files(reading: Reading) -> Iterator[Blob]:
+def local_files(reading: Reading) -> Iterator[Blob | Reject]:
     """Yield the files of a folder in the order of their paths, or the one; of several, all.
 
-    Files are named by their path below the folder, or below what several have in common. Raises
-    ValueError if there is nothing.
+    Files are named by their path below the folder, or below what several have in common. Links are
+    followed; one that leads nowhere or round in a circle is a reject. Raises ValueError if there is
+    nothing.
     """
     source = reading.source
     tops = [top for location in (source.location, *source.more) for top in _matched(location)]
@@ -50,14 +53,43 @@ def _matched(location: str) -> list[Path]:
     return found
 
 
-def _below(reading: Reading, top: Path, base: Path) -> Iterator[Blob]:
-    found = [top] if top.is_file() else sorted(p for p in top.rglob("*") if p.is_file())
+def _below(reading: Reading, top: Path, base: Path) -> Iterator[Blob | Reject]:
+    found = [top] if top.is_file() else sorted(_walk(top))
     if not found:
         raise ValueError(f"{top} is empty: put documents into it")
     for file in found:
         name = file.relative_to(base).as_posix()
         place = name if file == top else f"{base.resolve().name}/{name}"
-        yield blob_of_file(reading, file, name, place)
+        blob = blob_of_file(reading, file, name, place)
+        if file.is_file():
+            yield blob
+        else:
+            problem = "a folder that it is itself in" if file.is_dir() else "nothing that is there"
+            yield reject(reading, blob, LINK, f"a link to {problem}: {str(file.readlink())!r}")
+
+
+def _walk(top: Path) -> Iterator[Path]:
+    """Yield the files below a folder, through links to folders, and links that lead to none.
+
+    A link to a folder that it lies in itself would go round in circles: it is yielded as it is.
+    """
+    pending: list[tuple[Path, tuple[tuple[int, int], ...]]] = [(top, (_identity(top),))]
+    while pending:
+        folder, above = pending.pop()
+        for path in folder.iterdir():
+            if path.is_dir():
+                identity = _identity(path)
+                if identity in above:
+                    yield path
+                else:
+                    pending.append((path, (*above, identity)))
+            elif path.is_file() or path.is_symlink():
+                yield path
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    found = folder.stat()
+    return found.st_dev, found.st_ino
 
 
 def blob_of_file(reading: Reading, file: Path, name: str, place: str) -> Blob:

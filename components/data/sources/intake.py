@@ -13,6 +13,7 @@ from components.data.sources.reading import ALREADY_THERE, HARMLESS, read
 from components.data.sources.source import Reading, Reject
 
 _SECONDS = 5.0  # between two lines of progress
+_KINDS = 3  # of harmless records that an error shows
 _PATIENCE = 1000  # bad records, and not one good, before the source is given up
 
 log = logging.getLogger(__name__)
@@ -27,8 +28,10 @@ class Intake:
         self.num_documents = 0
         self.num_text_bytes = 0
         self.rejected = Counter[str]()
+        self.lost_bytes = 0
         self._said = time.monotonic()
         self._first_detail = ""
+        self._harmless = dict[str, Counter[str]]()  # details, by reason
 
     @property
     def num_good(self) -> int:
@@ -51,14 +54,19 @@ class Intake:
                     yield found
                 else:
                     lines.write(json.dumps(_row(found), ensure_ascii=False) + "\n")
-                    self.rejected[found.reason] += found.count
-                    self._first_detail = self._first_detail or found.detail * (
-                        found.reason not in HARMLESS
-                    )
+                    self._count(found)
                     if self.num_good == 0 and self.num_bad >= _PATIENCE:
                         break
                 self._say_how_far()
         self._judge()
+
+    def _count(self, found: Reject) -> None:
+        self.rejected[found.reason] += found.count
+        self.lost_bytes += found.lost_bytes
+        if found.reason not in HARMLESS:
+            self._first_detail = self._first_detail or found.detail
+        elif found.reason != ALREADY_THERE:
+            self._harmless.setdefault(found.reason, Counter())[found.detail] += found.count
 
     def withdraw(self, document: Document) -> None:
         """Count a document that passed as one that is already there."""
@@ -83,21 +91,37 @@ class Intake:
         place = self._reading.source.place
         counts = ", ".join(f"{n} {reason}" for reason, n in self.rejected.most_common())
         if self.num_good == 0:
-            remedy = f"{self._first_detail}. " if self._first_detail else ""
-            if self.rejected["no text column"]:
-                remedy += "Name the one that is meant with --text-column. "
             raise ValueError(
-                f"{place} gives no document ({counts or 'it is empty'}): {remedy}See {self.rejects}"
+                f"{place} gives no document ({counts or 'it is empty'}): {self._remedy()}"
+                f"See {self.rejects}"
             )
         share = self.num_bad / (self.num_bad + self.num_good)
-        if share > self._reading.source.max_bad:
+        of_bytes = self.lost_bytes / max(1, self.lost_bytes + self._reading.num_bytes)
+        if max(share, of_bytes) > self._reading.source.max_bad:
+            what = "records" if share >= of_bytes else "bytes"
+            share = max(share, of_bytes)
             raise ValueError(
-                f"{share:.1%} of the records of {place} are bad ({counts}), the first: "
+                f"{share:.1%} of the {what} of {place} are bad ({counts}), the first: "
                 f"{self._first_detail}. Mend those in {self.rejects}, or leave them out with "
                 f"--max-bad {min(1, share + 0.01):.2f}"
             )
         if self.num_bad:
             log.warning("%s: left out %s; see %s", place, counts, self.rejects)
+
+    def _remedy(self) -> str:
+        """Say what was wrong: the first bad record, or what the harmless ones were."""
+        if not self._first_detail:
+            return "".join(f"{self._kinds(reason)}. " for reason in self._harmless)
+        remedy = f"{self._first_detail}. "
+        if self.rejected["no text column"]:
+            remedy += "Name the one that is meant with --text-column. "
+        return remedy
+
+    def _kinds(self, reason: str) -> str:
+        found = self._harmless[reason].most_common(_KINDS)
+        more = len(self._harmless[reason]) - len(found)
+        shown = "; ".join(f"{number} {detail}" for detail, number in found)
+        return f"{reason}: {shown}{f'; and {more} other kinds' if more else ''}"
 
     def _say_how_far(self) -> None:
         if (now := time.monotonic()) - self._said < _SECONDS:
@@ -120,4 +144,5 @@ def _row(reject: Reject) -> dict[str, object]:
         "detail": reject.detail,
         "text": reject.sample,
         "records": reject.count,
+        "lost_bytes": reject.lost_bytes,
     }

@@ -12,7 +12,7 @@ _LEFT = frozenset(
     }
 )
 _UTF8_FLAG = 0x800
-_JAPANESE = re.compile(r"[\u3041-\u30ff\u4e00-\u9fff\uff01-\uff5e]{2}")
+_JAPANESE = re.compile(r"[\u3041-\u30ff\u4e00-\u9fff\uff01-\uff5e\uff71-\uff9f]{2}")
 _BACKSLASH_AS_SECOND = re.compile(rb"[\x81-\x9f\xe0-\xfc]\\")
 
 

@@ -1,22 +1,23 @@
-"""Rows: JSON lines, JSON, CSV and Parquet."""
+"""Rows: JSON lines, JSON and Parquet."""
 
-import csv
 import json
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any, BinaryIO, NamedTuple, cast
+from itertools import count
+from typing import Any, BinaryIO, cast
 
 from components.data.document import Document
 from components.data.sources.documents import document_of_row, reject, text_columns, too_long
-from components.data.sources.source import SAMPLE_CHARACTERS, Blob, Reading, Reject
-from components.data.sources.streams import as_utf8, bounded_lines, head, json_values
+from components.data.sources.losses import of_nuls, of_whole
+from components.data.sources.records import Record, bounded_lines, json_values
+from components.data.sources.source import Blob, Reading, Reject
+from components.data.sources.streams import as_utf8, head, nuls_at_end
 from components.data.sources.texts import what_else
 
 _BATCH_ROWS = 64
 _BUFFER_BYTES = 1 << 20
-_AT_END = "unexpected end of data"  # the csv module's
-_LONG = ("too long", "field larger")  # the second is the csv module's
+_NEXT_OBJECT = re.compile(r"\}\s*,?\s*(?=\{)")
 
 
 def read_json_lines(reading: Reading, blob: Blob) -> Iterator[Document | Reject]:
@@ -29,19 +30,43 @@ def read_json(reading: Reading, blob: Blob) -> Iterator[Document | Reject]:
     yield from _read_json(reading, blob, json_values)
 
 
-def _read_json(reading: Reading, blob: Blob, cut: Any) -> Iterator[Document | Reject]:
+def _read_json(
+    reading: Reading, blob: Blob, cut: Callable[[BinaryIO, int], Iterator[Record]]
+) -> Iterator[Document | Reject]:
     with blob.open() as found:
         problem = what_else(head(found))
         if problem.startswith("it is"):
-            yield reject(reading, blob, "binary", problem, head(found))
+            yield of_whole(blob, reject(reading, blob, "binary", problem, head(found)))
             return
-        stream = as_utf8(found, reading.source.encoding)
-        values: Iterable[tuple[bytes, bool]] = cut(stream, reading.source.max_record_bytes)
-        for number, (content, is_whole) in enumerate(values, start=1):
-            if not is_whole:
-                yield too_long(reading, blob, content, number)
-            elif content.strip():
-                yield _json_document(reading, blob, content, number)
+        stream, numbers = as_utf8(found, reading.source.encoding), count(1)
+        number = 0
+        for record in cut(stream, reading.source.max_record_bytes):
+            number = next(numbers)
+            if not record.is_whole:
+                yield too_long(reading, blob, record.content, number)
+            elif record.content.strip():
+                document = _json_document(reading, blob, record.content, number)
+                yield document
+                if isinstance(document, Reject) and document.reason == "not JSON":
+                    for row in _swallowed(record.content):
+                        number = next(numbers)
+                        yield document_of_row(reading, blob, row, number)
+        if nuls := nuls_at_end(stream):
+            yield of_nuls(reading, blob, nuls, number)
+
+
+def _swallowed(content: bytes) -> Iterator[dict[str, object]]:
+    """Yield the whole objects that follow one that a quote or bracket too few makes no JSON of."""
+    text = content.decode("utf-8", "surrogateescape")
+    decoder, place = json.JSONDecoder(), 0
+    for found in _NEXT_OBJECT.finditer(text):
+        if found.end() < place:
+            continue  # inside one that was taken
+        try:
+            row, place = decoder.raw_decode(text, found.end())
+        except (ValueError, RecursionError):
+            continue
+        yield row
 
 
 def _json_document(reading: Reading, blob: Blob, content: bytes, number: int) -> Document | Reject:
@@ -51,113 +76,12 @@ def _json_document(reading: Reading, blob: Blob, content: bytes, number: int) ->
         detail = f"byte {error.start} of it is not UTF-8: name its --encoding, such as latin-1"
         return reject(reading, blob, "not UTF-8", detail, content, number)
     except (ValueError, RecursionError) as error:
-        return reject(reading, blob, "not JSON", str(error), content, number)
+        is_cut = "Unterminated" in str(error) and not content.endswith(b"\n")
+        detail = f"{error}{'; it may be cut off here' if is_cut else ''}"
+        return reject(reading, blob, "not JSON", detail, content, number)
     if not isinstance(row, dict):
         return reject(reading, blob, "not JSON", "not an object", content, number)
     return document_of_row(reading, blob, cast("dict[str, object]", row), number)
-
-
-def read_csv(reading: Reading, blob: Blob) -> Iterator[Document | Reject]:
-    """Yield the document of each row; the first row names the columns."""
-    with blob.open() as found:
-        if problem := what_else(head(found)):
-            yield reject(reading, blob, "binary", problem, head(found))
-            return
-        csv.field_size_limit(reading.source.max_record_bytes)
-        stream = as_utf8(found, reading.source.encoding)
-        lines = _CsvLines(stream, reading.source.max_record_bytes)
-        delimiter = "\t" if blob.kind.lower().endswith(".tsv") else ","
-        header: list[str] | None = None
-        for number, row in _numbered(lines, delimiter):
-            if isinstance(row, _NoRow):
-                whole = reject(reading, blob, row.reason, row.problem, row.sample, number)
-                yield replace(whole, count=row.num_lines)
-            elif header is None:
-                header = row
-            elif row and len(row) != len(header):
-                detail = f"{len(row)} columns, where the first row names {len(header)}"
-                yield reject(reading, blob, "wrong columns", detail, ",".join(row), number)
-            elif row:
-                values = dict(zip(header, map(_number, row), strict=True))
-                for column in text_columns(reading, values):
-                    if column in header:
-                        values[column] = row[header.index(column)]
-                yield document_of_row(reading, blob, values, number)
-
-
-def _number(value: str) -> str | int:
-    """Return an integer where that is written; `007` and `1_000` are not."""
-    is_one = value.isascii() and value.removeprefix("-").isdigit() and len(value) < 19
-    return int(value) if is_one and str(int(value)) == value else value
-
-
-class _NoRow(NamedTuple):
-    """Lines that make no row."""
-
-    reason: str
-    problem: str
-    sample: str
-    num_lines: int
-
-
-class _CsvLines:
-    """The lines of a CSV file; csv.Error instead of one that is too long."""
-
-    def __init__(self, stream: BinaryIO, limit: int) -> None:
-        """Read lines of up to `limit` bytes."""
-        self._lines = bounded_lines(stream, limit)
-        self._again = deque[str]()
-        self._of_row: list[str] = []
-
-    def begin_row(self) -> None:
-        """Forget the lines that were read."""
-        self._of_row = []
-
-    def end_row(self, problem: str) -> _NoRow:
-        """Say what is no row since it began. A quote that nobody closes takes its own line alone.
-
-        The lines after that one are read again: else they would be lost with it.
-        """
-        sample = "".join(self._of_row)[:SAMPLE_CHARACTERS]
-        if problem.startswith(_LONG):
-            return _NoRow("too long", problem, sample, max(1, len(self._of_row)))
-        more = len(self._of_row) - 1
-        if not (more or problem == _AT_END):
-            return _NoRow("not CSV", problem, sample, 1)
-        problem = f"a quote that nobody closes; the {more} lines after it are read without it"
-        self._again.extendleft(reversed(self._of_row[1:]))
-        return _NoRow("unclosed", problem, self._of_row[0][:SAMPLE_CHARACTERS], 1)
-
-    def __iter__(self) -> "_CsvLines":
-        """Return itself: unlike a generator, it goes on after an error."""
-        return self
-
-    def __next__(self) -> str:
-        """Return a line."""
-        if self._again:
-            self._of_row.append(self._again.popleft())
-            return self._of_row[-1]
-        line, is_whole = next(self._lines)
-        if not is_whole:
-            raise csv.Error(_LONG[0])
-        # what is not UTF-8 is refused where it becomes a document
-        self._of_row.append(line.decode("utf-8", "surrogateescape"))
-        return self._of_row[-1]
-
-
-def _numbered(lines: _CsvLines, delimiter: str) -> Iterator[tuple[int, list[str] | _NoRow]]:
-    """Yield the rows, header 0, and instead of those that are no CSV what is wrong with them."""
-    number, rows = 0, csv.reader(lines, delimiter=delimiter, strict=True)
-    while True:
-        lines.begin_row()
-        try:
-            yield number, next(rows)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            yield number, lines.end_row(str(error))
-            rows = csv.reader(lines, delimiter=delimiter, strict=True)
-        number += 1
 
 
 def read_parquet(reading: Reading, blob: Blob) -> Iterator[Document | Reject]:
@@ -169,38 +93,44 @@ def read_parquet(reading: Reading, blob: Blob) -> Iterator[Document | Reject]:
         schema: Any = opened.schema_arrow
         wanted = text_columns(reading, dict.fromkeys(schema.names))
         columns = _columns(schema, wanted)
+        total = max(1, opened.metadata.num_rows)
         if missing := [name for name in wanted if name not in columns]:
             there = ", ".join(f"{field.name} ({field.type})" for field in schema)
             detail = f"no column {missing[0]!r} of text among these: {there or 'none'}"
             whole = reject(reading, blob, "no text column", detail)
-            yield replace(whole, count=max(1, opened.metadata.num_rows))
+            yield replace(whole, count=total)
             return
         number = 0
-        for batch in opened.iter_batches(_BATCH_ROWS, columns=columns):
-            for row in batch.to_pylist():
-                number += 1
-                try:
-                    row |= {name: _as_text(row[name]) for name in wanted}
-                except UnicodeDecodeError as error:
-                    yield reject(reading, blob, "not UTF-8", str(error), error.object, number)
-                else:
+        try:
+            for batch in opened.iter_batches(_BATCH_ROWS, columns=columns):
+                for row in batch.to_pylist():
+                    number += 1
                     yield document_of_row(reading, blob, row, number)
+        except (OSError, ValueError) as error:
+            if getattr(error, "errno", None) is not None:
+                raise  # the source is gone
+            damaged = reject(reading, blob, "unreadable", f"{type(error).__name__}: {error}")
+            yield replace(damaged, count=max(1, total - number))
 
 
 def _columns(schema: Any, wanted: Sequence[str]) -> list[str]:
-    """Return the columns of text or integers; bytes pass for text where text is wanted."""
+    """Return the columns of text or integers; where text is wanted, of bytes and chats too."""
     import pyarrow as pa
 
     def fits(name: str, kind: Any) -> bool:
         kind = kind.value_type if pa.types.is_dictionary(kind) else kind
         tests = pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view
+        if any(test(kind) for test in (*tests, pa.types.is_integer)):
+            return True
         of_bytes = pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view
-        is_text = any(test(kind) for test in (*tests, *(of_bytes if name in wanted else ())))
-        return is_text or pa.types.is_integer(kind)
+        is_chat = _is_list(kind) and pa.types.is_struct(kind.value_type)
+        return name in wanted and (is_chat or any(test(kind) for test in of_bytes))
 
     return [field.name for field in schema if fits(field.name, field.type)]
 
 
-def _as_text(value: object) -> object:
-    """Return bytes decoded: what Impala and old Spark write is text without the mark that it is."""
-    return value.decode("utf-8") if isinstance(value, bytes) else value
+def _is_list(kind: Any) -> bool:
+    import pyarrow as pa
+
+    tests = pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list
+    return any(test(kind) for test in tests)

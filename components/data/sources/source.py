@@ -37,6 +37,12 @@ class Source(Frozen):
     """SQL that gives one row a document."""
     unit: Literal["file", "paragraph", "line"] = "file"
     """What one document is in a .txt or .md: all of it, or what blank lines or line ends part."""
+    reader: Literal["", "text", "html", "jsonl", "json", "csv", "parquet", "warc"] = ""
+    """What every file is read as, whatever its name says; empty: by its name."""
+    separator: Literal["", "comma", "semicolon", "tab", "bar"] = ""
+    """What is between the columns of CSV; empty: what the file begins like."""
+    header: Literal["auto", "yes", "no"] = "auto"
+    """Whether the first row of CSV names the columns; without names they are called 1, 2, ..."""
     encoding: str = "utf-8"
     """Encoding of text files that have no byte order mark."""
     license: str = ""
@@ -88,7 +94,9 @@ class Reject:
     sample: str = ""
     """The beginning of it."""
     count: int = 1
-    """Number of records that this stands for."""
+    """Number of records that this stands for, by the size of those before it if nobody knows."""
+    lost_bytes: int = 0
+    """Bytes of the source, as they lie there, that could not be read with it."""
 
 
 class ArchiveLimit(ValueError):
@@ -151,6 +159,8 @@ class Blob:
     """What is known of all documents in it."""
     depth: int = 0
     """How many archives and compressed files it is inside of."""
+    size: int | None = None
+    """Bytes of a member of an archive, if it says so."""
 
 
 def holds_credentials(url: str) -> bool:

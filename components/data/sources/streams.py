@@ -1,16 +1,12 @@
-"""Streams of bytes that count what goes through them and never hold more than a record."""
+"""Streams of bytes that count what goes through them, and texts of any encoding as UTF-8."""
 
 import codecs
 import io
-import re
-from collections.abc import Iterator
-from contextlib import suppress
 from typing import BinaryIO, cast
 
-from components.data.sources.source import SAMPLE_CHARACTERS, Budget, Reading
+from components.data.sources.source import Budget, Reading
 
 _BLOCK = 1 << 16
-_COMPRESSION = {".gz": "gzip", ".tgz": "gzip", ".zst": "zstd", ".bz2": "bz2", ".tbz2": "bz2"}
 MARKS = (  # UTF-32 first: its mark begins with that of UTF-16
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
@@ -18,12 +14,6 @@ MARKS = (  # UTF-32 first: its mark begins with that of UTF-16
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-_LARGE_WINDOW = (
-    "made with zstd --long, which takes up to 2 GB of memory to read: unpack it first with "
-    "`zstd -d --long=31 FILE`"
-)
-_OUTSIDE = re.compile(rb'["{}\[\],]')
-_INSIDE = re.compile(rb'["\\]')
 
 
 class Counted(io.RawIOBase):
@@ -63,32 +53,39 @@ class Counted(io.RawIOBase):
         super().close()
 
 
-class Expanded(io.RawIOBase):
-    """What comes out of a compressed stream, within its budget."""
+class Whole(io.RawIOBase):
+    """A text without the NULs at its end, as a crash leaves them; it counts them."""
 
-    def __init__(self, below: BinaryIO, budget: Budget) -> None:
-        """Count into `budget`."""
-        self._below, self._budget = below, budget
+    def __init__(self, below: BinaryIO) -> None:
+        """Read nothing yet."""
+        self._below = below
+        self.num_nuls = 0
+        """NULs after the last other byte that was read."""
+        self._gap, self._rest = 0, b""
 
     def readable(self) -> bool:
         """Return True."""
         return True
 
     def readinto(self, buffer: bytearray, /) -> int:  # type: ignore[override]
-        """Read up to what fits. Raises ArchiveLimit."""
-        try:
-            block = self._below.read(min(len(buffer), _BLOCK))
-        except OSError as error:
-            raise OSError(_LARGE_WINDOW if "too much memory" in str(error) else error) from error
-        self._budget.expand(len(block))
-        buffer[: len(block)] = block
-        return len(block)
-
-    def close(self) -> None:
-        """Close the stream below too."""
-        with suppress(OSError):
-            self._below.close()
-        super().close()
+        """Read up to what fits."""
+        while not self._rest:
+            block = available(self._below)
+            if not block:
+                return 0
+            self._rest = block.rstrip(b"\0")
+            nuls = len(block) - len(self._rest)
+            self._gap, self.num_nuls = (
+                (self.num_nuls, nuls) if self._rest else (0, self.num_nuls + nuls)
+            )
+        if self._gap:  # they stand between two
+            size = min(self._gap, len(buffer))
+            buffer[:size] = bytes(size)
+            self._gap -= size
+            return size
+        taken, self._rest = self._rest[: len(buffer)], self._rest[len(buffer) :]
+        buffer[: len(taken)] = taken
+        return len(taken)
 
 
 class _Transcoded(io.RawIOBase):
@@ -107,25 +104,12 @@ class _Transcoded(io.RawIOBase):
         """Read up to what fits. Raises UnicodeDecodeError."""
         is_last = False
         while not self._rest and not is_last:
-            block = self._below.read(_BLOCK)
+            block = available(self._below)
             is_last = not block
             self._rest = self._decoder.decode(block, final=is_last).encode("utf-8")
         taken, self._rest = self._rest[: len(buffer)], self._rest[len(buffer) :]
         buffer[: len(taken)] = taken
         return len(taken)
-
-
-def compression_of(suffix: str) -> str | None:
-    """Return the name of the compression that files with this suffix have."""
-    return _COMPRESSION.get(suffix)
-
-
-def expanded(below: BinaryIO, compression: str, budget: Budget) -> BinaryIO:
-    """Return the uncompressed stream. Truncated and damaged ones raise OSError without errno."""
-    import pyarrow as pa  # here, since it takes a second and most runs need none
-
-    stream = pa.CompressedInputStream(pa.PythonFile(below, mode="r"), compression)
-    return buffered(Expanded(cast("BinaryIO", stream), budget))
 
 
 def buffered(raw: io.RawIOBase) -> BinaryIO:
@@ -138,80 +122,25 @@ def head(stream: BinaryIO) -> bytes:
     return cast("io.BufferedReader", stream).peek(_BLOCK)
 
 
+def available(stream: BinaryIO) -> bytes:
+    """Return the next bytes of a buffered stream: what is there is given out before an error is."""
+    return cast("io.BufferedReader", stream).read1(_BLOCK)
+
+
 def as_utf8(stream: BinaryIO, encoding: str) -> BinaryIO:
-    """Return a text stream as UTF-8 without a byte order mark, which has the last word."""
+    """Return a text stream as UTF-8 without NULs at its end and without a byte order mark.
+
+    The mark has the last word on the encoding.
+    """
     start = head(stream)
     found = next((name for mark, name in MARKS if start.startswith(mark)), encoding)
-    if codecs.lookup(found).name == "utf-8":
-        return stream  # strict decoding is the reader's, record by record
     if found == "utf-8-sig":
         stream.read(len(codecs.BOM_UTF8))
-        return stream
-    return buffered(_Transcoded(stream, found))
+    elif codecs.lookup(found).name != "utf-8":  # else strict decoding is the reader's
+        stream = buffered(_Transcoded(stream, found))
+    return buffered(Whole(stream))
 
 
-def bounded_lines(stream: BinaryIO, limit: int) -> Iterator[tuple[bytes, bool]]:
-    """Yield each line and whether it is whole; of one above `limit` bytes only the beginning."""
-    while line := stream.readline(limit + 1):
-        if len(line) <= limit:
-            yield line, True
-            continue
-        yield line[:SAMPLE_CHARACTERS], False
-        while line and not line.endswith(b"\n"):
-            line = stream.readline(_BLOCK)
-
-
-def json_values(stream: BinaryIO, limit: int) -> Iterator[tuple[bytes, bool]]:
-    """Yield the elements of a JSON array, or the objects that follow each other, as above.
-
-    Only brackets, commas and quotes are looked at, so one bad value does not hide the next.
-    """
-    in_array = head(stream).lstrip().startswith(b"[")
-    value, depth, in_string, skipped = _Value(limit), 0, False, 0
-    while block := stream.read(_BLOCK):
-        start, place = 0, skipped
-        while found := (_INSIDE if in_string else _OUTSIDE).search(block, place):
-            place, token = found.end(), found.group()
-            if token == b"\\":
-                place += 1  # whatever it escapes
-            elif token == b'"':
-                in_string = not in_string
-            elif token in b"{[":
-                depth += 1
-                if in_array and depth == 1:
-                    start = place
-            elif token in b"}]" and depth > 0:
-                depth -= 1
-            if not in_string and token in b"}],":
-                if not in_array and depth == 0 and token != b",":
-                    yield from value.end(block[start:place])
-                    start = place
-                elif in_array and depth == (token == b","):
-                    yield from value.end(block[start : place - 1])
-                    start = place
-        skipped = max(0, place - len(block))
-        value.add(block[start:])
-    yield from value.end(b"")
-
-
-class _Value:
-    """The bytes of one value, or the beginning of them where there are too many."""
-
-    def __init__(self, limit: int) -> None:
-        """Hold up to `limit` bytes."""
-        self._limit, self._size, self._bytes = limit, 0, bytearray()
-
-    def add(self, part: bytes) -> None:
-        """Go on."""
-        self._size += len(part)
-        if self._size <= self._limit:
-            self._bytes += part
-        else:
-            self._bytes = (self._bytes + part)[:SAMPLE_CHARACTERS]
-
-    def end(self, part: bytes) -> Iterator[tuple[bytes, bool]]:
-        """Yield the value, if there is one, and begin another."""
-        self.add(part)
-        if self._bytes.strip():
-            yield bytes(self._bytes), self._size <= self._limit
-        self._size, self._bytes = 0, bytearray()
+def nuls_at_end(stream: BinaryIO) -> int:
+    """Return the number of NULs at the end of what `as_utf8` returned and was read to its end."""
+    return cast("Whole", cast("io.BufferedReader", stream).raw).num_nuls

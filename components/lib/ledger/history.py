@@ -14,7 +14,9 @@ from components.lib.examples.packed import sequences_of
 from components.lib.examples.permutation import draw, drawn_at, examples_at
 from components.lib.examples.shards import Stream
 from components.lib.ledger.chain import LEDGER, Entry, batch_hash, read
+from components.lib.ledger.dropped import dropped
 from components.lib.ledger.seen import (
+    DocumentDropped,
     DocumentSeen,
     Overview,
     SeenDocument,
@@ -99,13 +101,17 @@ class History:
             documents=tuple(self._seen_documents(indices)),
         )
 
-    def document(self, name: str) -> DocumentSeen:
-        """Return every step that saw the document with the id `name`.
+    def document(self, name: str) -> DocumentSeen | DocumentDropped:
+        """Return every step that saw the document with the id `name`, or what dropped it.
 
         Raises:
-            ValueError: no split holds such a document.
+            ValueError: no split holds such a document, and no step dropped it.
         """
-        split, documents, found = self._find(name)
+        if (there := self._find(name)) is None:
+            if (gone := dropped(self._shards, name)) is not None:
+                return gone
+            raise ValueError(self._unknown(name))
+        split, documents, found = there
         parts: list[Part] = []
         if split == "train":
             parts = [part for n in found for part in self._windows.parts_of(documents, n)]
@@ -119,15 +125,17 @@ class History:
             sightings=tuple(self._sightings(parts)),
         )
 
-    def _find(self, name: str) -> tuple[str, Documents, list[int]]:
+    def _find(self, name: str) -> tuple[str, Documents, list[int]] | None:
         for split in _SPLITS:
             documents = Documents(self._shards / split)
             if found := documents.find(name):
                 return split, documents, found
+        return None
+
+    def _unknown(self, name: str) -> str:
         hints = ", ".join(self._documents.similar(name))
-        raise ValueError(
-            f"No document {name!r} in {self._shards}. "
-            + (f"Did you mean one of these: {hints}?" if hints else "No id is similar.")
+        return f"No document {name!r} in {self._shards}. " + (
+            f"Did you mean one of these: {hints}?" if hints else "No id is similar."
         )
 
     def _sightings(self, parts: list[Part]) -> list[Sighting]:

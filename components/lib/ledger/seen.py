@@ -101,3 +101,22 @@ class DocumentSeen(Frozen):
     """Steps that were looked at: all that were done."""
     sightings: tuple[Sighting, ...]
     """Every time it was seen, in order."""
+
+
+class DocumentDropped(Frozen):
+    """Why no training saw a document."""
+
+    id: str
+    """The document's id."""
+    step: str
+    """Component that dropped it, such as `data.deduplicate`."""
+    path: str
+    """Folder of what that made; `rejects/` below it holds the whole document."""
+    reason: str
+    """Why, in one or two words."""
+    in_favour_of: str = ""
+    """Id of the document that was kept instead, if there is one."""
+    shared_with: str = ""
+    """Items of an evaluation set that it shares words with, if there are any."""
+    text: str
+    """How it begins."""

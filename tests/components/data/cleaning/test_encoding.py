@@ -62,7 +62,11 @@ def test_a_program_is_unreadable_and_prose_is_not():
 
 def test_text_is_in_composed_form_with_plain_line_ends():
     assert normalise("Cafe\u0301\r\nand\rtea\x07\x00 \t") == "Café\nand\ntea"
-    assert normalise("tab\tand\nnew line\u2028stay") == "tab\tand\nnew line\u2028stay"
+    assert (
+        normalise("a\u2028b\u2029c\x0bd\x0ce\x1cf\x1dg\x1eh\x85i\x1fj")
+        == "a\nb\nc\nd\ne\nf\ng\nh\ni j"
+    )
+    assert normalise("tab\tand\nlines stay") == "tab\tand\nlines stay"
 
 
 @given(text=st.text())

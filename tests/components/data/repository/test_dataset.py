@@ -443,3 +443,18 @@ def test_a_revision_comes_back_from_the_remote_when_the_cache_is_empty(project, 
     with pytest.raises(ValueError, match="would be lost"):
         dataset.checkout(project, state, old)
     assert dataset.revision(project) == new
+
+
+def test_few_documents_are_said_at_once_with_what_makes_more_of_them(project, tmp_path, caplog):
+    folder = tmp_path / "two"
+    folder.mkdir()
+    for name in ("one", "two"):
+        parts = [f"Paragraph {number} of {name}." for number in range(120)]
+        (folder / f"{name}.txt").write_text("\n\n".join(parts))
+    add(project, project / ".bloomery", "few", folder)
+    assert "data/few has 2 documents" in caplog.text
+    assert "--unit paragraph" in caplog.text
+    caplog.clear()
+    by_paragraph = Source(location=str(folder), unit="paragraph")
+    assert dataset.add(project, project / ".bloomery", "few", by_paragraph).documents == 240
+    assert "has 240 documents" not in caplog.text

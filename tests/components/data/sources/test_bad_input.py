@@ -10,6 +10,7 @@ import tarfile
 import zipfile
 from pathlib import Path
 
+import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -203,7 +204,7 @@ def test_what_comes_before_the_cut_of_a_truncated_file_survives(tmp_path, take_i
         file.write_bytes(whole)
     else:
         file.write_bytes(whole[: len(whole) * 2 // 3])
-    texts, rejected = take_in(file, max_bad=0.1)
+    texts, rejected = take_in(file, max_bad=0.5)
     assert texts == [row["text"] for row in rows[: len(texts)]]
     assert len(texts) >= 100
     assert rejected.keys() & {"truncated", "unreadable"}
@@ -222,11 +223,11 @@ def test_parquet_without_the_column_names_those_that_are_there_with_their_types(
     pq.write_table(pa.table({"messages": chats, "n": [1]}), tmp_path / "a.parquet")
     with pytest.raises(ValueError, match=r"'text' of text among these: messages \(list.*n \(int64"):
         take_in(tmp_path / "a.parquet")
-    with pytest.raises(ValueError, match=r"no column 'messages' of text"):
-        take_in(tmp_path / "a.parquet", text_column="messages")
+    with pytest.raises(ValueError, match=r"n is int, not text"):
+        take_in(tmp_path / "a.parquet", text_column="n")
 
 
-def test_a_damaged_page_of_parquet_is_one_bad_record_with_the_name_of_its_file(tmp_path, take_in):
+def test_a_damaged_page_of_parquet_counts_the_rows_that_are_lost_with_it(tmp_path, take_in):
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a.jsonl").write_bytes(lines())
     file = tmp_path / "in" / "b.parquet"
@@ -234,8 +235,10 @@ def test_a_damaged_page_of_parquet_is_one_bad_record_with_the_name_of_its_file(t
     content = bytearray(file.read_bytes())
     content[4:64] = bytes(255 - byte for byte in content[4:64])
     file.write_bytes(content)
-    assert take_in(tmp_path / "in")[1] == {"unreadable": 1}
+    assert take_in(tmp_path / "in", max_bad=1)[1] == {"unreadable": 2000}
     assert rejects(tmp_path)[0]["place"] == "in/b.parquet"
+    with pytest.raises(ValueError, match=r"98\.0% of the records"):
+        take_in(tmp_path / "in")
 
 
 def zipped(file: Path, members: dict[str, bytes]) -> Path:
@@ -268,12 +271,15 @@ def test_bombs_are_stopped_at_their_ratio_however_deep_they_lie(tmp_path, take_i
     assert not list((tmp_path / "state").iterdir())
 
 
-def test_zstandard_of_a_window_that_takes_gigabytes_is_refused_with_the_remedy(tmp_path, take_in):
+def test_zstandard_of_a_window_of_gigabytes_is_read_where_there_is_the_memory(tmp_path, take_in):
     """A frame without its size, a window of 2 GB, and one raw block (RFC 8878)."""
     block = lines()
     header = (len(block) << 3 | 1).to_bytes(3, "little")
-    frame = bytes.fromhex("28b52ffd00a8") + header + block
-    (tmp_path / "a.jsonl.zst").write_bytes(frame)
+    (tmp_path / "a.jsonl.zst").write_bytes(bytes.fromhex("28b52ffd00a8") + header + block)
+    if psutil.virtual_memory().available > 5 << 30:
+        assert take_in(tmp_path / "a.jsonl.zst")[0] == [row["text"] for row in GOOD]
+    larger = bytes.fromhex("28b52ffd00b0")  # 4 GB, which no machine reads
+    (tmp_path / "a.jsonl.zst").write_bytes(larger + header + block)
     with pytest.raises(ValueError, match=r"zstd --long.*zstd -d --long=31"):
         take_in(tmp_path / "a.jsonl.zst")
 

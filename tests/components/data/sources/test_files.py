@@ -3,6 +3,7 @@
 import pytest
 
 from components.data.document import Document
+from components.data.sources.intake import Intake
 from components.data.sources.reading import plan, read
 from components.data.sources.source import Reading, Source
 
@@ -57,3 +58,28 @@ def test_a_plan_names_the_reader_of_each_file_and_opens_none(folder):
         "b/one.txt": "text",
     }
     assert reading.num_bytes == 0
+
+
+def test_links_to_folders_are_followed_once_and_what_leads_nowhere_is_counted(tmp_path):
+    top, far = tmp_path / "top", tmp_path / "far"
+    (top / "sub").mkdir(parents=True)
+    far.mkdir()
+    (far / "x.txt").write_text("far")
+    (top / "a.txt").write_text("near")
+    (top / "linked").symlink_to(far)
+    (top / "file.txt").symlink_to(far / "x.txt")
+    (top / "sub" / "round").symlink_to(top)
+    (far / "back").symlink_to(top)
+    (top / "gone.txt").symlink_to(tmp_path / "nowhere")
+    intake = Intake(Reading(Source(location=str(top)), "mine", tmp_path), tmp_path / "rejects")
+    texts = {document.id: document.text for document in intake.documents()}
+    assert texts == {"mine/a.txt": "near", "mine/file.txt": "far", "mine/linked/x.txt": "far"}
+    assert intake.rejected == {"link": 3}
+
+
+def test_a_refusal_says_which_kinds_the_harmless_files_were(tmp_path):
+    for name in ("a.doc", "b.doc", "c.doc", "d.odt", "e.odt", "f.rtf"):
+        (tmp_path / name).write_bytes(b"words")
+    intake = Intake(Reading(Source(location=str(tmp_path)), "mine", tmp_path), tmp_path / "rejects")
+    with pytest.raises(ValueError, match=r"3 \.doc files.*2 \.odt files.*1 \.rtf files"):
+        list(intake.documents())

@@ -1,6 +1,8 @@
 """What systems leave and how they name things: no fault of whoever brings the files."""
 
+import io
 import os
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -99,3 +101,17 @@ def test_a_name_that_is_not_utf8_is_escaped_and_its_file_read(tmp_path):
     documents, rejects = found(tmp_path / "in", tmp_path)
     assert documents == ["caf\\xe9.txt", "plain.txt"]
     assert rejects == []
+
+
+def test_names_in_a_tar_that_are_no_utf8_are_read_under_an_escaped_name(tmp_path):
+    file = tmp_path / "a.tar"
+    with tarfile.open(file, "w", encoding="latin-1", format=tarfile.GNU_FORMAT) as archive:
+        for name in ("caf\u00e9.txt", "\u00fcber/z.txt"):
+            info = tarfile.TarInfo(name)
+            info.size = 5
+            archive.addfile(info, io.BytesIO(b"words"))
+    found = read(Reading(Source(location=str(file)), "mine", tmp_path / "state"))
+    assert [each.id for each in found] == [
+        "mine/a.tar/caf\\xe9.txt",
+        "mine/a.tar/\\xfcber/z.txt",
+    ]
