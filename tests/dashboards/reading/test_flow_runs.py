@@ -119,7 +119,7 @@ def test_the_graph_shows_each_step_once_and_no_edge_that_a_longer_way_says(steps
     chain = ["data.take_documents", "data.clean", "pretrain.train", "evals.probe", "release.gate"]
     wanted = pairwise(chain)
     assert edges == {f'"{ids[one]}" -> "{ids[other]}"' for one, other in wanted}
-    assert '"data\\nclean\\ncached"' in dot
+    assert '"data.clean\\ncached"' in dot
 
 
 def test_a_name_cannot_leave_its_quotes_in_the_graph(steps):

@@ -15,7 +15,7 @@ NOTHING_YET = {
     "compare": "No pipeline has a scorecard yet",
     "training": "Nothing was trained yet",
     "data": "There is no data card yet",
-    "playground": "No registered model is on this machine",
+    "playground": "No model is on this machine",
 }
 
 
@@ -82,7 +82,7 @@ def test_a_training_shows_its_curves_over_each_axis(filled):
     assert list(shown.dataframe[0].value["progress"]) == [1.0]
     number = len(shown.get("vega_lite_chart"))
     assert number == 5
-    for axis in ("tokens", "minutes"):
+    for axis in ("tokens", "seconds"):
         shown.button_group[1].set_value(axis).run(timeout=120)
         assert not shown.exception
         assert len(shown.get("vega_lite_chart")) == number
