@@ -24,7 +24,7 @@ _FILL = {
 _WAITING = "#6b7280"
 
 
-def recent(limit: int = 30) -> pd.DataFrame:
+def recent(limit: int = 40) -> pd.DataFrame:
     """Return the latest runs that began or ended, one a row, `seconds` of wall time.
 
     A run that waits to be retried or resumed has begun; one that only waits is `planned`.

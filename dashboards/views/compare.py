@@ -99,7 +99,7 @@ def _draw_models(models: pd.DataFrame) -> None:
     if models.empty:
         empty("The chosen runs measured no model.", "Choose one that was evaluated.")
         return
-    shown = models.assign(label=_labels(models))
+    shown = models.assign(label=labels(models))
     left, right = st.columns(2)
     left.altair_chart(_accuracies(shown), width="stretch")
     right.altair_chart(_trade(shown), width="stretch")
@@ -122,7 +122,7 @@ def _draw_models(models: pd.DataFrame) -> None:
     )
 
 
-def _labels(models: pd.DataFrame) -> list[str]:
+def labels(models: pd.DataFrame) -> list[str]:
     """Return what each model is called on the charts; what was released has a star."""
     rows = models.to_dict("records")
     return [f"{row['run']} / {row['step']}{f' {_STAR}' * bool(row['released'])}" for row in rows]

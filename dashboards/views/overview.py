@@ -91,14 +91,17 @@ def _choose(runs: pd.DataFrame, use: dict[str, DiskUse]) -> dict[Any, Any]:
         selection_mode="single-row",
         key="chosen_run",
     )
-    free = shutil.disk_usage(settings().home).free / 1e9
-    total = sum(each.made for each in use.values()) / 1e6
-    st.caption(
-        f"Choose a row to see its steps. All runs of this machine take {total:,.1f} MB; "
-        f"{free:,.0f} GB are free."
-    )
+    st.caption(f"Choose a row to see its steps. {_disk_of_all(use)}")
     rows = table["selection"]["rows"]
     return runs.iloc[rows[0] if rows and rows[0] < len(runs) else 0].to_dict()
+
+
+def _disk_of_all(use: dict[str, DiskUse]) -> str:
+    if not use:
+        return ""  # and perhaps no home either
+    total = sum(each.made for each in use.values()) / 1e6
+    free = shutil.disk_usage(settings().home).free / 1e9
+    return f"All runs of this machine take {total:,.1f} MB; {free:,.0f} GB are free."
 
 
 def _draw_planned() -> None:

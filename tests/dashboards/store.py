@@ -231,16 +231,23 @@ def note(
         out.mkdir(parents=True, exist_ok=True)
         (out / "made").write_bytes(b"0" * 2_000_000)
         write_record(_record(component, out, artifact), out)
-    write_step(
-        of,
-        Step(
-            component=component.name,
-            version=component.version,
-            fingerprint=fingerprint,
-            cached=is_cached,
-            seconds=12.5,
-            path=out,
-            data_revision=REVISION,
-        ),
-    )
+    _write_step(of, component.name, out, is_cached)
     return out
+
+
+def note_model(of: Origin, component: str, folder: Path) -> None:
+    """Leave a step in a journal that made the model in `folder`."""
+    _write_step(of, component, folder, is_cached=False)
+
+
+def _write_step(of: Origin, component: str, folder: Path, is_cached: bool) -> None:
+    step = Step(
+        component=component,
+        version="1.0.0",
+        fingerprint=folder.name,
+        cached=is_cached,
+        seconds=12.5,
+        path=folder,
+        data_revision=REVISION,
+    )
+    write_step(of, step)
