@@ -6,12 +6,21 @@ from components.core.settings import apply_environment
 from dashboards.login import let_in
 from dashboards.views import compare, data, overview, playground, training
 
+_STYLE = """
+.stMainBlockContainer {padding: 4rem 2.5rem}
+.stGraphVizChart {overflow: auto}
+.stGraphVizChart svg {max-width: none; min-width: max-content}
+.stGraphVizChart svg text {font-size: 11px}
+"""
+"""Graphs keep the size that they were laid out for, a third above 11 px, and scroll; Streamlit
+shrinks them to their column, and their words to 9.6 px."""
+
 
 def main() -> None:
     """Draw the page that the address names, once the visitor may see it."""
     apply_environment()
     st.set_page_config(page_title="Bloomery", layout="wide")
-    st.html("<style>.stMainBlockContainer {padding: 4rem 2.5rem}</style>")
+    st.html(f"<style>{_STYLE}</style>")
     let_in()
     first = st.Page(overview.draw, title="Overview", url_path="overview")
     pages = [

@@ -2,11 +2,13 @@
 
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import pandas as pd
 
 from components.core.files import size_of
 from components.core.journal import Run, Step, read_runs, read_steps
-from components.core.record import RECORD
+from components.core.record import RECORD, read_record
 from components.core.settings import settings
 from dashboards.text.report import Report, report_of
 
@@ -30,6 +32,37 @@ def report_here(run_id: str) -> Report | None:
         return report_of(folder, Run.model_validate_json((folder / "run.json").read_bytes()))
     except (ValueError, FileNotFoundError):  # no journal, or an artifact is gone or damaged
         return None
+
+
+def with_reads(run_id: str, steps: pd.DataFrame) -> pd.DataFrame:
+    """Return the steps of a run with what each read, by its record where this machine has it.
+
+    Prefect does not see what a step reads that runs beside others. A step is matched to its record
+    by its component and its turn.
+    """
+    file = settings().runs / run_id / "steps.jsonl"
+    noted = read_steps(file.parent) if file.exists() else []
+    turns = {
+        step.component: iter([s for s in noted if s.component == step.component]) for step in noted
+    }
+    made = {row["id"]: next(turns.get(row["step"], iter(())), None) for row in _rows(steps)}
+    id_of = {step.path: each for each, step in made.items() if step is not None}
+    reads = [_reads(made[row["id"]], id_of, row["reads"]) for row in _rows(steps)]
+    return steps.assign(reads=pd.Series(reads, index=steps.index, dtype="object"))
+
+
+def _rows(steps: pd.DataFrame) -> list[dict[Any, Any]]:
+    return steps.to_dict("records")
+
+
+def _reads(step: Step | None, id_of: dict[Path, str], otherwise: list[str]) -> list[str]:
+    try:
+        if step is None:
+            return otherwise
+        inputs = read_record(step.path).inputs.values()
+    except (ValueError, FileNotFoundError):  # what it made is gone or damaged
+        return otherwise
+    return list(dict.fromkeys(id_of[source.path] for source in inputs if source.path in id_of))
 
 
 def disk_use() -> dict[str, DiskUse]:

@@ -1,6 +1,7 @@
 """What charts of several pages share: legends that cut nothing, and axes with few ticks."""
 
 from collections.abc import Iterable
+from typing import Literal
 
 import altair as alt
 
@@ -8,13 +9,29 @@ MAX_COLOURS = 8
 """As many as `.streamlit/config.toml` names: more would come round again."""
 _LETTERS = 84  # of all names of a line below a chart that is half a page wide at 1,440 px
 _SYMBOL_LETTERS = 5  # as wide as the symbol of a name and the gap before the next
+_LINE, _FRAME = 21, 130  # pixels: of a legend's line; of title, axis and gaps
 
 
-def legend(names: Iterable[str], title: str | None = None) -> alt.Legend:
-    """Return a legend below the chart that shows every name, and each of them whole."""
-    longest = max((len(name) for name in names), default=1) + _SYMBOL_LETTERS
-    columns = max(1, _LETTERS // longest)
-    return alt.Legend(orient="bottom", title=title, columns=columns, labelLimit=0, symbolLimit=0)
+def legend(
+    names: Iterable[str], title: str | None = None, orient: Literal["bottom", "top"] = "bottom"
+) -> alt.Legend:
+    """Return a legend that shows every name, and each of them whole.
+
+    Two legends of a chart need two places: beside each other they are cut.
+    """
+    columns = _columns(names)
+    return alt.Legend(orient=orient, title=title, columns=columns, labelLimit=0, symbolLimit=0)
+
+
+def height(pixels: int, *legends: Iterable[str]) -> int:
+    """Return the height of a chart whose lines and points get `pixels` of it."""
+    lines = [-(-len(set(names)) // _columns(names)) for names in legends]
+    return pixels + _FRAME + _LINE * sum(lines)
+
+
+def _columns(names: Iterable[str]) -> int:
+    longest = max(map(len, names), default=1) + _SYMBOL_LETTERS
+    return max(1, _LETTERS // longest)
 
 
 def axis(number_format: str | None = None) -> alt.Axis:

@@ -10,11 +10,11 @@ from dashboards.reading import scores
 from dashboards.reading.sources import reading_mlflow
 from dashboards.states import empty, loaded, plain
 from dashboards.text.report import Report
-from dashboards.views.charts import MAX_COLOURS, axis, legend
+from dashboards.views.charts import MAX_COLOURS, axis, height, legend
 
 _MAX_RUNS = 40
 _SHARES = ("accuracy", "accuracy_low", "accuracy_high")
-_ROW, _CHART_HEIGHT = 20, 380  # pixels
+_ROW, _CHART_HEIGHT = 20, 300  # pixels
 _STAR = "★"
 
 
@@ -137,8 +137,10 @@ def _accuracies(models: pd.DataFrame) -> Any:
     every = alt.Axis(labelLimit=0, labelOverlap=False)
     rows = alt.Y("label:N", title=None, sort=None, axis=every)
     share = axis("%")
-    height = max(_CHART_HEIGHT, _ROW * len(models))
-    base = alt.Chart(models, title="Accuracy, 95 % interval", height=height)
+    pixels = max(_CHART_HEIGHT, _ROW * len(models))
+    base = alt.Chart(
+        models, title="Accuracy, 95 % interval", height=height(pixels, models[_hue(models)])
+    )
     low = alt.X("accuracy_low:Q", title="Accuracy", axis=share, scale=alt.Scale(zero=True))
     bars = base.mark_rule(strokeWidth=3, opacity=0.5).encode(x=low, x2="accuracy_high:Q", y=rows)
     points = base.mark_point(filled=True, size=90, opacity=1).encode(
@@ -152,8 +154,12 @@ def _accuracies(models: pd.DataFrame) -> Any:
 
 def _colour(models: pd.DataFrame) -> alt.Color:
     """Return the colours: of the runs, or of the steps where there are too many runs."""
-    by = "run" if models["run"].nunique() <= MAX_COLOURS else "step"
+    by = _hue(models)
     return alt.Color(f"{by}:N", sort=None, legend=legend(models[by], by.title()))
+
+
+def _hue(models: pd.DataFrame) -> str:
+    return "run" if models["run"].nunique() <= MAX_COLOURS else "step"
 
 
 def _trade(models: pd.DataFrame) -> Any:
@@ -162,7 +168,7 @@ def _trade(models: pd.DataFrame) -> Any:
     base = alt.Chart(
         shown,
         title=f"Size against quality; large decodes fast, {_STAR} is released",
-        height=_CHART_HEIGHT,
+        height=height(_CHART_HEIGHT, models[_hue(models)], models["step"]),
     ).encode(
         x=alt.X(
             "megabytes:Q",
@@ -179,7 +185,7 @@ def _trade(models: pd.DataFrame) -> Any:
     )
     points = base.mark_point(filled=True, opacity=0.85).encode(
         color=_colour(models),
-        shape=alt.Shape("step:N", sort=None, legend=legend(models["step"], "Step")),
+        shape=alt.Shape("step:N", sort=None, legend=legend(models["step"], "Step", orient="top")),
         size=alt.Size("speed:Q", legend=None, scale=alt.Scale(range=[90, 600])),
         tooltip=["run", "step", "bits_per_byte", "megabytes", "tokens_per_second", "released"],
     )

@@ -13,6 +13,7 @@ from dashboards.reading.sources import reading_mlflow
 from dashboards.states import empty, loaded, plain
 from dashboards.text.report import Report
 
+_GRAPH_HEIGHT = 780  # pixels; a longer graph scrolls
 _MOMENT = "YYYY-MM-DD HH:mm"
 _COLUMNS: dict[str, Any] = {
     "run": st.column_config.TextColumn("Run"),
@@ -60,7 +61,7 @@ def _planned() -> tuple[pd.DataFrame, int]:
 
 @st.cache_data(ttl=5, show_spinner=False)
 def _steps(run_id: str) -> pd.DataFrame:
-    return flow_runs.steps(run_id)
+    return journals.with_reads(run_id, flow_runs.steps(run_id))
 
 
 @st.cache_data(ttl=30, show_spinner=False)
@@ -125,8 +126,8 @@ def _draw_run(run_id: str, use: DiskUse | None) -> None:
         empty("This run has taken no step yet.", "Its steps show here as they begin.")
         return
     _draw_numbers(steps, use)
-    left, right = st.columns([2, 3], gap="large")
-    with left, st.container(height=760):
+    left, right = st.columns([1, 1], gap="medium")
+    with left, st.container(height=_GRAPH_HEIGHT):
         st.graphviz_chart(flow_runs.lineage(steps), alt="What each step was made from")
     with right:
         _draw_scorecard(run_id)

@@ -9,9 +9,10 @@ import streamlit as st
 from dashboards.reading import curves
 from dashboards.reading.sources import reading_mlflow
 from dashboards.states import empty, loaded
-from dashboards.views.charts import MAX_COLOURS, axis, legend
+from dashboards.views.charts import MAX_COLOURS, axis, height, legend
 
 _MAX_POINTS = 1_000  # of a curve on the screen; MLflow keeps more
+_CHART_HEIGHT = 190  # pixels, of the lines alone
 _DIRECTIONS = ("across", "up")
 
 
@@ -165,7 +166,7 @@ def _lines(points: pd.DataFrame, title: str, look: _Look, opacity: float) -> alt
     runs = list(points["run"].unique())
     thin = -(-len(shown) // (_MAX_POINTS * len(runs))) or 1
     return (
-        alt.Chart(shown.iloc[::thin], title=title, height=320)
+        alt.Chart(shown.iloc[::thin], title=title, height=height(_CHART_HEIGHT, runs))
         .mark_line(point=len(shown) < 60, opacity=opacity)
         .encode(
             x=alt.X(
