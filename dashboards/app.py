@@ -6,14 +6,14 @@ from components.core.settings import apply_environment
 from dashboards.login import let_in
 from dashboards.views import compare, data, overview, playground, training
 
+# Graphs keep the size that they were laid out for, a third above 11 px, and scroll: Streamlit
+# shrinks them to their column, and their words to 9.6 px.
 _STYLE = """
 .stMainBlockContainer {padding: 4rem 2.5rem}
 .stGraphVizChart {overflow: auto}
 .stGraphVizChart svg {max-width: none; min-width: max-content}
 .stGraphVizChart svg text {font-size: 11px}
 """
-"""Graphs keep the size that they were laid out for, a third above 11 px, and scroll; Streamlit
-shrinks them to their column, and their words to 9.6 px."""
 
 
 def main() -> None:

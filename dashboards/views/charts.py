@@ -9,6 +9,7 @@ MAX_COLOURS = 8
 """As many as `.streamlit/config.toml` names: more would come round again."""
 _LETTERS = 84  # of all names of a line below a chart that is half a page wide at 1,440 px
 _SYMBOL_LETTERS = 5  # as wide as the symbol of a name and the gap before the next
+_GREY = "#8a94a6"
 _LINE, _FRAME = 21, 130  # pixels: of a legend's line; of title, axis and gaps
 
 
@@ -17,10 +18,19 @@ def legend(
 ) -> alt.Legend:
     """Return a legend that shows every name, and each of them whole.
 
-    Two legends of a chart need two places: beside each other they are cut.
+    Two legends of a chart need two places: beside each other they are cut. That of shapes is on
+    top, in a grey that is seen on dark and on light.
     """
     columns = _columns(names)
-    return alt.Legend(orient=orient, title=title, columns=columns, labelLimit=0, symbolLimit=0)
+    return alt.Legend(
+        orient=orient,
+        title=title,
+        columns=columns,
+        labelLimit=0,
+        symbolLimit=0,
+        symbolOpacity=1,
+        **({"symbolFillColor": _GREY, "symbolStrokeColor": _GREY} if orient == "top" else {}),
+    )
 
 
 def height(pixels: int, *legends: Iterable[str]) -> int:

@@ -134,7 +134,7 @@ def _released(models: pd.DataFrame) -> list[dict[Any, Any]]:
 
 def _accuracies(models: pd.DataFrame) -> Any:
     """Return a row for every model: its accuracy with its interval."""
-    every = alt.Axis(labelLimit=0, labelOverlap=False)
+    every = alt.Axis(labelLimit=0, labelOverlap=False, labelBound=False, labelFlush=False)
     rows = alt.Y("label:N", title=None, sort=None, axis=every)
     share = axis("%")
     pixels = max(_CHART_HEIGHT, _ROW * len(models))
