@@ -2,11 +2,13 @@
 
 import shutil
 
+import pandas as pd
 import pytest
 
 from components.core.execute import execute
 from components.core.files import size_of
 from components.data.clean import Clean
+from components.data.deduplicate import Deduplicate, DeduplicateInputs
 from dashboards.reading import journals
 from dashboards.reading.journals import DiskUse
 from tests.dashboards import store
@@ -67,3 +69,15 @@ def test_a_run_that_this_machine_knows_nothing_of_or_has_lost_has_none_here(mlfl
     folder = store.journal(store.origin("one"), "base")
     shutil.rmtree(folder)
     assert journals.report_here("id-one") is None
+
+
+def test_what_a_step_read_is_what_its_record_says_and_else_what_prefect_does(mlflow, documents):
+    one = store.origin("one")
+    clean = execute(Clean(), documents, one)
+    execute(Deduplicate(), DeduplicateInputs(documents=clean), one)
+    rows = [("a", "data.clean", []), ("b", "data.deduplicate", []), ("c", "data.split", ["b"])]
+    steps = pd.DataFrame(rows, columns=["id", "step", "reads"])
+    assert list(journals.with_reads("id-one", steps)["reads"]) == [[], ["a"], ["b"]]
+    assert list(journals.with_reads("id-elsewhere", steps)["reads"]) == [[], [], ["b"]]
+    shutil.rmtree(clean.path.parent.parent.parent / "data.deduplicate")
+    assert list(journals.with_reads("id-one", steps)["reads"]) == [[], [], ["b"]]
