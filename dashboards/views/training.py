@@ -183,4 +183,4 @@ def _lines(points: pd.DataFrame, title: str, look: _Look, opacity: float) -> alt
 
 
 def _scale(is_log: bool) -> alt.Scale:
-    return alt.Scale(type="log") if is_log else alt.Scale(zero=False)
+    return alt.Scale(type="log", nice=False) if is_log else alt.Scale(zero=False)
