@@ -1,6 +1,6 @@
 """The curves of trainings, as MLflow has them."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -95,6 +95,8 @@ def smoothed(points: pd.DataFrame, weight: float) -> pd.DataFrame:
     section 3).
     """
     curves_of = points.groupby(["run", "metric"], sort=False)["value"]
-    return points.assign(
-        value=curves_of.transform(lambda value: value.ewm(alpha=1 - weight, adjust=True).mean())
-    )
+
+    def averaged(values: Any) -> Any:
+        return values.ewm(alpha=1 - weight, adjust=True).mean()
+
+    return points.assign(value=curves_of.transform(averaged))

@@ -51,7 +51,8 @@ def recent(limit: int = 40) -> pd.DataFrame:
         for run in runs
     ]
     found = pd.DataFrame(rows, columns=_COLUMNS)
-    return found.sort_values("started", ascending=False, kind="stable", ignore_index=True)[:limit]
+    newest = found.sort_values("started", ascending=False, kind="stable", ignore_index=True)
+    return newest.head(limit)
 
 
 def planned(limit: int = 10) -> pd.DataFrame:

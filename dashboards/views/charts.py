@@ -21,6 +21,7 @@ def legend(
     Two legends of a chart need two places: beside each other they are cut. That of shapes is on
     top, in a grey that is seen on dark and on light.
     """
+    grey = _GREY if orient == "top" else alt.Undefined
     columns = _columns(names)
     return alt.Legend(
         orient=orient,
@@ -29,7 +30,8 @@ def legend(
         labelLimit=0,
         symbolLimit=0,
         symbolOpacity=1,
-        **({"symbolFillColor": _GREY, "symbolStrokeColor": _GREY} if orient == "top" else {}),
+        symbolFillColor=grey,
+        symbolStrokeColor=grey,
     )
 
 

@@ -129,7 +129,7 @@ def labels(models: pd.DataFrame) -> list[str]:
 
 
 def _released(models: pd.DataFrame) -> list[dict[Any, Any]]:
-    return models[models["released"] != ""].to_dict("records")
+    return models.query("released != ''").to_dict("records")
 
 
 def _accuracies(models: pd.DataFrame) -> Any:
@@ -159,7 +159,7 @@ def _colour(models: pd.DataFrame) -> alt.Color:
 
 
 def _hue(models: pd.DataFrame) -> str:
-    return "run" if models["run"].nunique() <= MAX_COLOURS else "step"
+    return "run" if len(set(models["run"])) <= MAX_COLOURS else "step"
 
 
 def _trade(models: pd.DataFrame) -> Any:

@@ -161,8 +161,8 @@ def _curve(points: pd.DataFrame, title: str, look: _Look) -> Any:
 
 
 def _lines(points: pd.DataFrame, title: str, look: _Look, opacity: float) -> alt.Chart:
-    shown = points[points[look.over] > 0] if look.is_log_across else points
-    shown = shown[shown["value"] > 0] if look.is_log_up else shown
+    shown = points.query(f"{look.over} > 0") if look.is_log_across else points
+    shown = shown.query("value > 0") if look.is_log_up else shown
     runs = list(points["run"].unique())
     thin = -(-len(shown) // (_MAX_POINTS * len(runs))) or 1
     return (
