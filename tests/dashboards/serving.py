@@ -39,7 +39,7 @@ def served(prefect: str) -> Iterator[str]:
         yield url
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(_SECONDS)
 
 
 def _free_port() -> int:
