@@ -14,15 +14,19 @@ _LINE, _FRAME = 21, 130  # pixels: of a legend's line; of title, axis and gaps
 
 
 def legend(
-    names: Iterable[str], title: str | None = None, orient: Literal["bottom", "top"] = "bottom"
+    names: Iterable[str],
+    title: str | None = None,
+    orient: Literal["bottom", "top"] = "bottom",
+    rows: Iterable[str] = (),
 ) -> alt.Legend:
     """Return a legend that shows every name, and each of them whole.
 
-    Two legends of a chart need two places: beside each other they are cut. That of shapes is on
+    It begins right of the names of a chart's `rows`, which leave it less room. Two legends of a
+    chart need two places: beside each other they are cut. That of shapes is on
     top, in a grey that is seen on dark and on light.
     """
     grey = _GREY if orient == "top" else alt.Undefined
-    columns = _columns(names)
+    columns = _columns(names, rows)
     return alt.Legend(
         orient=orient,
         title=title,
@@ -35,15 +39,16 @@ def legend(
     )
 
 
-def height(pixels: int, *legends: Iterable[str]) -> int:
+def height(pixels: int, *legends: Iterable[str], rows: Iterable[str] = ()) -> int:
     """Return the height of a chart whose lines and points get `pixels` of it."""
-    lines = [-(-len(set(names)) // _columns(names)) for names in legends]
+    lines = [-(-len(set(names)) // _columns(names, rows)) for names in legends]
     return pixels + _FRAME + _LINE * sum(lines)
 
 
-def _columns(names: Iterable[str]) -> int:
+def _columns(names: Iterable[str], rows: Iterable[str]) -> int:
+    room = _LETTERS - max(map(len, rows), default=0)
     longest = max(map(len, names), default=1) + _SYMBOL_LETTERS
-    return max(1, _LETTERS // longest)
+    return max(1, room // longest)
 
 
 def axis(number_format: str | None = None) -> alt.Axis:

@@ -1,5 +1,6 @@
 """Compare models: scores with intervals, size against quality, recipes and machines that differ."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import altair as alt
@@ -139,7 +140,9 @@ def _accuracies(models: pd.DataFrame) -> Any:
     share = axis("%")
     pixels = max(_CHART_HEIGHT, _ROW * len(models))
     base = alt.Chart(
-        models, title="Accuracy, 95 % interval", height=height(pixels, models[_hue(models)])
+        models,
+        title="Accuracy, 95 % interval",
+        height=height(pixels, models[_hue(models)], rows=models["label"]),
     )
     low = alt.X("accuracy_low:Q", title="Accuracy", axis=share, scale=alt.Scale(zero=True))
     bars = base.mark_rule(strokeWidth=3, opacity=0.5).encode(x=low, x2="accuracy_high:Q", y=rows)
@@ -148,14 +151,14 @@ def _accuracies(models: pd.DataFrame) -> Any:
         y=rows,
         tooltip=["run", "step", alt.Tooltip("accuracy", format=".1%"), "released"],
     )
-    colour = _colour(models)
+    colour = _colour(models, rows=models["label"])
     return alt.layer(bars.encode(color=colour), points.encode(color=colour))
 
 
-def _colour(models: pd.DataFrame) -> alt.Color:
+def _colour(models: pd.DataFrame, rows: Iterable[str] = ()) -> alt.Color:
     """Return the colours: of the runs, or of the steps where there are too many runs."""
     by = _hue(models)
-    return alt.Color(f"{by}:N", sort=None, legend=legend(models[by], by.title()))
+    return alt.Color(f"{by}:N", sort=None, legend=legend(models[by], by.title(), rows=rows))
 
 
 def _hue(models: pd.DataFrame) -> str:

@@ -127,8 +127,11 @@ def test_every_model_keeps_its_label_its_colour_and_its_star_however_many_there_
     size = trade["layer"][0]["encoding"]["x"]["scale"]
     assert size["zero"] is True
     assert "padding" not in size, "it would begin below 0"
-    assert accuracy["layer"][0]["encoding"]["color"]["legend"]["symbolLimit"] == 0
     labels = compare.labels(shown.dataframe[0].value)
+    legend = accuracy["layer"][0]["encoding"]["color"]["legend"]
+    assert legend["symbolLimit"] == legend["labelLimit"] == 0
+    names = list(shown.dataframe[0].value[legend["title"].lower()])
+    assert legend["columns"] * max(map(len, names)) + max(map(len, labels)) <= 84
     assert len(set(labels)) == 3 * number
     assert sum("★" in label for label in labels) == number // 2
     assert ("run-1 as toy v2" in said(shown)) == (number > 1)
