@@ -1,6 +1,6 @@
 """The curves of trainings, as MLflow has them."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -19,13 +19,13 @@ METRICS = {
 }
 """Titles of the curves, by the name of the metric."""
 
-AXES = {"step": "Step", "tokens": "Tokens", "minutes": "Minutes since the start"}
+AXES = {"step": "Steps", "tokens": "Tokens", "seconds": "Seconds since the start"}
 """Titles of what curves can be drawn over."""
 
 _TRAINED = "metrics.loss > -1"  # of any value but NaN
 _RUN_COLUMNS = ["run", "component", "status", "progress", "loss", "started", "run_id"]
 _Point = tuple[str, str, int, float | None, float, float]  # as _POINT_COLUMNS names them
-_POINT_COLUMNS = ["run", "metric", "step", "tokens", "minutes", "value"]
+_POINT_COLUMNS = ["run", "metric", "step", "tokens", "seconds", "value"]
 
 
 def stages(mlflow: "MlflowClient", limit: int = 200) -> list[str]:
@@ -62,7 +62,7 @@ def _trained(mlflow: "MlflowClient", query: str, limit: int) -> "list[Run]":
 def curves(mlflow: "MlflowClient", runs: dict[str, str], metrics: list[str]) -> pd.DataFrame:
     """Return the points of some metrics of some runs (name by id), one a row.
 
-    `tokens` is what the run had seen at that step, `minutes` the time since its first point; a
+    `tokens` is what the run had seen at that step, `seconds` the time since its first point; a
     step that a resumed run took again counts as it was taken last.
     """
     rows = [row for run_id, name in runs.items() for row in _points(mlflow, run_id, name, metrics)]
@@ -74,7 +74,7 @@ def _points(mlflow: "MlflowClient", run_id: str, name: str, metrics: list[str]) 
     start = min((time for points in history.values() for time, _ in points.values()), default=0)
     tokens = {step: value for step, (_, value) in history["tokens"].items()}
     return [
-        (name, key, step, tokens.get(step), (time - start) / 60_000, value)
+        (name, key, step, tokens.get(step), (time - start) / 1000, value)
         for key in metrics
         for step, (time, value) in sorted(history[key].items())
     ]
@@ -85,3 +85,18 @@ def _history(mlflow: "MlflowClient", run_id: str, key: str) -> dict[int, tuple[i
     points = mlflow.get_metric_history(run_id, key)
     ordered = sorted(points, key=lambda point: point.timestamp)
     return {point.step: (point.timestamp, point.value) for point in ordered}
+
+
+def smoothed(points: pd.DataFrame, weight: float) -> pd.DataFrame:
+    """Return the points with every value averaged with those before it, of the same curve.
+
+    A point before counts `weight` times as much as the next, 0 to below 1; 0 changes nothing. The
+    average is exponential and its weights sum to 1 from the first point on (Kingma and Ba 2015,
+    section 3).
+    """
+    curves_of = points.groupby(["run", "metric"], sort=False)["value"]
+
+    def averaged(values: Any) -> Any:
+        return values.ewm(alpha=1 - weight, adjust=True).mean()
+
+    return points.assign(value=curves_of.transform(averaged))

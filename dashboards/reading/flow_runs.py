@@ -1,4 +1,4 @@
-"""Flow runs as Prefect has them: the latest, the steps of one, and what each step read."""
+"""Flow runs as Prefect has them: past and planned, the steps of one, and what each step read."""
 
 import json
 from datetime import UTC, datetime
@@ -9,6 +9,9 @@ import pandas as pd
 from dashboards.reading.sources import ask_prefect, prefect_url
 
 _COLUMNS = ["run", "flow", "state", "started", "seconds", "link", "id"]
+_PLANNED_COLUMNS = ["run", "flow", "state", "due", "link"]
+_TOP = {"parent_task_run_id": {"is_null_": True}}  # what no other run started
+_WAITING_TYPES = ["SCHEDULED", "PENDING"]
 _STEP_COLUMNS = ["step", "state", "seconds", "started", "flow", "id", "reads"]
 _FILL = {
     "Completed": "#2f855a",
@@ -21,11 +24,19 @@ _FILL = {
 _WAITING = "#6b7280"
 
 
-def recent(limit: int = 30) -> pd.DataFrame:
-    """Return the latest runs that no other run started, one a row, `seconds` of wall time."""
-    top = {"parent_task_run_id": {"is_null_": True}}
-    body = {"flow_runs": top, "sort": "EXPECTED_START_TIME_DESC", "limit": limit}
-    runs: list[dict[str, Any]] = ask_prefect("/flow_runs/filter", body)
+def recent(limit: int = 40) -> pd.DataFrame:
+    """Return the latest runs that began or ended, one a row, `seconds` of wall time.
+
+    A run that waits to be retried or resumed has begun; one that only waits is `planned`.
+    """
+    over = {**_TOP, "state": {"type": {"not_any_": _WAITING_TYPES}}}
+    resting = {**_TOP, **_waiting(has_begun=True)}
+    body = {"sort": "EXPECTED_START_TIME_DESC", "limit": limit}
+    runs = [
+        run
+        for which in (over, resting)
+        for run in ask_prefect("/flow_runs/filter", {**body, "flow_runs": which})
+    ]
     names = _flow_names({run["flow_id"] for run in runs})
     rows = [
         {
@@ -34,12 +45,53 @@ def recent(limit: int = 30) -> pd.DataFrame:
             "state": run["state_name"] or "",
             "started": _moment(run["start_time"] or run["expected_start_time"]),
             "seconds": run["estimated_run_time"],
-            "link": f"{prefect_url()}/runs/flow-run/{run['id']}",
+            "link": _page(run["id"]),
             "id": run["id"],
         }
         for run in runs
     ]
-    return pd.DataFrame(rows, columns=_COLUMNS)
+    found = pd.DataFrame(rows, columns=_COLUMNS)
+    newest = found.sort_values("started", ascending=False, kind="stable", ignore_index=True)
+    return newest.head(limit)
+
+
+def planned(limit: int = 10) -> pd.DataFrame:
+    """Return the next runs that have not begun, one a row, the earliest first."""
+    body = {
+        "flow_runs": {**_TOP, **_waiting(has_begun=False)},
+        "sort": "EXPECTED_START_TIME_ASC",
+        "limit": limit,
+    }
+    runs: list[dict[str, Any]] = ask_prefect("/flow_runs/filter", body)
+    names = _flow_names({run["flow_id"] for run in runs})
+    rows = [
+        {
+            "run": run["name"],
+            "flow": names.get(run["flow_id"], ""),
+            "state": run["state_name"] or "",
+            "due": _moment(run["expected_start_time"]),
+            "link": _page(run["id"]),
+        }
+        for run in runs
+    ]
+    return pd.DataFrame(rows, columns=_PLANNED_COLUMNS)
+
+
+def number_planned() -> int:
+    """Return how many runs have not begun."""
+    body = {"flow_runs": {**_TOP, **_waiting(has_begun=False)}}
+    return ask_prefect("/flow_runs/count", body)
+
+
+def _waiting(has_begun: bool) -> dict[str, Any]:
+    return {
+        "state": {"type": {"any_": _WAITING_TYPES}},
+        "start_time": {"is_null_": not has_begun},
+    }
+
+
+def _page(run_id: str) -> str:
+    return f"{prefect_url()}/runs/flow-run/{run_id}"
 
 
 def _flow_names(ids: set[str]) -> dict[str, str]:
@@ -124,7 +176,8 @@ def _inputs(task: dict[str, Any], kind: str) -> list[str]:
 def lineage(found: pd.DataFrame) -> str:
     """Return the steps as a graph in DOT: a node a step with its time, coloured by its state.
 
-    An edge that a longer path implies is left out.
+    It goes down the page, so that a long pipeline is as wide as a short one. An edge that a longer
+    path implies is left out.
     """
     nodes = [
         f"{json.dumps(row['id'])} [label={_label(row)}, fillcolor="
@@ -138,9 +191,9 @@ def lineage(found: pd.DataFrame) -> str:
         for source in sources
     ]
     style = (
-        'rankdir=LR; bgcolor="transparent"; nodesep=0.12; ranksep=0.22; '
-        'node [shape=box, style="filled,rounded", fontname="sans-serif", fontsize=13, '
-        'fontcolor="white", color="transparent", margin="0.12,0.06"]; '
+        'bgcolor="transparent"; nodesep=0.2; ranksep=0.22; '
+        'node [shape=box, style="filled,rounded", fontname="sans-serif", fontsize=11, '
+        'fontcolor="white", color="transparent", margin="0.12,0.05", height=0.3]; '
         'edge [color="#8a94a6", arrowsize=0.6]'
     )
     return "\n".join(["digraph {", style, *nodes, *edges, "}"])
@@ -165,8 +218,7 @@ def _reduced(reads: dict[str, list[str]]) -> dict[str, list[str]]:
 def _label(row: dict[Any, Any]) -> str:
     state = row["state"].lower()
     seconds = "" if state == "cached" or row["seconds"] is None else f", {row['seconds']:,.1f} s"
-    name = row["step"].replace(".", "\n")  # narrow nodes: a pipeline is a long chain
-    return json.dumps(f"{name}\n{state}{seconds}", ensure_ascii=False)
+    return json.dumps(f"{row['step']}\n{state}{seconds}", ensure_ascii=False)
 
 
 def _moment(text: str | None) -> datetime | None:

@@ -41,7 +41,7 @@ _SCORECARD_COLUMNS = [
 _MEASURES = {"evals.probe", "evals.baselines"}
 
 
-def pipelines(mlflow: "MlflowClient", name: str = "", limit: int = 20) -> pd.DataFrame:
+def pipelines(mlflow: "MlflowClient", name: str = "", limit: int = 40) -> pd.DataFrame:
     """Return the latest runs that have a scorecard and `name` in their name, one a row.
 
     `released` says which version of which registered model a run made, if it made one.

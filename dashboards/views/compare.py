@@ -1,5 +1,6 @@
 """Compare models: scores with intervals, size against quality, recipes and machines that differ."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import altair as alt
@@ -8,12 +9,14 @@ import streamlit as st
 
 from dashboards.reading import scores
 from dashboards.reading.sources import reading_mlflow
-from dashboards.states import empty, loaded
+from dashboards.states import empty, loaded, plain
 from dashboards.text.report import Report
+from dashboards.views.charts import MAX_COLOURS, axis, height, legend
 
-_MAX_RUNS = 8
+_MAX_RUNS = 40
 _SHARES = ("accuracy", "accuracy_low", "accuracy_high")
-_CHART_HEIGHT = 380
+_ROW, _CHART_HEIGHT = 20, 300  # pixels
+_STAR = "★"
 
 
 def draw() -> None:
@@ -88,6 +91,7 @@ def _choose(runs: pd.DataFrame) -> dict[str, str]:
         max_selections=_MAX_RUNS,
         format_func=title,
         help="The newest first; in brackets the registered version that a run released.",
+        placeholder="Choose runs to compare",
     )
     return {name: labels[name] for name in chosen}
 
@@ -96,10 +100,12 @@ def _draw_models(models: pd.DataFrame) -> None:
     if models.empty:
         empty("The chosen runs measured no model.", "Choose one that was evaluated.")
         return
-    last = models.assign(label=models["run"] + " / " + models["step"])
+    shown = models.assign(label=labels(models))
     left, right = st.columns(2)
-    left.altair_chart(_accuracies(last), width="stretch")
-    right.altair_chart(_trade(last), width="stretch")
+    left.altair_chart(_accuracies(shown), width="stretch")
+    right.altair_chart(_trade(shown), width="stretch")
+    if released := [f"{row['run']} as {row['released']}" for row in _released(models)]:
+        st.caption(plain(f"{_STAR} Released: {'; '.join(released)}."))
     st.dataframe(
         models.assign(**{name: 100 * models[name] for name in _SHARES}).drop(columns="fingerprint"),
         hide_index=True,
@@ -117,43 +123,79 @@ def _draw_models(models: pd.DataFrame) -> None:
     )
 
 
+def labels(models: pd.DataFrame) -> list[str]:
+    """Return what each model is called on the charts; what was released has a star."""
+    rows = models.to_dict("records")
+    return [f"{row['run']} / {row['step']}{f' {_STAR}' * bool(row['released'])}" for row in rows]
+
+
+def _released(models: pd.DataFrame) -> list[dict[Any, Any]]:
+    return models.query("released != ''").to_dict("records")
+
+
 def _accuracies(models: pd.DataFrame) -> Any:
     """Return a row for every model: its accuracy with its interval."""
-    rows = alt.Y("label:N", title=None, sort=None, axis=alt.Axis(labelLimit=260))
-    share = alt.Axis(format="%")
-    base = alt.Chart(models, title="Accuracy, 95 % interval", height=_CHART_HEIGHT)
-    bars = base.mark_rule(strokeWidth=3, opacity=0.5).encode(
-        x=alt.X("accuracy_low:Q", title="Accuracy", axis=share), x2="accuracy_high:Q", y=rows
+    every = alt.Axis(labelLimit=0, labelOverlap=False, labelBound=False, labelFlush=False)
+    rows = alt.Y("label:N", title=None, sort=None, axis=every)
+    share = axis("%")
+    pixels = max(_CHART_HEIGHT, _ROW * len(models))
+    base = alt.Chart(
+        models,
+        title="Accuracy, 95 % interval",
+        height=height(pixels, models[_hue(models)], rows=models["label"]),
     )
+    low = alt.X("accuracy_low:Q", title="Accuracy", axis=share, scale=alt.Scale(zero=True))
+    bars = base.mark_rule(strokeWidth=3, opacity=0.5).encode(x=low, x2="accuracy_high:Q", y=rows)
     points = base.mark_point(filled=True, size=90, opacity=1).encode(
         x="accuracy:Q",
         y=rows,
-        tooltip=["run", "step", alt.Tooltip("accuracy", format=".1%")],
+        tooltip=["run", "step", alt.Tooltip("accuracy", format=".1%"), "released"],
     )
-    colour = alt.Color("run:N", legend=None)
+    colour = _colour(models, rows=models["label"])
     return alt.layer(bars.encode(color=colour), points.encode(color=colour))
 
 
-def _trade(models: pd.DataFrame) -> alt.Chart:
+def _colour(models: pd.DataFrame, rows: Iterable[str] = ()) -> alt.Color:
+    """Return the colours: of the runs, or of the steps where there are too many runs."""
+    by = _hue(models)
+    return alt.Color(f"{by}:N", sort=None, legend=legend(models[by], by.title(), rows=rows))
+
+
+def _hue(models: pd.DataFrame) -> str:
+    return "run" if len(set(models["run"])) <= MAX_COLOURS else "step"
+
+
+def _trade(models: pd.DataFrame) -> Any:
     """Return size against quality; where the speed of decoding was measured, it is the size."""
-    legend = alt.Legend(orient="bottom", columns=4, labelLimit=160)
     shown = models.assign(speed=models["tokens_per_second"].astype("float64").fillna(0.0))
-    return (
-        alt.Chart(shown, title="Size against quality; large decodes fast", height=_CHART_HEIGHT)
-        .mark_point(filled=True, opacity=0.85)
-        .encode(
-            x=alt.X("megabytes:Q", title="Megabytes", scale=alt.Scale(zero=False, padding=24)),
-            y=alt.Y(
-                "bits_per_byte:Q",
-                title="Bits per byte (lower is better)",
-                scale=alt.Scale(zero=False, padding=24),
-            ),
-            color=alt.Color("run:N", legend=None),
-            shape=alt.Shape("step:N", title="Step", legend=legend),
-            size=alt.Size("speed:Q", legend=None, scale=alt.Scale(range=[90, 600])),
-            tooltip=["run", "step", "bits_per_byte", "megabytes", "tokens_per_second", "released"],
-        )
+    base = alt.Chart(
+        shown,
+        title=f"Size against quality; large decodes fast, {_STAR} is released",
+        height=height(_CHART_HEIGHT, models[_hue(models)], models["step"]),
+    ).encode(
+        x=alt.X(
+            "megabytes:Q",
+            title="Megabytes",
+            scale=alt.Scale(zero=True, nice=True),
+            axis=axis(),
+        ),
+        y=alt.Y(
+            "bits_per_byte:Q",
+            title="Bits per byte (lower is better)",
+            scale=alt.Scale(zero=False, nice=True),
+            axis=axis(),
+        ),
     )
+    points = base.mark_point(filled=True, opacity=0.85).encode(
+        color=_colour(models),
+        shape=alt.Shape("step:N", sort=None, legend=legend(models["step"], "Step", orient="top")),
+        size=alt.Size("speed:Q", legend=None, scale=alt.Scale(range=[90, 600])),
+        tooltip=["run", "step", "bits_per_byte", "megabytes", "tokens_per_second", "released"],
+    )
+    stars = base.transform_filter("datum.released != ''").mark_text(
+        text=_STAR, dy=-18, fontSize=15, color="#b59b00"
+    )
+    return alt.layer(points, stars)
 
 
 def _draw_differences(chosen: dict[str, str]) -> None:

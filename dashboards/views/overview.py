@@ -1,21 +1,33 @@
-"""Overview: the latest pipelines, the steps of one, and its outcome."""
+"""Overview: what happened, what is planned, the steps of one run, and its outcome."""
 
+import shutil
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
-from dashboards.reading import flow_runs, scores
+from components.core.settings import settings
+from dashboards.reading import flow_runs, journals, scores
+from dashboards.reading.journals import DiskUse
 from dashboards.reading.sources import reading_mlflow
 from dashboards.states import empty, loaded, plain
 from dashboards.text.report import Report
 
+_GRAPH_HEIGHT = 780  # pixels; a longer graph scrolls
+_MOMENT = "YYYY-MM-DD HH:mm"
 _COLUMNS: dict[str, Any] = {
     "run": st.column_config.TextColumn("Run"),
     "flow": st.column_config.TextColumn("Flow"),
     "state": st.column_config.TextColumn("State"),
-    "started": st.column_config.DatetimeColumn("Started (UTC)", format="YYYY-MM-DD HH:mm"),
+    "started": st.column_config.DatetimeColumn("Started (UTC)", format=_MOMENT),
+    "due": st.column_config.DatetimeColumn("Due (UTC)", format=_MOMENT),
     "seconds": st.column_config.NumberColumn("Seconds", format="%.0f"),
+    "disk": st.column_config.NumberColumn(
+        "Disk, MB",
+        format="%.1f",
+        help="Of what the run made. What it was served from the cache counts at the run that made "
+        "it. Empty for a run of another machine.",
+    ),
     "link": st.column_config.LinkColumn("Prefect", display_text="open"),
 }
 
@@ -28,12 +40,13 @@ def draw() -> None:
         return
     if runs.empty:
         empty("No flow has run yet.", "Start one with `bloomery run`, or from the Prefect UI.")
+        _draw_planned()
         return
-    run = _choose(runs)
+    use = _disk_use()
+    run = _choose(runs, use)
+    _draw_planned()
     st.subheader(plain(f"Steps of {run['run']}"))
-    _draw_steps(run["id"])
-    st.subheader("Scorecard")
-    _draw_scorecard(run["id"])
+    _draw_run(run["id"], use.get(run["id"]))
 
 
 @st.cache_data(ttl=5, show_spinner=False)
@@ -42,23 +55,35 @@ def _runs() -> pd.DataFrame:
 
 
 @st.cache_data(ttl=5, show_spinner=False)
+def _planned() -> tuple[pd.DataFrame, int]:
+    return flow_runs.planned(), flow_runs.number_planned()
+
+
+@st.cache_data(ttl=5, show_spinner=False)
 def _steps(run_id: str) -> pd.DataFrame:
-    return flow_runs.steps(run_id)
+    return journals.with_reads(run_id, flow_runs.steps(run_id))
+
+
+@st.cache_data(ttl=30, show_spinner=False)
+def _disk_use() -> dict[str, DiskUse]:
+    return journals.disk_use()
 
 
 @st.cache_data(ttl=15, show_spinner=False)
 def _reports(flow_run_id: str) -> list[Report]:
-    """Return the scorecard of a run, or none."""
+    """Return the scorecard of a run, or none: this machine's, else that which MLflow has."""
+    if (here := journals.report_here(flow_run_id)) is not None:
+        return [here]
     with reading_mlflow() as mlflow:
         found = scores.report_of_flow_run(mlflow, flow_run_id)
     return [] if found is None else [found]
 
 
-def _choose(runs: pd.DataFrame) -> dict[Any, Any]:
+def _choose(runs: pd.DataFrame, use: dict[str, DiskUse]) -> dict[Any, Any]:
     """Draw the latest runs and return the one that was chosen, the newest if none was."""
-    st.caption("Choose a row to see its steps.")
+    disk = [use[run_id].made / 1e6 if run_id in use else None for run_id in runs["id"]]
     table = st.dataframe(
-        runs.drop(columns="id"),
+        runs.assign(disk=disk)[["run", "flow", "state", "started", "seconds", "disk", "link"]],
         column_config=_COLUMNS,
         hide_index=True,
         placeholder="",
@@ -67,40 +92,73 @@ def _choose(runs: pd.DataFrame) -> dict[Any, Any]:
         selection_mode="single-row",
         key="chosen_run",
     )
+    st.caption(f"Choose a row to see its steps. {_disk_of_all(use)}")
     rows = table["selection"]["rows"]
-    return runs.iloc[rows[0] if rows else 0].to_dict()
+    return runs.iloc[rows[0] if rows and rows[0] < len(runs) else 0].to_dict()
 
 
-def _draw_steps(run_id: str) -> None:
+def _disk_of_all(use: dict[str, DiskUse]) -> str:
+    if not use:
+        return ""  # and perhaps no home either
+    total = sum(each.made for each in use.values()) / 1e6
+    free = shutil.disk_usage(settings().home).free / 1e9
+    return f"All runs of this machine take {total:,.1f} MB; {free:,.0f} GB are free."
+
+
+def _draw_planned() -> None:
+    """Draw the runs to come, folded away: there is nothing to see of them yet."""
+    found = loaded("Prefect", _planned)
+    if found is None or found[0].empty:
+        return
+    runs, number = found
+    due = runs["due"].iloc[0]
+    with st.expander(f"Planned: {number:,}, the next at {due:%Y-%m-%d %H:%M} UTC"):
+        st.dataframe(runs, column_config=_COLUMNS, hide_index=True, placeholder="")
+        if number > len(runs):
+            st.caption(f"The next {len(runs)} of {number:,}.")
+
+
+def _draw_run(run_id: str, use: DiskUse | None) -> None:
     steps = loaded("Prefect", _steps, run_id)
     if steps is None:
         return
     if steps.empty:
         empty("This run has taken no step yet.", "Its steps show here as they begin.")
         return
-    rows = steps.to_dict("records")
-    worked = [row["seconds"] for row in rows if row["state"] != "Cached"]
-    one, two, three = st.columns(3)
-    one.metric("Steps", len(rows))
-    two.metric("Served from cache", len(rows) - len(worked))
-    three.metric("Seconds of work", f"{sum(worked):,.0f}")
-    st.graphviz_chart(flow_runs.lineage(steps), width="stretch")
-    with st.expander("As a table"):
-        shown = steps[["step", "flow", "state", "started", "seconds"]]
+    _draw_numbers(steps, use)
+    left, right = st.columns([1, 1], gap="medium")
+    with left, st.container(height=_GRAPH_HEIGHT):
+        st.graphviz_chart(flow_runs.lineage(steps), alt="What each step was made from")
+    with right:
+        _draw_scorecard(run_id)
+        st.markdown("**Steps**")
+        shown = steps[["step", "state", "started", "seconds"]]
         st.dataframe(shown, column_config=_COLUMNS, hide_index=True, placeholder="")
+
+
+def _draw_numbers(steps: pd.DataFrame, use: DiskUse | None) -> None:
+    worked = steps[steps["state"] != "Cached"]["seconds"]
+    columns = st.columns(5)
+    columns[0].metric("Steps", len(steps))
+    columns[1].metric("Served from cache", len(steps) - len(worked))
+    columns[2].metric("Seconds of work", f"{worked.sum():,.0f}")
+    if use is not None:
+        columns[3].metric("Disk, of what it made", f"{use.made / 1e6:,.1f} MB")
+        columns[4].metric("Shared with other runs", f"{use.shared / 1e6:,.1f} MB")
 
 
 def _draw_scorecard(run_id: str) -> None:
     reports = loaded("MLflow", _reports, run_id)
     if reports is None:
         return
-    if not reports:
+    st.markdown("**Scorecard**")
+    if reports:
+        _draw_report(reports[0])
+    else:
         st.caption(
-            "MLflow has no scorecard of this run: a pipeline has one once it has ended, and a run "
-            "whose steps were all cached is not sent there."
+            "Neither this machine nor MLflow has a scorecard of this run: it has one once a step "
+            "of it has ended, as long as what it made is there."
         )
-        return
-    _draw_report(reports[0])
 
 
 def _draw_report(found: Report) -> None:
@@ -111,6 +169,9 @@ def _draw_report(found: Report) -> None:
         st.warning(plain(f"Not released: {reason}."))
     baselines = [f"{name} {value:.3f}" for name, value in found.baselines.items()]
     table = scores.scorecard(found)
+    if table.empty:
+        st.caption("No model was measured in this run.")
+        return
     table["accuracy"] = 100 * table["accuracy"].astype("float64")
     st.dataframe(
         table,

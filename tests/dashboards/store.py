@@ -8,13 +8,14 @@ from typing import Any
 
 from components.align.dpo import DPO
 from components.core.component import Component
-from components.core.journal import Origin
+from components.core.journal import Origin, Step, write_step
 from components.core.machine import Machine
 from components.core.record import REPORT, Record, write_record
 from components.core.settings import settings
 from components.core.tracking import shipping, spool
 from components.core.tracking.client import client, parent_run
 from components.data.card import Card
+from components.evals.probe import Probe
 from components.lib.training.hyperparameters import DialledHyperparameters
 from components.pretrain.train import Train
 from components.release.register import Register
@@ -201,3 +202,52 @@ def publish_card(of: Origin, fingerprint: str = "card") -> str:
 def ship_parent_without_scorecard(of: Origin) -> None:
     """Leave the MLflow run of a pipeline that did not come to its end."""
     parent_run(client(), of)
+
+
+def journal(of: Origin, base: str, is_cached: bool = False) -> Path:
+    """Leave the journal of a run that trained and measured a model; return the model's folder."""
+    score = {
+        "model": base,
+        "bits_per_byte": 1.9,
+        "accuracy": 0.4,
+        "accuracy_interval": {"low": 0.35, "high": 0.45},
+        "accuracy_by_task": {},
+    }
+    trained = note(of, Train(depth=2), base, {"bytes_on_disk": 4_000_000}, is_cached)
+    note(of, Probe(), f"probe-{base}", score, is_cached)
+    return trained
+
+
+def note(
+    of: Origin,
+    component: Component[Any, Any],
+    fingerprint: str,
+    artifact: dict[str, Any],
+    is_cached: bool,
+) -> Path:
+    """Leave a step in a journal, and what it made unless it was there; return the folder."""
+    out = settings().artifacts / component.name / component.version / fingerprint
+    if not is_cached:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "made").write_bytes(b"0" * 2_000_000)
+        write_record(_record(component, out, artifact), out)
+    _write_step(of, component.name, out, is_cached)
+    return out
+
+
+def note_model(of: Origin, component: str, folder: Path) -> None:
+    """Leave a step in a journal that made the model in `folder`."""
+    _write_step(of, component, folder, is_cached=False)
+
+
+def _write_step(of: Origin, component: str, folder: Path, is_cached: bool) -> None:
+    step = Step(
+        component=component,
+        version="1.0.0",
+        fingerprint=folder.name,
+        cached=is_cached,
+        seconds=12.5,
+        path=folder,
+        data_revision=REVISION,
+    )
+    write_step(of, step)

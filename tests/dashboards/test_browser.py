@@ -1,40 +1,18 @@
 """Every page in a real browser, over a real store: no exception, no markup out of data."""
 
-import os
 import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from components.core.servers.endpoints import tracking_uri
 from components.core.settings import settings
 from tests import browser
 from tests.dashboards import store
+from tests.dashboards.serving import served
 
 pytestmark = browser.MARKS
 
-_CHECKOUT = Path(__file__).resolve().parents[2]
 _SECONDS = 120  # a busy machine imports torch for half a minute
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def _answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=5) as reply:
-            return reply.status == 200
-    except OSError:
-        return False
 
 
 @pytest.fixture
@@ -47,27 +25,8 @@ def dashboard(mlflow, instruct) -> Iterator[str]:
     folder = settings().artifacts / "release.register" / "1.0.0" / "toy-model"
     shutil.copytree(instruct.path, folder)
     store.release(folder, store.origin("one"))
-    port = _free_port()
-    environment = {
-        **os.environ,
-        "BLOOMERY_TRACKING_URI": tracking_uri(),
-        "PREFECT_API_URL": "http://127.0.0.1:9/api",
-        "PYTHONPATH": str(_CHECKOUT),
-    }
-    app = str(_CHECKOUT / "dashboards" / "app.py")
-    command = [sys.executable, "-m", "streamlit", "run", app, "--server.port", str(port)]
-    process = subprocess.Popen(command, env=environment, cwd=_CHECKOUT)
-    url = f"http://127.0.0.1:{port}"
-    try:
-        deadline = time.monotonic() + _SECONDS
-        while not _answers(f"{url}/_stcore/health"):
-            assert process.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.2)
+    with served("http://127.0.0.1:9/api") as url:
         yield url
-    finally:
-        process.terminate()
-        process.wait(30)
 
 
 def test_every_page_opens_in_a_browser_and_the_playground_answers(dashboard):

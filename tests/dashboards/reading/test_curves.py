@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from dashboards.reading.curves import METRICS, curves, stages, trainings
+from dashboards.reading.curves import METRICS, curves, smoothed, stages, trainings
 from tests.dashboards import store
 
 
@@ -33,8 +33,8 @@ def test_every_point_is_there_once_over_steps_tokens_and_time(mlflow):
     assert list(loss["step"]) == list(range(1, 21))
     assert list(loss["tokens"]) == [512.0 * step for step in range(1, 21)]
     assert loss["value"].iloc[9] == pytest.approx(6 * math.exp(-0.5))
-    assert loss["minutes"].is_monotonic_increasing
-    assert loss["minutes"].iloc[0] == 0
+    assert loss["seconds"].is_monotonic_increasing
+    assert loss["seconds"].iloc[0] == 0
     validation = found[found["metric"] == "validation_bits_per_byte"]
     assert list(validation["step"]) == [10, 20]
 
@@ -49,3 +49,16 @@ def test_a_step_that_was_taken_again_counts_as_it_was_taken_last(mlflow):
 
 def test_runs_without_points_have_no_curves_but_columns(mlflow):
     assert list(curves(mlflow, {}, ["loss"]).columns)[:3] == ["run", "metric", "step"]
+
+
+def test_smoothing_weighs_what_came_before_and_keeps_curves_apart(mlflow):
+    ids = {store.train(store.origin(n), n * 2, num_steps=4): n for n in ("a", "b")}
+    found = curves(mlflow, ids, ["loss", "gradient_norm"])
+    table = smoothed(found, 0.5)
+    for name in ("a", "b"):
+        raw = list(found[(found["run"] == name) & (found["metric"] == "loss")]["value"])
+        one, two, three = raw[:3]
+        expected = [one, (one / 2 + two) / 1.5, (one / 4 + two / 2 + three) / 1.75]
+        got = list(table[(table["run"] == name) & (table["metric"] == "loss")]["value"])
+        assert got[:3] == pytest.approx(expected)
+    assert smoothed(found, 0.0).equals(found)

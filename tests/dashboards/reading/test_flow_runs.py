@@ -13,6 +13,7 @@ from prefect.testing.utilities import prefect_test_harness
 from pydantic import BaseModel
 
 from dashboards.reading import flow_runs
+from tests.dashboards import flow_runs as runs_of_prefect
 
 pytestmark = pytest.mark.slow
 
@@ -71,6 +72,8 @@ def server() -> Iterator[None]:
     with prefect_test_harness(server_startup_timeout=120):
         whole()
         broken(return_state=True)
+        runs_of_prefect.planned("tomorrow", hours=24)
+        runs_of_prefect.planned("tonight", hours=3)
         yield
 
 
@@ -91,6 +94,25 @@ def test_only_runs_that_no_other_run_started_are_listed_the_newest_first():
     assert list(runs["state"]) == ["Failed", "Completed"]
     assert runs["link"].iloc[0].endswith(f"/runs/flow-run/{runs['id'].iloc[0]}")
     assert len(flow_runs.recent(limit=1)) == 1
+
+
+def test_runs_that_have_not_begun_are_planned_the_next_one_first():
+    planned = flow_runs.planned()
+    assert list(planned["run"]) == ["tonight", "tomorrow"]
+    assert list(planned["state"]) == ["Scheduled", "Scheduled"]
+    assert planned["due"].is_monotonic_increasing
+    assert list(flow_runs.planned(limit=1)["run"]) == ["tonight"]
+    assert flow_runs.number_planned() == 2
+
+
+def test_a_run_that_waits_to_be_tried_again_has_begun():
+    runs_of_prefect.retried("second-try")
+    try:
+        assert flow_runs.recent()["run"].iloc[0] == "second-try"
+        assert flow_runs.recent()["state"].iloc[0] == "AwaitingRetry"
+        assert flow_runs.number_planned() == 2
+    finally:
+        runs_of_prefect.forget("second-try")
 
 
 def test_the_steps_of_a_run_are_those_of_its_flows_too_in_order(steps):
@@ -119,7 +141,7 @@ def test_the_graph_shows_each_step_once_and_no_edge_that_a_longer_way_says(steps
     chain = ["data.take_documents", "data.clean", "pretrain.train", "evals.probe", "release.gate"]
     wanted = pairwise(chain)
     assert edges == {f'"{ids[one]}" -> "{ids[other]}"' for one, other in wanted}
-    assert '"data\\nclean\\ncached"' in dot
+    assert '"data.clean\\ncached"' in dot
 
 
 def test_a_name_cannot_leave_its_quotes_in_the_graph(steps):

@@ -1,13 +1,17 @@
 """Each page without a browser: with nothing to show, with something, and with nobody answering."""
 
+import json
 import re
 import shutil
+from typing import Any
 
 import pytest
 from streamlit import config
 from streamlit.testing.v1 import AppTest
 
 from components.core.settings import settings
+from components.lib.inference.sampling import Sampling
+from dashboards import playing
 from tests.dashboards import store
 
 PAGES = ["overview", "compare", "training", "data", "playground"]
@@ -15,7 +19,7 @@ NOTHING_YET = {
     "compare": "No pipeline has a scorecard yet",
     "training": "Nothing was trained yet",
     "data": "There is no data card yet",
-    "playground": "No registered model is on this machine",
+    "playground": "No model is on this machine",
 }
 
 
@@ -82,10 +86,31 @@ def test_a_training_shows_its_curves_over_each_axis(filled):
     assert list(shown.dataframe[0].value["progress"]) == [1.0]
     number = len(shown.get("vega_lite_chart"))
     assert number == 5
-    for axis in ("tokens", "minutes"):
+    for axis in ("tokens", "seconds"):
         shown.button_group[1].set_value(axis).run(timeout=120)
         assert not shown.exception
         assert len(shown.get("vega_lite_chart")) == number
+
+
+def test_curves_are_smoothed_with_the_measured_ones_pale_behind_them(filled):
+    shown = page("training")
+    shown.slider[0].set_value(0.9).run(timeout=120)
+    measured, smooth = chart(shown)["layer"]
+    assert (measured["mark"]["opacity"], smooth["mark"]["opacity"]) == (0.25, 1.0)
+
+
+def test_either_axis_can_be_logarithmic(filled):
+    shown = page("training")
+    for chosen, across, up in ((["across"], "log", None), (["across", "up"], "log", "log")):
+        shown.button_group[2].set_value(chosen).run(timeout=120)
+        assert not shown.exception
+        encoding = chart(shown)["encoding"]
+        assert encoding["x"]["scale"].get("type") == across
+        assert encoding["y"]["scale"].get("type") == up
+
+
+def chart(shown: AppTest) -> dict[str, Any]:
+    return json.loads(shown.get("vega_lite_chart")[0].proto.spec)
 
 
 def test_a_card_is_shown_and_nothing_in_it_is_markup(filled):
@@ -108,6 +133,41 @@ def test_the_playground_answers_and_shows_how_sure_it_was(filled):
     shown.chat_input[0].set_value(store.EVIL).run(timeout=120)
     assert [message.name for message in shown.chat_message] == ["user", "assistant"] * 2
     assert shown.chat_message[2].text[0].value == store.EVIL
+
+
+def test_a_completion_goes_on_with_the_raw_text_and_no_chat_template(mlflow, checkpoint):
+    store.note_model(store.origin("calm-heron"), "pretrain.train", checkpoint.path)
+    shown = page("playground")
+    assert shown.button_group[0].value == "Completion", "a base model was never taught to answer"
+    shown.chat_input[0].set_value("The state <b>of").run(timeout=120)
+    assert not shown.exception
+    assert len(shown.chat_message) == 0
+    (text,) = [html.value for html in shown.get("html") if "The state" in html.value]
+    assert "The state &lt;b&gt;of" in text
+    talk = playing.load(playing.of_runs()[0])
+    expected = list(talk.stream(talk.read("The state <b>of"), Sampling(max_new_tokens=64)))
+    assert list(shown.dataframe[0].value["probability"]) == pytest.approx(
+        [token.probability for token in expected], abs=1e-5
+    )
+
+
+def test_what_a_mode_said_is_not_mixed_into_the_other(filled):
+    shown = page("playground")
+    shown.chat_input[0].set_value("Count: 1 2 3").run(timeout=120)
+    shown.button_group[0].set_value("Completion").run(timeout=120)
+    assert not shown.exception
+    assert len(shown.chat_message) == 0
+    shown.button_group[0].set_value("Chat").run(timeout=120)
+    assert [message.name for message in shown.chat_message] == ["user", "assistant"]
+
+
+def test_two_models_stand_beside_each_other(filled, checkpoint):
+    store.note_model(store.origin("calm-heron"), "pretrain.train", checkpoint.path)
+    shown = page("playground")
+    shown.selectbox[2].set_value("calm-heron").run(timeout=120)
+    labels = said(shown).replace("\\", "")
+    assert "Released models: toy v1 (champion), float32" in labels
+    assert "calm-heron: pretrain.train, float32" in labels
 
 
 def test_a_model_that_is_damaged_is_named_and_the_page_stays(filled):
