@@ -9,7 +9,7 @@ from uuid import UUID
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import ArtifactCreate
 
-from components.core.servers.endpoints import mlflow_run_url
+from components.core.servers.endpoints import flow_run_url, mlflow_run_url
 from components.core.tracking import shipping
 from components.core.tracking.client import client
 
@@ -22,6 +22,12 @@ _linked = set[str]()  # MLflow runs of whole flow runs
 def artifact_key(name: str) -> str:
     """Return a name as Prefect takes it for an artifact: lowercase letters, numbers and dashes."""
     return name.replace(".", "-").replace("_", "-")
+
+
+def artifact_url(artifact: UUID) -> str:
+    """Return where people see an artifact in Prefect."""
+    prefect, _, _ = flow_run_url("").partition("/runs/")
+    return f"{prefect}/artifacts/artifact/{artifact}"
 
 
 def link_to_mlflow(

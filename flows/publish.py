@@ -1,7 +1,9 @@
 """What a run came to, where people look: scorecard, data card, lineage; in Prefect and MLflow."""
 
 import logging
+import time
 from typing import Literal
+from uuid import UUID
 
 from prefect.artifacts import create_markdown_artifact
 
@@ -16,7 +18,8 @@ from dashboards.text.card import markdown as markdown_of_card
 from dashboards.text.card import read_card
 from dashboards.text.lineage import markdown as markdown_of_lineage
 from dashboards.text.report import Report, report_of
-from dashboards.text.scorecard import markdown, summary
+from dashboards.text.scorecard import markdown
+from flows.links import artifact_url
 from flows.origin import current_origin
 from flows.served import is_serving
 
@@ -34,18 +37,18 @@ def publish(status: Status) -> None:
 
 
 def publish_waiting() -> str:
-    """Publish the scorecard so far of a run that waits; return what a decision needs, Markdown."""
-    return summary(_publish("SCHEDULED"))
+    """Publish the scorecard so far of a run that waits for a person; return its address."""
+    return artifact_url(_publish("SCHEDULED"))
 
 
-def _publish(status: Status) -> Report:
+def _publish(status: Status) -> UUID:
     origin = current_origin()
     folder, run = find_run(origin.run_id)
     report = report_of(folder, run)
-    create_markdown_artifact(markdown(report), key="scorecard", description="Scorecard")
+    made = create_markdown_artifact(markdown(report), key="scorecard", description="Scorecard")
     if not all(stage.cached for stage in report.stages):  # a run that did no work has no MLflow run
         _log(report, status)
-    return report
+    return UUID(str(made))
 
 
 def publish_lineage(released: Release) -> None:
@@ -78,11 +81,11 @@ def publish_card(card: DataCard) -> None:
 
 def _log(report: Report, status: Status) -> None:
     try:
-        mlflow = client()
+        mlflow, now = client(), int(time.time() * 1000)
         run_id = parent_run(mlflow, report.origin)
         for stage in report.stages:
             numbers = stage.model_dump(exclude_none=True, exclude={"cached", "machine"})
-            log_numbers(mlflow, run_id, {stage.label: numbers})
+            log_numbers(mlflow, run_id, {stage.label: numbers}, now)
         mlflow.log_text(run_id, markdown(report), "scorecard.md")
         mlflow.log_text(run_id, report.model_dump_json(indent=2), "report.json")
         mlflow.set_tag(run_id, "data_revision", report.data_revision)

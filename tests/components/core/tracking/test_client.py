@@ -100,10 +100,10 @@ def test_runs_are_nested_and_tags_params_and_metrics_all_arrive():
         "fails": "False",
     }
     assert _history(run, "loss") == [(1, 1.0), (2, 0.5), (3, 1 / 3)]
-    assert run.data.metrics["score"] == 0.75
-    assert run.data.metrics["by_task.sort"] == 1.0
+    assert run.data.metrics["made.score"] == 0.75
+    assert run.data.metrics["made.by_task.sort"] == 1.0
     assert run.data.metrics["seconds"] >= 0
-    assert "title" not in run.data.metrics
+    assert "made.title" not in run.data.metrics
     (dataset,) = run.inputs.dataset_inputs
     assert (dataset.dataset.name, dataset.dataset.digest) == ("data", "1.dir")
     assert dataset.tags[0].value == Work().stage
