@@ -12,7 +12,9 @@ from components.core.artifacts.models import Release
 from components.core.journal import find_run
 from components.core.record import REPORT, read_record
 from components.core.servers.endpoints import flow_run_url, mlflow_run_url
-from components.core.tracking.client import client, experiment_id, log_numbers, parent_run
+from components.core.tracking.client import client, cut, experiment_id, log_numbers, parent_run
+from components.release.description import description
+from components.release.model_card import Facts
 from components.release.registry import note
 from dashboards.text.card import markdown as markdown_of_card
 from dashboards.text.card import read_card
@@ -25,6 +27,7 @@ from flows.served import is_serving
 
 logger = logging.getLogger(__name__)
 
+_DESCRIPTION = 5000  # characters that MLflow's table has room for
 
 Status = Literal["FINISHED", "FAILED", "SCHEDULED"]
 """What MLflow shows of a whole run; SCHEDULED stands for one that waits for a person's answer."""
@@ -51,8 +54,8 @@ def _publish(status: Status) -> UUID:
     return UUID(str(made))
 
 
-def publish_lineage(released: Release) -> None:
-    """Write to a registered version, unless it has a description, what it was made from."""
+def describe_release(released: Release, facts: Facts) -> None:
+    """Write to a registered version, unless it has a description, what it is and was made from."""
     if is_serving():
         return
     mlflow, version = client(), str(released.registered_version)
@@ -65,7 +68,9 @@ def publish_lineage(released: Release) -> None:
         "flow_run_url": flow_run_url(origin.run_id),
     }
     note(released.name, released.registered_version, tags)
-    mlflow.update_model_version(released.name, version, f"Made from:\n\n{text}\n")
+    said = f"{description(facts, released)}\n\nMade from:\n\n{text}\n"
+    where = f"`bloomery lineage {released.name}`"
+    mlflow.update_model_version(released.name, version, cut(said, _DESCRIPTION, where))
 
 
 def publish_card(card: DataCard) -> None:

@@ -10,13 +10,14 @@ from components.core.artifacts.data import DataCard
 from components.core.artifacts.models import Checkpoint, CompressedModel, Release
 from components.core.artifacts.reports import BaselineReport, ProbeReport, StageReport, Verdict
 from components.release.gate import Gate, GateInputs
+from components.release.model_card import Facts
 from components.release.opponent import is_champion, opponent
 from components.release.register import Register, RegisterInputs
 from components.release.registry import note
 from dashboards.text.decision import decision
 from flows.approval import Approval, Decision, decide
 from flows.contenders import compared
-from flows.publish import publish_lineage, publish_waiting
+from flows.publish import describe_release, publish_waiting
 from flows.served import NotMade, is_serving
 from flows.step import step
 
@@ -65,7 +66,7 @@ def release(steps: ReleaseSteps, candidate: Candidate) -> Release | State[Any]:
     made = step(
         steps.registration, RegisterInputs(verdict=verdict, champion=champion, **dict(candidate))
     )
-    publish_lineage(made)
+    describe_release(made, Facts(name=made.name, **dict(candidate)))
     return _signed(made, answer)
 
 
