@@ -35,7 +35,9 @@ def webhook() -> Iterator[tuple[str, list[str]]]:
 
 def _fails(stack: Stack) -> str:
     """Run what fails, and return the name of the run."""
-    run = stack.start("ingest", {"name": "nothing", "source": "/nowhere/at/all.txt"})[1]
+    run = stack.start("ingest", {"name": "nothing", "source": {"location": "/nowhere/at/all.txt"}})[
+        1
+    ]
     until(lambda: stack.state(run["id"]) in FINAL, 120)
     assert stack.state(run["id"]) == "FAILED"
     return run["name"]

@@ -16,13 +16,7 @@ _STATE = {
     "searchFilter": "tags.component = 'pretrain.train'",
     "orderByKey": _SORTED_BY,
     "orderByAsc": True,
-    "selectedColumns": [
-        _SORTED_BY,
-        "metrics.`loss`",
-        "metrics.`tokens`",
-        "metrics.`training_seconds`",
-        "metrics.`made.num_parameters`",
-    ],
+    "selectedColumns": [_SORTED_BY, "metrics.`loss`"],  # more than these are off a laptop's screen
 }
 _VIEW = {
     "name": "Pretrainings, best first",
