@@ -94,14 +94,16 @@ class Tracker:
 
     def _ship(self) -> None:
         """Try until all is there: each attempt goes on where the last one stopped."""
-        pause = threading.Event()
+        pause, num_failures = threading.Event(), 0
         while not self._given_up.is_set():
             try:
                 self._uri = tracking_uri()
                 self._follow(client())
                 return self._closed.set()
             except Exception as error:
-                _silent.add(self._uri)
+                num_failures += 1
+                if num_failures > 1:  # one alone may be a database that is just being made
+                    _silent.add(self._uri)
                 logger.debug("MLflow failed, %s waits: %s", self._out, error)
                 pause.wait(_SHIP_EVERY_SECONDS)
 
