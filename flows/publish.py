@@ -62,7 +62,7 @@ def describe_release(released: Release, facts: Facts) -> None:
     if mlflow.get_model_version(released.name, version).description:
         return
     experiment, origin = experiment_id(mlflow), current_origin()
-    text = markdown_of_lineage(released.path, lambda run: mlflow_run_url(experiment, run))
+    text = markdown_of_lineage(released.path, lambda run: _within_mlflow(experiment, run))
     tags = {
         "data_revision": read_record(released.path).data_revision or "",
         "flow_run_url": flow_run_url(origin.run_id),
@@ -71,6 +71,11 @@ def describe_release(released: Release, facts: Facts) -> None:
     said = f"{description(facts, released)}\n\nMade from:\n\n{text}\n"
     where = f"`bloomery lineage {released.name}`"
     mlflow.update_model_version(released.name, version, cut(said, _DESCRIPTION, where))
+
+
+def _within_mlflow(experiment: str, run_id: str) -> str:
+    """Return the address of a run on the pages of MLflow, wherever these are."""
+    return f"#{mlflow_run_url(experiment, run_id).partition('#')[2]}"
 
 
 def publish_card(card: DataCard) -> None:

@@ -133,14 +133,11 @@ def _answer_in(page: "Page", address: str) -> None:
     form = page.get_by_role("dialog").or_(page.locator(".p-modal")).first
     for words in ("candidate", "champion (version 1)", "bits per byte", "accuracy (95 %)"):
         form.get_by_text(words).first.wait_for()
-    name = form.locator("input").first
+    name = form.locator("textarea").first
     box = name.bounding_box()
     assert box is not None
     assert box["y"] < page.viewport_size["height"], "the form is below the fold"
     browser.keep(page, "prefect-approval")
-    form.locator(".schema-form-property", has=page.get_by_text("Name")).locator("input").first.fill(
-        "Grace"
-    )
-    form.get_by_role("button", name="Submit").or_(
-        form.get_by_role("button", name="Resume")
-    ).first.click()
+    name.fill("Grace")
+    form.get_by_role("button", name="Submit", exact=True).click()
+    form.wait_for(state="hidden")
