@@ -1,7 +1,7 @@
 """A human's word before a model is released: the run waits in the Prefect UI with a form."""
 
 import time
-from typing import Any, Literal
+from typing import Any, Literal, cast
 from uuid import UUID
 
 from prefect.client.orchestration import get_client
@@ -91,7 +91,7 @@ def _answer(form: type[Decision], state: State[Any]) -> Decision | None:
     with get_client(sync_client=True) as client:
         held = propose_state_sync(client, state, flow_run_id=run)
         if held.is_running():  # it was answered before this run was run anew
-            return form.load(keys)
+            return cast(Decision, form.load(keys))
         form.save(keys)
         if state.state_details.pause_reschedule:
             raise Pause(state=held)
@@ -99,5 +99,5 @@ def _answer(form: type[Decision], state: State[Any]) -> Decision | None:
             time.sleep(min(_LOOK_EVERY_SECONDS, max(0.1, deadline.timestamp() - time.time())))
             now = client.read_flow_run(run).state
             if now is not None and now.is_running():
-                return form.load(keys)
+                return cast(Decision, form.load(keys))
     return None

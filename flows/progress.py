@@ -8,6 +8,7 @@ from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
@@ -68,7 +69,7 @@ def _say(name: str, took: str, what: str) -> None:
     logger.info("%-20s %9s  %s", name, took, what, extra=terminal)
     if flow_run.id is None:
         return
-    line = LogCreate(
+    about = dict[str, Any](
         name="flows.progress",
         level=logging.INFO,
         message=f"{name}: {', '.join(filter(None, [what, took]))}",
@@ -77,7 +78,7 @@ def _say(name: str, took: str, what: str) -> None:
     )
     try:
         with get_client(sync_client=True) as prefect:
-            prefect.create_logs([line])
+            prefect.create_logs([LogCreate.model_validate(about)])
     except Exception as error:
         logger.debug("Prefect has no line about %s (%s)", name, error)
 

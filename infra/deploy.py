@@ -143,7 +143,13 @@ def _notify(client: SyncPrefectClient, entry: dict[str, Any]) -> SendNotificatio
     try:
         block = client.read_block_document_by_name(name, kind.get_block_type_slug()).id
     except ObjectNotFound:
-        made = kind(name=name, url=entry["url"], json_data={"text": "{{subject}}\n{{body}}"})
+        made = kind(
+            name=name,
+            url=entry["url"],
+            json_data={"text": "{{subject}}\n{{body}}"},
+            headers=None,
+            cookies=None,
+        )
         block = UUID(str(made.save(name)))
     return SendNotification(block_document_id=block, subject=entry["subject"], body=entry["body"])
 
