@@ -84,7 +84,7 @@ def _answer(form: type[Decision], state: State[Any]) -> Decision | None:
     As Prefect's `pause_flow_run` and `suspend_flow_run` do it, which let the state say nothing.
     """
     keys = keyset_from_paused_state(state)
-    state.state_details.run_input_keyset = keys
+    state.state_details.run_input_keyset = {str(part): name for part, name in keys.items()}
     run = UUID(str(flow_run.id))
     deadline = state.state_details.pause_timeout
     assert deadline is not None
