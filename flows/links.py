@@ -9,9 +9,10 @@ from uuid import UUID
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import ArtifactCreate
 
-from components.core.servers.endpoints import mlflow_run_url
+from components.core.servers.endpoints import flow_run_url, mlflow_run_url
 from components.core.tracking import shipping
 from components.core.tracking.client import client
+from components.core.tracking.views import pretrainings_url
 
 logger = logging.getLogger(__name__)
 
@@ -22,6 +23,12 @@ _linked = set[str]()  # MLflow runs of whole flow runs
 def artifact_key(name: str) -> str:
     """Return a name as Prefect takes it for an artifact: lowercase letters, numbers and dashes."""
     return name.replace(".", "-").replace("_", "-")
+
+
+def artifact_url(artifact: UUID) -> str:
+    """Return where people see an artifact in Prefect."""
+    prefect, _, _ = flow_run_url("").partition("/runs/")
+    return f"{prefect}/artifacts/artifact/{artifact}"
 
 
 def link_to_mlflow(
@@ -52,7 +59,10 @@ def link_to_mlflow(
 
 def _link(key: str, name: str, run_id: str, owner: dict[str, Any]) -> None:
     experiment = client().get_run(run_id).info.experiment_id
-    text = f"[{name} in MLflow]({mlflow_run_url(experiment, run_id)})"
+    text = (
+        f"[{name} in MLflow]({mlflow_run_url(experiment, run_id)}), beside "
+        f"[all pretrainings, the best first]({pretrainings_url(experiment)})"
+    )
     link = ArtifactCreate(key=key, type="markdown", description=name, data=text, **owner)
     with get_client(sync_client=True) as prefect:
         prefect.create_artifact(link)

@@ -6,15 +6,20 @@ import threading
 import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import LogCreate
 from prefect.runtime import flow_run, task_run
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from components.core.tracking import spool
+from dashboards.text.made import made
 from flows.links import artifact_key, link_to_mlflow
 
 logger = logging.getLogger(__name__)
@@ -28,7 +33,7 @@ _SHOWN = ("loss", "validation_bits_per_byte", "tokens_per_second")
 
 @contextmanager
 def shown(name: str, out: Path) -> Generator[None]:
-    """Show the spool of `out` while the block works."""
+    """Show the spool of `out` while the block works, and at its end what it made."""
     if before := _share_done(out):
         logger.info("%-20s goes on, %.0f %% was done", name, 100 * before)
     done, start = threading.Event(), time.monotonic()
@@ -47,12 +52,35 @@ def shown(name: str, out: Path) -> Generator[None]:
         viewer.join()
         links.join(_PATIENCE_SECONDS)
     _tell(artifact, 100.0)
-    logger.info("%-20s %7.1f s", name, time.monotonic() - start)
+    _say(name, f"{time.monotonic() - start:.1f} s", made(out))
 
 
-def say_cached(name: str) -> None:
-    """Say that a step had nothing to do."""
-    logger.info("%-20s  cached", name)
+def say_cached(name: str, out: Path | None = None) -> None:
+    """Say that a step had nothing to do, and what there is."""
+    _say(name, "cached", made(out) if out else "")
+
+
+def _say(name: str, took: str, what: str) -> None:
+    """Say how a step ended, once in the terminal and once on the page of the whole flow run.
+
+    Left to logging, Prefect would show it on the page of the inner flow alone.
+    """
+    terminal = {"send_to_api": False}
+    logger.info("%-20s %9s  %s", name, took, what, extra=terminal)
+    if flow_run.id is None:
+        return
+    about = dict[str, Any](
+        name="flows.progress",
+        level=logging.INFO,
+        message=f"{name}: {', '.join(filter(None, [what, took]))}",
+        timestamp=datetime.now(UTC),
+        flow_run_id=UUID(str(flow_run.root_flow_run_id)),
+    )
+    try:
+        with get_client(sync_client=True) as prefect:
+            prefect.create_logs([LogCreate.model_validate(about)])
+    except Exception as error:
+        logger.debug("Prefect has no line about %s (%s)", name, error)
 
 
 def say_waiting(what: str, url: str) -> None:

@@ -10,11 +10,14 @@ from components.core.artifacts.data import DataCard
 from components.core.artifacts.models import Checkpoint, CompressedModel, Release
 from components.core.artifacts.reports import BaselineReport, ProbeReport, StageReport, Verdict
 from components.release.gate import Gate, GateInputs
+from components.release.model_card import Facts
 from components.release.opponent import is_champion, opponent
 from components.release.register import Register, RegisterInputs
 from components.release.registry import note
+from dashboards.text.decision import decision
 from flows.approval import Approval, Decision, decide
-from flows.publish import publish_lineage, publish_waiting
+from flows.contenders import compared
+from flows.publish import describe_release, publish_waiting
 from flows.served import NotMade, is_serving
 from flows.step import step
 
@@ -57,13 +60,13 @@ def release(steps: ReleaseSteps, candidate: Candidate) -> Release | State[Any]:
     champion, verdict = _judge(steps, candidate)
     if not verdict.passed:
         return _rejected(f"Not released. {'. '.join(verdict.failures)}.")
-    answer = _asked(steps, candidate)
+    answer = _asked(steps, candidate, champion)
     if isinstance(answer, State):
         return answer
     made = step(
         steps.registration, RegisterInputs(verdict=verdict, champion=champion, **dict(candidate))
     )
-    publish_lineage(made)
+    describe_release(made, Facts(name=made.name, **dict(candidate)))
     return _signed(made, answer)
 
 
@@ -79,7 +82,9 @@ def _judge(steps: ReleaseSteps, candidate: Candidate) -> tuple[ProbeReport | Non
     return champion, step(steps.gate, inputs)
 
 
-def _asked(steps: ReleaseSteps, candidate: Candidate) -> Decision | State[Any] | None:
+def _asked(
+    steps: ReleaseSteps, candidate: Candidate, champion: ProbeReport | None
+) -> Decision | State[Any] | None:
     """Return a person's yes, the state in which the run ends without one, or None: not asked.
 
     Nobody is asked about the champion itself.
@@ -89,7 +94,10 @@ def _asked(steps: ReleaseSteps, candidate: Candidate) -> Decision | State[Any] |
         return None
     if is_serving():
         raise NotMade("approval")
-    answer = decide(steps.approval, publish_waiting())
+    comparison = compared(name, candidate.measured, candidate.ledger[-1].report, champion)
+    answer = decide(
+        steps.approval, f"Release this model as {name}?", decision(*comparison, publish_waiting())
+    )
     if answer is None:
         return _rejected(f"Not released: no answer in {steps.approval.timeout_hours:g} hours.")
     if answer.decision == "reject":

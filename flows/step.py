@@ -101,7 +101,7 @@ def _preempted(notice: Preempted) -> State[Any]:
 @task(cache_policy=NO_CACHE, persist_result=False)
 def _execute(component: Component[Any, Any], inputs: Any, origin: Origin) -> Any:
     if (artifact := find(component, inputs, origin)) is not None:
-        say_cached(component.name)
+        say_cached(component.name, artifact.path)
         return Completed(name="Cached", message=f"made before: {artifact.path}", data=artifact)
     out = address(component, inputs)
     try:

@@ -13,13 +13,16 @@ import time
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import yaml
 from prefect import Flow
+from prefect.blocks.notifications import CustomWebhookNotificationBlock
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import DeploymentUpdate, WorkPoolCreate
-from prefect.events.actions import RunDeployment
+from prefect.events.actions import RunDeployment, SendNotification
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
+from prefect.events.schemas.events import ResourceSpecification
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound, PrefectHTTPStatusError
 from prefect.flows import load_flow_from_entrypoint
 from prefect.settings import PREFECT_API_URL
@@ -102,15 +105,12 @@ def _automate(client: SyncPrefectClient, entry: dict[str, Any]) -> None:
     """Make an automation, switched off, unless there is one of this name."""
     if client.read_automations_by_name(entry["name"]):
         return
-    name = entry["deployment"]
-    run = RunDeployment(
-        source="selected",
-        deployment_id=client.read_deployment_by_name(f"{name}/{name}").id,
-        parameters=None,  # its defaults
-        job_variables=None,
-    )
     trigger = EventTrigger(
-        expect={entry["event"]}, posture=Posture.Reactive, threshold=1, within=timedelta(0)
+        expect=set(entry["events"]),
+        match_related=ResourceSpecification(entry.get("match_related", {})),
+        posture=Posture.Reactive,
+        threshold=1,
+        within=timedelta(0),
     )
     client.create_automation(
         AutomationCore(
@@ -118,9 +118,40 @@ def _automate(client: SyncPrefectClient, entry: dict[str, Any]) -> None:
             description=entry["description"],
             enabled=False,
             trigger=trigger,
-            actions=[run],
+            actions=[_run(client, entry["run"]) if "run" in entry else _notify(client, entry)],
         )
     )
+
+
+def _run(client: SyncPrefectClient, name: str) -> RunDeployment:
+    """Return what starts a deployment with its default parameters."""
+    return RunDeployment(
+        source="selected",
+        deployment_id=client.read_deployment_by_name(f"{name}/{name}").id,
+        parameters=None,
+        job_variables=None,
+    )
+
+
+def _notify(client: SyncPrefectClient, entry: dict[str, Any]) -> SendNotification:
+    """Return what sends a notice by a block, made to be given an address unless it is there.
+
+    Prefect has no automation that sends one without a block.
+    """
+    name = entry["notify"]
+    kind = CustomWebhookNotificationBlock
+    try:
+        block = client.read_block_document_by_name(name, kind.get_block_type_slug()).id
+    except ObjectNotFound:
+        made = kind(
+            name=name,
+            url=entry["url"],
+            json_data={"text": "{{subject}}\n{{body}}"},
+            headers=None,
+            cookies=None,
+        )
+        block = UUID(str(made.save(name)))
+    return SendNotification(block_document_id=block, subject=entry["subject"], body=entry["body"])
 
 
 def _wait_for_server() -> None:

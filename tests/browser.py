@@ -32,6 +32,11 @@ DASHBOARD = ("overview", "compare", "training", "data", "playground")
 _MILLISECONDS = 60_000  # of patience with a page on a busy machine
 
 
+def is_there() -> bool:
+    """Return whether tests can open a page."""
+    return not _LACKING
+
+
 @contextmanager
 def opened() -> "Iterator[Page]":
     """Yield an empty page of a browser of its own."""

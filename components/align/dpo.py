@@ -90,7 +90,12 @@ class DPO(Component[DPOInputs, Checkpoint]):
         trainer.train()
         spool.rewind(out, 0)
         for entry in trainer.state.log_history:
-            numbers = {name: float(value) for name, value in entry.items()}
+            numbers = {_named(name): float(value) for name, value in entry.items()}
             spool.append(out, int(numbers.pop("step")), numbers)
         save_model(model, tokenizer, out)
         return describe(out, model.config.max_position_embeddings)
+
+
+def _named(name: str) -> str:
+    """Return the name of a number of TRL: in MLflow's alphabetical order the loss comes first."""
+    return name if name in ("loss", "step") else f"trl.{name.replace('/', '.')}"

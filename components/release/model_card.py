@@ -45,17 +45,22 @@ def model_card(facts: Facts) -> str:
 
 
 def _header(facts: Facts) -> str:
-    licences = sorted({name for row in _sources(facts.data).values() for name in row["licences"]})
-    stated = [name for name in licences if name != _NOT_STATED]
     tags = ["bloomery", *(["onnx"] if facts.compressed else [])]
     lines = [
         "library_name: transformers",
         "pipeline_tag: text-generation",
         f"tags: {json.dumps(tags)}",
         "license: other",
-        f"license_name: {json.dumps('of its data: ' + (', '.join(stated) or _NOT_STATED))}",
+        f"license_name: {json.dumps(licence(facts.data))}",
     ]
     return "\n".join(["---", *lines, "---"])
+
+
+def licence(data: DataCard) -> str:
+    """Return what a model may be used for, as far as its data says."""
+    licences = sorted({name for row in _sources(data).values() for name in row["licences"]})
+    stated = [name for name in licences if name != _NOT_STATED]
+    return "of its data: " + (", ".join(stated) or _NOT_STATED)
 
 
 def _what(facts: Facts) -> str:

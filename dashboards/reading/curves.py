@@ -15,7 +15,7 @@ METRICS = {
     "validation_bits_per_byte": "Validation, bits per byte",
     "tokens_per_second": "Tokens per second",
     "memory_gigabytes": "Peak memory, GB",
-    "gradient_norm": "Gradient norm",
+    "optimizer.gradient_norm": "Gradient norm",
 }
 """Titles of the curves, by the name of the metric."""
 

@@ -45,7 +45,7 @@ def tree(folder: Path) -> Tree:
 
 
 def markdown(folder: Path, page_of: Callable[[str], str]) -> str:
-    """Return the lineage as a nested list whose steps lead to their MLflow runs.
+    """Return the lineage as a nested list, each step once, whose steps lead to their MLflow runs.
 
     `page_of` gives the address of an MLflow run.
     """
@@ -53,10 +53,10 @@ def markdown(folder: Path, page_of: Callable[[str], str]) -> str:
     for depth, label, record, is_repeated in _links(folder):
         run = record.mlflow_run_id
         name = f"[{record.component}]({page_of(run)})" if run else record.component
+        if is_repeated:  # it would be most of the list
+            continue
         line = f"{'    ' * depth}- {label}{name} {record.version} `{record.fingerprint}`"
-        if is_repeated:
-            line += ", see above"
-        elif not record.inputs:
+        if not record.inputs:
             line += f", data revision `{record.data_revision}`"
         lines.append(line)
     return "\n".join(lines)

@@ -9,17 +9,20 @@ from dashboards.text.machines import made_on
 from dashboards.text.report import Report, StageRow
 
 _HEADINGS = ("step", "bits/byte", "accuracy (95 %)", "size", "decode tokens/s", "seconds", "")
+_MEASURES = ("evals.probe", "evals.baselines")  # what they found stands beside the models
 _TRAINED = ("step", "weights", "active", "FLOPs/token", "tokens", "of peak", "validation")
 
 
 def table(report: Report) -> Table:
     """Return the scorecard for a terminal."""
-    shown = Table(title=_title(report), title_justify="left", caption=_caption(report))
+    title = "\n".join([_title(report), _outcome(report)])
+    shown = Table(title=title, title_justify="left", caption=_caption(report))
     shown.caption_justify = "left"
-    for heading in _HEADINGS:
+    headings, *rows = _filled([_HEADINGS, *_rows(report)])
+    for heading in headings:
         justify = "left" if heading in ("step", "") else "right"
         shown.add_column(heading, justify=justify, no_wrap=True)
-    for cells in _rows(report):
+    for cells in rows:
         shown.add_row(*cells)
     return shown
 
@@ -43,10 +46,11 @@ def training_table(report: Report) -> Table | None:
     if not rows:
         return None
     shown = Table(title="Trained", title_justify="left")
-    for index, heading in enumerate(_TRAINED):
+    headings, *cells = _filled([_TRAINED, *map(_trained, rows)])
+    for index, heading in enumerate(headings):
         shown.add_column(heading, justify="right" if index else "left", no_wrap=True)
-    for row in rows:
-        shown.add_row(*_trained(row))
+    for each in cells:
+        shown.add_row(*each)
     return shown
 
 
@@ -59,31 +63,36 @@ def _trained(row: StageRow) -> tuple[str, ...]:
     ]
     return (
         row.component,
-        f"{row.num_parameters or 0:,}",
-        f"{row.num_active_parameters or 0:,}",
-        f"{row.flops_per_token or 0:.3g}",
-        f"{found.get('tokens', 0):,.0f}",
-        f"{found.get('flop_use', 0):.0%}",
+        _number(row.num_parameters, ","),
+        _number(row.num_active_parameters, ","),
+        _number(row.flops_per_token, ".3g"),
+        _number(found.get("tokens"), ",.0f"),
+        _number(found.get("peak_flops_share"), ".0%"),
         ", ".join(validated),
     )
 
 
+def _number(value: float | None, form: str) -> str:
+    return "" if value is None else format(value, form)
+
+
 def markdown(report: Report) -> str:
-    """Return the scorecard as Markdown."""
-    tables = [[_HEADINGS, *_rows(report)], _task_grid(report) or []]
-    after = [_outcome(report), *made_on(report)]
-    return "\n\n".join([_title(report), *map(_lines, tables), *after]) + "\n"
+    """Return the scorecard as Markdown, the verdict first."""
+    tables = [_filled([_HEADINGS, *_rows(report)]), _task_grid(report) or []]
+    shown = [_lines(rows) for rows in tables if len(rows) > 1]
+    parts = [f"**{_outcome(report)}**", _title(report), *shown, _others(report), *made_on(report)]
+    return "\n\n".join(filter(None, parts)) + "\n"
 
 
-def summary(report: Report) -> str:
-    """Return as Markdown what the baselines and the models scored: what a decision needs."""
-    scored = [row for row in _rows(report) if row[_HEADINGS.index("bits/byte")]]
-    tables = [[_HEADINGS, *scored], _task_grid(report) or []]
-    return "\n\n".join([_title(report), *map(_lines, tables)]) + "\n"
+def _filled(rows: Sequence[Sequence[str]]) -> list[list[str]]:
+    """Return the rows, of which the first has the headings, without columns that are empty."""
+    headings, *body = rows
+    used = [i for i in range(len(headings)) if any(row[i] for row in body) or not i]
+    return [[row[i] for i in used] for row in rows]
 
 
 def _lines(rows: Sequence[Sequence[str]]) -> str:
-    return tabulate(rows, "firstrow", tablefmt="pipe", disable_numparse=True) if rows else ""
+    return tabulate(rows, "firstrow", tablefmt="pipe", disable_numparse=True)
 
 
 def _task_grid(report: Report) -> list[list[str]] | None:
@@ -100,8 +109,23 @@ def _rows(report: Report) -> Iterator[tuple[str, ...]]:
     for name, value in report.baselines.items():
         yield f"{name} baseline", f"{value:.3f}", "", "", "", "", ""
     for row in report.stages:
-        if row.component not in ("evals.probe", "evals.baselines"):
+        if row.component not in _MEASURES and _is_measured(row):
             yield _cells(row)
+
+
+def _is_measured(row: StageRow) -> bool:
+    """Return whether anything but its time is known of what a step made."""
+    found = row.bits_per_byte, row.accuracy, row.bytes_on_disk, row.decode_tokens_per_second
+    return any(value is not None for value in found)
+
+
+def _others(report: Report) -> str:
+    """Return a line about the steps that made no model: the table has no room for empty rows."""
+    rows = [r for r in report.stages if r.component not in _MEASURES and not _is_measured(r)]
+    if not rows:
+        return ""
+    said = [f"{r.component} {'cached' if r.cached else f'{r.seconds:.1f} s'}" for r in rows]
+    return f"Other steps: {', '.join(said)}."
 
 
 def _cells(row: StageRow) -> tuple[str, ...]:
@@ -132,7 +156,7 @@ def _title(report: Report) -> str:
 
 
 def _caption(report: Report) -> str:
-    return "\n".join([_outcome(report), *made_on(report)])
+    return "\n".join(filter(None, [_others(report), *made_on(report)]))
 
 
 def _outcome(report: Report) -> str:

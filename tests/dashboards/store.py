@@ -82,7 +82,7 @@ def train(of: Origin, fingerprint: str, num_steps: int = 30, learning_rate: floa
     points = [
         {
             "loss": 6 * math.exp(-step / 20),
-            "gradient_norm": 1 + 1 / step,
+            "optimizer.gradient_norm": 1 + 1 / step,
             "tokens": 512.0 * step,
             "tokens_per_second": 5000.0 + step,
             "memory_gigabytes": 0.5,

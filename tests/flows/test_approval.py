@@ -27,7 +27,8 @@ def server() -> Iterator[None]:
 
 @flow
 def ask(name: str, hours: float) -> str:
-    answer = decide(Approval(ask=True, timeout_hours=hours), "| accuracy | 90 % |")
+    approval = Approval(ask=True, timeout_hours=hours)
+    answer = decide(approval, "Release this model as otter?", "| accuracy | 90 % |")
     return "nobody answered" if answer is None else f"{answer.decision} by {answer.name}"
 
 
@@ -51,21 +52,24 @@ def test_without_a_server_to_answer_in_it_is_an_error_with_the_remedy():
 
 def test_a_run_waits_with_a_form_and_goes_on_with_the_answer(server, monkeypatch):
     monkeypatch.setattr(approval, "_LOOK_EVERY_SECONDS", 1)
-    said: list[str] = []
-    worker = threading.Thread(target=lambda: said.append(ask("otter", 1.0)))
+    answers: list[str] = []
+    worker = threading.Thread(target=lambda: answers.append(ask("otter", 1.0)))
     worker.start()
     run = _paused("otter")
     with get_client(sync_client=True) as client:
         keys = run.state.state_details.run_input_keyset
         form = client.read_flow_run_input(run.id, keys["schema"])
         description = client.read_flow_run_input(run.id, keys["description"])
+    said = run.state.message
+    for part in ("Release this model as otter?", "Press Resume", "approve or reject", "1 hours"):
+        assert part in said, "the page does not say what is asked, and where"
     assert '"approve"' in form
     assert "accuracy | 90 %" in description
     with pytest.raises(RuntimeError, match="name"):
         resume_flow_run(run.id, {"decision": "approve", "name": ""})
     resume_flow_run(run.id, {"decision": "approve", "name": "Ada", "comment": "good"})
     worker.join(60)
-    assert said == ["approve by Ada"]
+    assert answers == ["approve by Ada"]
 
 
 def test_silence_is_a_no(server, monkeypatch, caplog):

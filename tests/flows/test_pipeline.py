@@ -197,9 +197,13 @@ def test_mlflow_shows_the_lineage_of_the_registered_model(
     assert version.tags["data_revision"] == report["data_revision"]
     assert version.tags["flow_run_url"].endswith(report["origin"]["run_id"])
     lines = version.description.splitlines()
-    assert lines[2].startswith("- [release.register](http"), "the step's page is not linked"
+    assert lines[0].startswith("**A language model of "), "what it is comes first"
+    lines = lines[lines.index("Made from:") :]
+    assert lines[2].startswith("- [release.register](#/experiments/"), (
+        "the step's page is not linked"
+    )
     for stage in ("compress.quantize", "align.dpo", "finetune.sft", "pretrain.train"):
-        assert any(f"[{stage}](http" in line for line in lines)
+        assert any(f"[{stage}](#/" in line for line in lines)
     assert any(line.endswith(f"data revision `{report['data_revision']}`") for line in lines)
 
 

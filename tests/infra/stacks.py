@@ -43,6 +43,10 @@ class Stack(NamedTuple):
         """Return a deployment as the server has it."""
         return self.call(f"/deployments/name/{name}/{name}")[1]
 
+    def automations(self) -> dict[str, dict[str, Any]]:
+        """Return the automations by name."""
+        return {each["name"]: each for each in self.call("/automations/filter", {})[1]}
+
     def start(self, name: str, parameters: dict[str, Any]) -> tuple[int, Any]:
         """Create a run of a deployment."""
         path = f"/deployments/{self.deployment(name)['id']}/create_flow_run"

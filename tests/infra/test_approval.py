@@ -1,23 +1,29 @@
 """A pipeline of the stack that asks before it releases: suspended, answered, refused, forgotten."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from components.core.journal import read_steps
 from flows.changes import changed
 from flows.recipes import smoke
+from tests import browser
 from tests.infra.stacks import FINAL, Stack, fetch, until
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 pytestmark = [pytest.mark.slow, pytest.mark.prove]
 
 
-def _suspended(stack: Stack, allowed_loss: float, hours: float = 1.0) -> str:
+def _suspended(stack: Stack, allowed_loss: float, *more: str, hours: float = 1.0) -> str:
     """Start a pipeline, with a gate of its own, and return the id of its run once it waits."""
     asks = [
         "approval.ask=true",
         f"approval.timeout_hours={hours}",
-        f"gate.max_alignment_accuracy_loss={allowed_loss}",
+        f"align.budget.max_accuracy_loss={allowed_loss}",
+        "compress.budget.max_accuracy_loss=1",
+        *more,
     ]
     status, run = stack.start(
         "pipeline", {"recipe": changed(smoke(), asks).model_dump(mode="json")}
@@ -68,7 +74,12 @@ def test_nobody_answers_somebody_refuses_somebody_approves(stack: Stack) -> None
 
     refused = _suspended(stack, 0.99)
     _becomes(stack, refused, "SCHEDULED")
-    assert "accuracy" in _form(stack, refused, "description"), "decided without the scorecard"
+    asked = _form(stack, refused, "description")
+    assert "accuracy (95 %)" in asked, "decided without the numbers"
+    assert "There is no champion yet" in asked
+    said = stack.call(f"/flow_runs/{refused}")[1]["state"]["message"]
+    assert "Release this model as bloomery-smoke?" in said
+    assert "Resume" in said
     assert "approve" in _form(stack, refused, "schema")
     assert _answer(stack, refused, decision="reject", name="Ada", comment="too small") == 201
     until(lambda: stack.state(refused) in FINAL, 200)
@@ -85,6 +96,9 @@ def test_nobody_answers_somebody_refuses_somebody_approves(stack: Stack) -> None
     [version] = _versions(stack)
     tags = {tag["key"]: tag["value"] for tag in version["tags"]}
     assert (tags["approved_by"], tags["approval_comment"]) == ("Ada", "good")
+    description = version["description"]
+    assert description.startswith("**A language model of ")
+    assert description.index("accuracy (95 %)") < description.index("Made from:")
     _becomes(stack, approved, "FINISHED")
     metrics = {metric["key"] for metric in _in_mlflow(stack, approved)["data"]["metrics"]}
     assert any(name.endswith("accuracy") for name in metrics), "MLflow has no scorecard"
@@ -92,3 +106,38 @@ def test_nobody_answers_somebody_refuses_somebody_approves(stack: Stack) -> None
         step.component for step in read_steps(stack.home / "runs" / approved) if not step.cached
     }
     assert made == {"release.gate", "release.register"}, "what this run made, before and after"
+
+
+@pytest.mark.skipif(not browser.is_there(), reason="There is no browser.")
+def test_a_person_answers_in_the_browser_with_the_champion_beside_the_candidate(
+    stack: Stack,
+) -> None:
+    if not _versions(stack):  # alone, this test needs a champion of its own
+        first = _suspended(stack, 0.98)
+        assert _answer(stack, first, decision="approve", name="Ada") == 201
+        until(lambda: stack.state(first) in FINAL, 200)
+    run = _suspended(stack, 0.98, "align.beta=0.3")
+    _form(stack, run, "schema")
+    with browser.opened() as page:
+        _answer_in(page, f"{stack.prefect}/runs/flow-run/{run}")
+    until(lambda: stack.state(run) in FINAL, 200)
+    state = stack.call(f"/flow_runs/{run}")[1]["state"]
+    assert state["name"] == "Rejected"
+    assert "Grace rejected it" in state["message"]
+
+
+def _answer_in(page: "Page", address: str) -> None:
+    """Reject with a name, by what is on the screen without scrolling."""
+    page.goto(address)
+    page.get_by_role("button", name="Resume").click()
+    form = page.get_by_role("dialog").or_(page.locator(".p-modal")).first
+    for words in ("candidate", "champion (version 1)", "bits per byte", "accuracy (95 %)"):
+        form.get_by_text(words).first.wait_for()
+    name = form.locator("textarea").first
+    box = name.bounding_box()
+    assert box is not None
+    assert box["y"] < page.viewport_size["height"], "the form is below the fold"
+    browser.keep(page, "prefect-approval")
+    name.fill("Grace")
+    form.get_by_role("button", name="Submit", exact=True).click()
+    form.wait_for(state="hidden")

@@ -136,7 +136,7 @@ def test_another_registration_keeps_what_people_set(stack: Stack) -> None:
     assert stack.call(f"/deployments/{identity}/schedules", cron)[0] == 201
     queue = "/work_pools/bloomery/queues/data"
     assert stack.call(queue, {"concurrency_limit": 2}, "PATCH")[0] == 204
-    automation = stack.call("/automations/filter", {})[1][0]["id"]
+    automation = stack.automations()["A new data revision starts the pipeline"]["id"]
     assert stack.call(f"/automations/{automation}", {"enabled": True}, "PATCH")[0] == 204
 
     environment = {**stack.environment, "PREFECT_API_URL": f"{stack.prefect}/api"}
@@ -150,7 +150,8 @@ def test_another_registration_keeps_what_people_set(stack: Stack) -> None:
     assert [each["schedule"]["cron"] for each in kept["schedules"]] == ["0 3 * * *"]
     assert stack.call(queue)[1]["concurrency_limit"] == 2
     assert stack.call(queue, {"concurrency_limit": 1}, "PATCH")[0] == 204
-    assert [each["enabled"] for each in stack.call("/automations/filter", {})[1]] == [True]
+    found = {name: each["enabled"] for name, each in stack.automations().items()}
+    assert found == {"A new data revision starts the pipeline": True, "A run failed": False}
     assert stack.call(f"/automations/{automation}", {"enabled": False}, "PATCH")[0] == 204
 
 

@@ -92,7 +92,7 @@ def test_a_flow_run_and_its_mlflow_run_lead_to_each_other(stack: Stack, cancelle
     tags = _mlflow(stack, "SELECT run_uuid, value FROM tags WHERE key = 'flow_run_url'")
     back = {run for run, url in tags if url == page}
     for key in ("mlflow", "mlflow-pretrain-train"):
-        link = links[key].split("(")[1].rstrip(")")
+        link = links[key].split("(")[1].split("?")[0]
         assert link.startswith(f"{stack.mlflow}/#/experiments/")
         assert link.rpartition("/")[2] in back
 

@@ -13,6 +13,8 @@ from components.core.servers.databases import hidden, mlflow_database
 from components.core.settings import settings
 
 _NAMED_SECONDS = 5.0
+TRAINING_FACE = "workflowType=machine_learning"
+"""What makes MLflow show trainings, and not generative apps, as a fresh browser does."""
 
 
 class Servers(Frozen):
@@ -110,11 +112,15 @@ def flow_run_url(run_id: str) -> str:
     return f"{prefect}/runs/flow-run/{run_id}"
 
 
+def mlflow_url() -> str:
+    """Return where people see MLflow, whether or not the server is up just now."""
+    uri = tracking_uri()
+    return uri if uri.startswith("http") else f"http://127.0.0.1:{settings().mlflow_port}"
+
+
 def mlflow_run_url(experiment: str, run_id: str) -> str:
     """Return where people see an MLflow run, whether or not the server is up just now."""
-    uri = tracking_uri()
-    mlflow = uri if uri.startswith("http") else f"http://127.0.0.1:{settings().mlflow_port}"
-    return f"{mlflow}/#/experiments/{experiment}/runs/{run_id}"
+    return f"{mlflow_url()}/#/experiments/{experiment}/runs/{run_id}?{TRAINING_FACE}"
 
 
 def ray_address() -> str:

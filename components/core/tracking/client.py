@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from components.core.servers.databases import hidden
 from components.core.servers.endpoints import flow_run_url, tracking_uri
 from components.core.settings import settings
 from components.core.tracking.moved import follow_home
+from components.core.tracking.views import add_views
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -47,7 +49,9 @@ def experiment_id(mlflow: "MlflowClient") -> str:
     """Return the id of the experiment, made at the first call, restored if somebody deleted it."""
     name = settings().experiment
     if (found := mlflow.get_experiment_by_name(name)) is None:
-        return mlflow.create_experiment(name, artifact_location=artifact_location())
+        made = mlflow.create_experiment(name, artifact_location=artifact_location())
+        add_views(mlflow, mlflow.get_experiment(made))
+        return made
     if found.lifecycle_stage == "deleted":
         mlflow.restore_experiment(found.experiment_id)
         logger.warning(
@@ -55,6 +59,7 @@ def experiment_id(mlflow: "MlflowClient") -> str:
             "there. To begin an empty one, name it by BLOOMERY_EXPERIMENT.",
             name,
         )
+    add_views(mlflow, found)
     if settings().mlflow_artifacts:
         _warn_of_another_place(name, found.artifact_location)
     return found.experiment_id
@@ -151,9 +156,32 @@ def log_dataset(mlflow: "MlflowClient", run_id: str, revision: str, context: str
     mlflow.log_inputs(run_id, [DatasetInput(data, tags)])
 
 
-def log_numbers(mlflow: "MlflowClient", run_id: str, values: dict[str, Any]) -> None:
-    """Log every number in `values` as a metric of a run; the rest is left out."""
+def log_numbers(mlflow: "MlflowClient", run_id: str, values: dict[str, Any], when: int) -> None:
+    """Log every number in `values` as a metric of a run; the rest is left out.
+
+    `when` is in Unix milliseconds. What is not finite becomes a tag (see `tag_not_finite`).
+    """
     from mlflow.entities import Metric
 
     leaves = {k: v for k, v in flatten(values).items() if type(v) in (int, float)}
-    mlflow.log_batch(run_id, metrics=[Metric(k, float(v), 0, 0) for k, v in leaves.items()])
+    finite = {k: float(v) for k, v in leaves.items() if math.isfinite(v)}
+    mlflow.log_batch(run_id, metrics=[Metric(k, v, when, 0) for k, v in finite.items()])
+    tag_not_finite(mlflow, run_id, {k: str(v) for k, v in leaves.items() if k not in finite})
+
+
+def tag_not_finite(mlflow: "MlflowClient", run_id: str, values: dict[str, str]) -> None:
+    """Say as a tag what is no number: as a metric, infinity comes back from MLflow as 1.8e308."""
+    for key, value in values.items():
+        logger.warning("%s is %s: MLflow gets it as the tag not_finite.%s", key, value, key)
+        mlflow.set_tag(run_id, f"not_finite.{key}", value)
+
+
+def cut(text: str, limit: int, where: str) -> str:
+    """Return `text`, or what fits of it with a word on where all of it is.
+
+    MLflow cuts params at 6,000 and tags at 8,000 characters, without a word.
+    """
+    if len(text) <= limit:
+        return text
+    pointer = f" ... ({len(text):,} characters: the whole is in {where})"
+    return text[: limit - len(pointer)] + pointer

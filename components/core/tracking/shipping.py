@@ -7,6 +7,7 @@ A metric keeps its first 1,000 points, then those whose step is a multiple of 10
 10,000, and so on. The last point is always there.
 """
 
+import math
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,6 +28,7 @@ from components.core.tracking import spool
 from components.core.tracking.client import (
     back_to,
     client,
+    cut,
     experiment_id,
     flatten,
     is_active,
@@ -34,6 +36,7 @@ from components.core.tracking.client import (
     log_numbers,
     parent_run,
     refusal,
+    tag_not_finite,
 )
 
 if TYPE_CHECKING:
@@ -41,7 +44,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Metric
 
 _STATE = ".mlflow.json"
-_MAX_PARAM_LENGTH = 6000  # MLflow's limit
+_MAX_PARAM_LENGTH, _MAX_TAG_LENGTH = 6000, 8000  # MLflow's limits
 _BATCH = 500  # metrics of a call; MLflow takes 1,000
 _NUM_KEPT = 1000  # points of a metric before it is thinned
 
@@ -114,8 +117,8 @@ def prepare(
         id=f"{out.name}-{started}",
         origin=origin,
         name=f"{origin.run_name} {component.name}",
-        tags=tags,
-        params={key: str(value)[:_MAX_PARAM_LENGTH] for key, value in config.items()},
+        tags={key: cut(value, _MAX_TAG_LENGTH, RECORD) for key, value in tags.items()},
+        params={k: cut(str(v), _MAX_PARAM_LENGTH, RECORD) for k, v in config.items()},
         started=started,
     )
 
@@ -163,7 +166,10 @@ def send_points(mlflow: "MlflowClient", out: Path, shipment: Shipment) -> Iterat
     run_id = shipment.run_id
     assert run_id is not None
     for sent, batch in _batches(mlflow, out, shipment):
-        mlflow.log_batch(run_id, metrics=batch)
+        finite = [metric for metric in batch if math.isfinite(metric.value)]
+        mlflow.log_batch(run_id, metrics=finite)
+        odd = {m.key: f"{m.value} at step {m.step}" for m in batch if not math.isfinite(m.value)}
+        tag_not_finite(mlflow, run_id, odd)
         yield shipment.with_(sent=sent)
 
 
@@ -174,10 +180,12 @@ def close_run(mlflow: "MlflowClient", out: Path, shipment: Shipment) -> Shipment
     assert shipment.status is not None
     last = {metric.key: metric for _, metric in _metrics(out, 0)}
     for metric in last.values():  # those that thinning took out
-        mlflow.log_batch(shipment.run_id, metrics=[metric])
+        if math.isfinite(metric.value):
+            mlflow.log_batch(shipment.run_id, metrics=[metric])
     if shipment.status == "FINISHED":
         record = read_record(out)
-        log_numbers(mlflow, shipment.run_id, {"seconds": record.seconds, **record.artifact})
+        numbers = {"made": record.artifact, "seconds": record.seconds}  # sorted after the loss
+        log_numbers(mlflow, shipment.run_id, numbers, shipment.ended or shipment.started)
         mlflow.log_text(shipment.run_id, record.model_dump_json(indent=2), RECORD)
         if (out / REPORT).is_dir():
             mlflow.log_artifacts(shipment.run_id, str(out / REPORT), REPORT)

@@ -106,6 +106,7 @@ class Tracker:
 
     def _ship(self) -> None:
         """Try until all is there: each attempt goes on where the last one stopped."""
+        num_failures = 0
         while not self._given_up.is_set():
             try:
                 self._uri = tracking_uri()
@@ -114,8 +115,10 @@ class Tracker:
             except Exception as error:
                 if self._has_lost_runs():
                     continue
+                num_failures += 1
                 self._refusal = refusal(error)
-                if self._refusal is None:
+                # one failure alone may be a database that is just being made
+                if self._refusal is None and num_failures > 1:
                     _silent.add(self._uri)
                 logger.debug("MLflow failed, %s waits: %s", self._out, error)
                 self._given_up.wait(_SHIP_EVERY_SECONDS)

@@ -73,7 +73,7 @@ class MixtureNextToken(NextToken):
         used = sums[:-num_layers].view(num_layers, num_experts)
         shares = (used / used.sum(1, keepdim=True)).tolist()
         found = {
-            f"expert_use/layer_{layer:02}/expert_{expert:02}": share
+            f"expert_use.layer_{layer:02}.expert_{expert:02}": share
             for layer, row in enumerate(shares)
             for expert, share in enumerate(row)
         }

@@ -35,16 +35,16 @@ class Meter:
     def read(self) -> dict[str, float]:
         """Return the rates since the last reading, seconds by phase, and the peak of memory.
 
-        `flop_use` is the share of the measured matmul peak that the model's own FLOPs make.
+        `peak_flops_share` is the share of the measured matmul peak that the model's own FLOPs make.
         """
         trained = sum(s for name, s in self._seconds.items() if name not in _UNTRAINED)
         per_second = self._num_tokens / trained
-        phases = {f"seconds/{name}": seconds for name, seconds in self._seconds.items()}
+        phases = {f"phase.{name}_seconds": seconds for name, seconds in self._seconds.items()}
         self._num_tokens = 0
         self._seconds.clear()
         return {
             "tokens_per_second": per_second,
-            "flop_use": per_second * self._flops_per_token / self._peak,
+            "peak_flops_share": per_second * self._flops_per_token / self._peak,
             "memory_gigabytes": peak_memory() / 1e9,
             **phases,
         }

@@ -217,17 +217,22 @@ class Trainer:
             return
         share_of_peak = learning_rate_share(self._training, max(0, done - 1))
         terms = self._seen.terms if len(self._seen.terms) > 1 else {}
+        # in MLflow's alphabetical order the loss is to be the first: hence the prefixes
         point = {
             "loss": self._seen.loss,
-            "gradient_norm": self._seen.norm,
-            "learning_rate": self._training.learning_rate * share_of_peak,
+            "optimizer.gradient_norm": self._seen.norm,
+            "optimizer.learning_rate": self._training.learning_rate * share_of_peak,
             "tokens": self.at.tokens,
-            "seconds": self.at.seconds,
-            "skipped_steps": self.at.num_skipped,
-            "rollbacks": self.at.num_rollbacks,
+            "training_seconds": self.at.seconds,
+            "optimizer.skipped_steps": self.at.num_skipped,
+            "optimizer.rollbacks": self.at.num_rollbacks,
             "progress": done / self._training.num_steps,
         }
-        spool.append(self._out, done, {**point, **terms, **observed, **self._meter.read()})
+        spool.append(
+            self._out,
+            done,
+            {**point, **_after("loss", terms), **_after("model", observed), **self._meter.read()},
+        )
 
     def evaluate(self) -> None:
         """Measure the model on held-out examples now and then; sharded, all processes must."""
@@ -292,6 +297,10 @@ def _recipe(model: PreTrainedModel, training: Hyperparameters) -> str:
     """Return a hash of what a checkpoint must have been trained with to be gone on from."""
     text = model.config.to_json_string(use_diff=False) + training.model_dump_json()
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _after(prefix: str, values: dict[str, float]) -> dict[str, float]:
+    return {f"{prefix}.{name}": value for name, value in values.items()}
 
 
 def _seed(seed: int, draw: int, rank: int) -> int:

@@ -201,7 +201,7 @@ def points(out: Path) -> list[tuple[int, dict[str, float]]]:
     """Return the metrics of each step, apart from times."""
     lines = (out / "metrics.jsonl").read_text("utf-8").splitlines()
     read = [json.loads(line) for line in lines if line.strip()]
-    clocks = ("second", "flop_use", "memory")
+    clocks = ("second", "peak_flops", "memory")
     return [
         (
             point["step"],

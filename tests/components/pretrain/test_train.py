@@ -148,7 +148,9 @@ def test_what_is_left_open_is_trained_as_depth_says(inputs, tmp_path, read_spool
     assert (config["hidden_size"], config["num_hidden_layers"]) == (shape.width, 1) == (64, 1)
     steps = chain.read(made.path)
     assert [step.examples for step in steps] == [training.batch_size] * training.num_steps
-    rates = [point["learning_rate"] for _, point in read_spool(made.path) if "loss" in point]
+    rates = [
+        point["optimizer.learning_rate"] for _, point in read_spool(made.path) if "loss" in point
+    ]
     assert rates == pytest.approx([training.learning_rate] * training.num_steps)
 
 

@@ -19,6 +19,8 @@ from components.core.artifacts.reports import (
 )
 from components.core.record import Record, write_record
 from components.core.settings import settings
+from components.release.description import description
+from components.release.model_card import Facts
 from components.release.opponent import is_champion, opponent
 from components.release.register import Register, RegisterInputs
 from components.release.registry import champion, roll_back
@@ -119,6 +121,35 @@ def test_a_release_is_the_next_version_and_the_champion(instruct):
     assert current is not None
     assert current.version == 2
     assert current.folder == second.path
+
+
+def test_a_version_is_described_by_what_it_is_and_scored_and_loads_as_it_says(instruct, tmp_path):
+    import mlflow
+    from transformers import AutoModelForCausalLM
+
+    made = _release("heron-described", "described", instruct)
+    small = _small("described")
+    ledger = (StageReport(stage="align", report=_report("described-small", 0.5)),)
+    facts = Facts(
+        name=made.name,
+        model=instruct,
+        compressed=small,
+        baselines=BaselineReport(path=Path("/nowhere/n"), unigram=4.0, trigram=3.0),
+        ledger=ledger,
+        data=_card(),
+    )
+    said = description(facts, made)
+    assert said.splitlines()[0].startswith("**A language model of ")
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in said.splitlines()]
+    assert ["bits per byte", "2.500 (trigrams: 3.000)"] in rows
+    assert ["accuracy (95 %)", "50.0% (10.0 to 90.0)"] in rows
+    assert ["decoding", "1 tokens/s (1.0 x float32)"] in rows
+    assert ["licence", "of its data: CC-BY-4.0"] in rows
+    (code,) = re.findall(r"```python\n(.*?)```", said, re.DOTALL)
+    mlflow.set_tracking_uri(settings().tracking_uri)
+    names = {"mlflow": mlflow, "AutoModelForCausalLM": AutoModelForCausalLM}
+    exec(code, names)
+    assert names["model"].config.vocab_size > 0
 
 
 def test_a_release_that_was_interrupted_keeps_its_version(instruct):

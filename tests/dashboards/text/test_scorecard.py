@@ -3,7 +3,7 @@ from rich.console import Console
 from components.core.journal import Origin
 from components.core.machine import Machine
 from dashboards.text.report import ReleasedModel, Report, StageRow
-from dashboards.text.scorecard import markdown, summary, table
+from dashboards.text.scorecard import markdown, table
 
 
 def _report(**changes: object) -> Report:
@@ -76,26 +76,34 @@ def test_a_rejected_run_says_why() -> None:
     assert "Not released. accuracy: 0.5 against at most 0.2" in shown
 
 
-def test_a_summary_shows_what_was_scored_and_no_other_step() -> None:
-    scored = _report().stages[0]
-    cleaned = StageRow(
-        stage="data", component="data.clean", version="1", fingerprint="c", cached=False, seconds=1
-    )
-    shown = summary(_report(stages=(cleaned, scored), model=None))
-    assert "data.clean" not in shown
-    assert ["align.dpo", "1.500", "75.0% (70-80)"] in [row[:3] for row in _cells(shown)]
-    assert ["trigram baseline", "1.600"] in [row[:2] for row in _cells(shown)]
-    assert "released" not in shown, "that is still to be decided"
+_CLEANED = StageRow(
+    stage="data", component="data.clean", version="1", fingerprint="c", cached=False, seconds=1.04
+)
 
 
-def test_what_was_not_measured_is_left_empty() -> None:
-    row = StageRow(
-        stage="data",
-        component="data.clean",
-        version="1.0.0",
-        fingerprint="cd",
-        cached=False,
-        seconds=1.0,
-    )
-    shown = _cells(markdown(_report(stages=(row,))))
-    assert ["data.clean", "", "", "", "", "1.0", ""] in shown
+def test_both_scorecards_begin_with_the_verdict() -> None:
+    assert markdown(_report()).startswith("**Released: bloomery-tiny version 2")
+    printed = _printed(_report())
+    assert printed.index("Released") < printed.index("bits/byte")
+
+
+def test_a_step_that_made_no_model_is_a_word_and_no_empty_row() -> None:
+    for shown in (_printed(_report(stages=(_CLEANED,))), markdown(_report(stages=(_CLEANED,)))):
+        assert "data.clean 1.0 s" in " ".join(shown.split())
+    rows = _cells(markdown(_report(stages=(_CLEANED, _report().stages[0]))))
+    assert "data.clean" not in {row[0] for row in rows if row}
+    assert "align.dpo" in {row[0] for row in rows if row}
+
+
+def test_columns_without_a_number_are_left_out_here_and_in_the_terminal() -> None:
+    for shown in (_printed(_report()), markdown(_report())):
+        assert "decode tokens/s" not in shown
+        assert "bits/byte" in shown
+    fast = _report().stages[0].model_copy(update={"decode_tokens_per_second": 10.0})
+    assert "decode tokens/s" in markdown(_report(stages=(fast,)))
+
+
+def test_a_run_that_measured_nothing_has_no_empty_table() -> None:
+    shown = markdown(_report(stages=(_CLEANED,), baselines={}, model=None))
+    assert "Nothing was released in this run." in shown
+    assert "bits/byte" not in shown

@@ -1,5 +1,6 @@
 """MLflow, for real, in SQLite: what a step leaves there, and what a dead server costs."""
 
+import json
 import time
 from pathlib import Path
 from typing import ClassVar
@@ -13,7 +14,8 @@ from components.core.execute import address, execute
 from components.core.journal import Origin
 from components.core.settings import settings
 from components.core.tracking import spool
-from components.core.tracking.client import client, flatten
+from components.core.tracking.client import client, experiment_id, flatten
+from components.core.tracking.views import pretrainings_url
 
 pytest.importorskip("mlflow")
 
@@ -100,13 +102,57 @@ def test_runs_are_nested_and_tags_params_and_metrics_all_arrive():
         "fails": "False",
     }
     assert _history(run, "loss") == [(1, 1.0), (2, 0.5), (3, 1 / 3)]
-    assert run.data.metrics["score"] == 0.75
-    assert run.data.metrics["by_task.sort"] == 1.0
+    assert run.data.metrics["made.score"] == 0.75
+    assert run.data.metrics["made.by_task.sort"] == 1.0
     assert run.data.metrics["seconds"] >= 0
-    assert "title" not in run.data.metrics
+    assert "made.title" not in run.data.metrics
     (dataset,) = run.inputs.dataset_inputs
     assert (dataset.dataset.name, dataset.dataset.digest) == ("data", "1.dir")
     assert dataset.tags[0].value == Work().stage
+
+
+class Odd(Component[DataRevision, Measured]):
+    """Logs what is no number, and has a long config."""
+
+    version: ClassVar[str] = "1.0.0"
+    long: str = "x" * 7000
+
+    def run(self, inputs: DataRevision, out: Path) -> Measured:
+        spool.append(out, 1, {"loss": 0.5, "perplexity": float("inf")})
+        spool.append(out, 2, {"loss": float("nan"), "perplexity": 3.0})
+        return Measured(path=out, score=0.5, by_task={"sort": 1.0}, title="")
+
+
+def test_what_is_not_finite_is_a_tag_and_never_a_number(caplog):
+    execute(Odd(), DataRevision(revision="1.dir"), Origin(run_id="odd", run_name="o", flow="f"))
+    _, (run,) = _runs("odd")
+    assert run.info.status == "FINISHED"
+    assert _history(run, "loss") == [(1, 0.5)]
+    assert _history(run, "perplexity") == [(2, 3.0)]
+    assert run.data.metrics["made.by_task.sort"] == 1.0
+    assert run.data.tags["not_finite.loss"] == "nan at step 2"
+    assert run.data.tags["not_finite.perplexity"] == "inf at step 1"
+    assert "loss is nan at step 2" in caplog.text
+
+
+def test_a_param_that_mlflow_would_cut_says_where_the_whole_is():
+    execute(Odd(), DataRevision(revision="2.dir"), Origin(run_id="long", run_name="o", flow="f"))
+    _, (run,) = _runs("long")
+    assert len(run.data.params["long"]) == 6000
+    assert run.data.params["long"].endswith("(7,000 characters: the whole is in artifact.json)")
+
+
+def test_an_experiment_has_the_view_of_pretrainings_and_keeps_what_people_made_of_it():
+    mlflow = client()
+    key = "mlflow.sharedViewState.pretrainings"
+    identity = experiment_id(mlflow)
+    view = json.loads(mlflow.get_experiment(identity).tags[key])
+    state = json.loads(view["state"])
+    assert state["orderByKey"] in state["selectedColumns"], "the table shows what it sorts by"
+    mlflow.set_experiment_tag(identity, key, "mine")
+    assert experiment_id(mlflow) == identity
+    assert mlflow.get_experiment(identity).tags[key] == "mine"
+    assert "workflowType=machine_learning" in pretrainings_url(identity)
 
 
 class Reported(Component[DataRevision, Measured]):

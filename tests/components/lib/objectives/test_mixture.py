@@ -118,9 +118,9 @@ def test_a_router_that_always_chooses_the_same_shows_and_costs():
     healthy = MixtureNextToken(load_balance=1.0)(build(), whole)["load_balance"].item()
     half = objective(model, whole)["load_balance"].item()
     found = objective.observed(ALONE)
-    use = [found[f"expert_use/layer_01/expert_{expert:02}"] for expert in range(NUM_EXPERTS)]
+    use = [found[f"expert_use.layer_01.expert_{expert:02}"] for expert in range(NUM_EXPERTS)]
     assert use == [0.5, 0.0, 0.0, 0.5]
-    others = [found[f"expert_use/layer_00/expert_{expert:02}"] for expert in range(NUM_EXPERTS)]
+    others = [found[f"expert_use.layer_00.expert_{expert:02}"] for expert in range(NUM_EXPERTS)]
     assert sum(others) == pytest.approx(1.0)
     assert min(others) > 0.05
     plant(model, 0, 1, 2)

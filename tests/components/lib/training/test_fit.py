@@ -63,22 +63,22 @@ def test_metrics_come_as_often_as_they_are_asked_for_and_at_the_end(tmp_path, re
     assert [step for step, point in found if "held_out" in point] == [3, 6, 9, 11]
     assert set(logged[4]) >= {
         "loss",
-        "gradient_norm",
-        "learning_rate",
+        "optimizer.gradient_norm",
+        "optimizer.learning_rate",
         "tokens",
-        "seconds",
-        "skipped_steps",
-        "rollbacks",
+        "training_seconds",
+        "optimizer.skipped_steps",
+        "optimizer.rollbacks",
         "progress",
         "tokens_per_second",
-        "flop_use",
+        "peak_flops_share",
         "memory_gigabytes",
-        "seconds/data",
-        "seconds/gradient",
-        "seconds/optimizer",
+        "phase.data_seconds",
+        "phase.gradient_seconds",
+        "phase.optimizer_seconds",
     }
-    assert "seconds/checkpoint" in logged[8]
-    for name in ("tokens", "seconds", "progress"):
+    assert "phase.checkpoint_seconds" in logged[8]
+    for name in ("tokens", "training_seconds", "progress"):
         values = [point[name] for point in logged.values()]
         assert values == sorted(set(values)), name
     assert logged[11]["progress"] == 1.0
@@ -94,7 +94,9 @@ def test_tokens_are_those_of_the_examples_without_their_padding(tmp_path):
 def test_the_learning_rate_that_is_logged_follows_the_schedule(tmp_path):
     train(tmp_path, training=plan(num_steps=10, warmup_fraction=0.2, decay_fraction=0.5))
     shares = [0.5, 1, 1, 1, 1, 1, 0.8, 0.6, 0.4, 0.2]
-    assert column(tmp_path, "learning_rate") == pytest.approx([0.02 * share for share in shares])
+    assert column(tmp_path, "optimizer.learning_rate") == pytest.approx(
+        [0.02 * share for share in shares]
+    )
 
 
 def test_gradients_are_clipped_to_the_stated_norm(tmp_path):
@@ -104,7 +106,10 @@ def test_gradients_are_clipped_to_the_stated_norm(tmp_path):
     assert torch.allclose(clipped.model.norm.weight, torch.ones(32), atol=1e-3)
     free = train(tmp_path / "free", training=training)
     assert not torch.allclose(free.model.norm.weight, torch.ones(32), atol=1e-3)
-    assert column(tmp_path, "gradient_norm")[0] == column(tmp_path / "free", "gradient_norm")[0]
+    assert (
+        column(tmp_path, "optimizer.gradient_norm")[0]
+        == column(tmp_path / "free", "optimizer.gradient_norm")[0]
+    )
 
 
 def test_the_same_seed_makes_the_same_training_and_another_one_another(tmp_path):
@@ -230,12 +235,12 @@ def test_a_ledger_that_was_changed_is_not_gone_on_from(tmp_path):
 def test_a_step_without_a_gradient_to_trust_is_skipped_and_the_training_goes_on(tmp_path, poison):
     training = plan(num_steps=12, learning_rate=0.02)
     trained = train(tmp_path, Trap(bad=[6]), training, objective=poison())
-    assert column(tmp_path, "skipped_steps") == [0] * 6 + [1] * 6
-    assert column(tmp_path, "rollbacks") == [0] * 12
+    assert column(tmp_path, "optimizer.skipped_steps") == [0] * 6 + [1] * 6
+    assert column(tmp_path, "optimizer.rollbacks") == [0] * 12
     assert [(entry.step, entry.draw) for entry in ledgers.read(tmp_path)] == [
         (step + 1, step) for step in range(12)
     ]
-    norms = column(tmp_path, "gradient_norm")
+    norms = column(tmp_path, "optimizer.gradient_norm")
     assert [np.isfinite(norm) for norm in norms] == [step != 6 for step in range(12)]
     assert all(bool(torch.isfinite(p).all()) for p in trained.parameters())
     found = list(losses(tmp_path).values())
@@ -261,8 +266,8 @@ def test_too_many_bad_steps_in_a_row_go_back_to_the_checkpoint_and_behind_the_da
     train(tmp_path, examples, objective=Poison())
     assert examples.seen == drawn(*range(17), *range(17, 27))
     assert [entry.draw for entry in ledgers.read(tmp_path)] == [*range(10), *range(17, 27)]
-    assert column(tmp_path, "rollbacks") == [0] * 10 + [1] * 10
-    assert column(tmp_path, "skipped_steps") == [0] * 10 + [5] * 10
+    assert column(tmp_path, "optimizer.rollbacks") == [0] * 10 + [1] * 10
+    assert column(tmp_path, "optimizer.skipped_steps") == [0] * 10 + [5] * 10
     assert list(losses(tmp_path)) == list(range(1, 21))
     assert all(np.isfinite(loss) for loss in losses(tmp_path).values())
 
@@ -284,8 +289,8 @@ def test_behind_a_rollback_it_is_the_training_that_never_saw_that_data(tmp_path)
 
 def test_four_bad_steps_in_a_row_are_skipped_without_going_back(tmp_path):
     train(tmp_path, Trap(bad=range(12, 16)), objective=Poison())
-    assert column(tmp_path, "rollbacks") == [0] * 20
-    assert column(tmp_path, "skipped_steps")[-1] == 4
+    assert column(tmp_path, "optimizer.rollbacks") == [0] * 20
+    assert column(tmp_path, "optimizer.skipped_steps")[-1] == 4
 
 
 def test_bad_data_for_ever_is_an_error_with_the_remedy_after_the_returns_that_were_allowed(
@@ -331,7 +336,7 @@ def test_a_spike_of_the_loss_is_skipped_too_by_what_was_known_before_an_interrup
     with pytest.raises(Fault):
         train(tmp_path, Trap(at=67, then=fail), training, objective=Spike())
     train(tmp_path, Trap(bad=[70]), training, objective=Spike())
-    skipped = column(tmp_path, "skipped_steps")
+    skipped = column(tmp_path, "optimizer.skipped_steps")
     assert skipped == [0] * 70 + [1] * 2
     assert np.isfinite(losses(tmp_path)[71])
 

@@ -100,7 +100,7 @@ def curves(
         fit(build(architecture), TrainSpec(examples, objective, dict, 1.0), training, out)
         points = logged(out)
     names = {"cross_entropy", *objective.count(examples.batch(np.arange(1)))}
-    return {name: [point.get(name, point["loss"]) for point in points] for name in names}
+    return {name: [point.get(f"loss.{name}", point["loss"]) for point in points] for name in names}
 
 
 def at(golden: dict[int, float], losses: list[float]) -> dict[int, float]:

@@ -94,7 +94,11 @@ def test_the_half_done_gradient_of_the_first_try_is_forgotten(tmp_path):
     train(tmp_path / "whole", training=training)
     train(tmp_path / "late", training=training, objective=Late(1024))
     norms = [
-        [point["gradient_norm"] for _, point in points(tmp_path / name) if "loss" in point]
+        [
+            point["optimizer.gradient_norm"]
+            for _, point in points(tmp_path / name)
+            if "loss" in point
+        ]
         for name in ("whole", "late")
     ]
     assert norms[1] == pytest.approx(norms[0], rel=3 * ROUNDING)

@@ -54,7 +54,7 @@ def test_killed_ten_times_at_random_it_ends_with_the_same_bits(tmp_path):
     assert processes(Child(tmp_path / "killed", training)) == [0]
     assert_same_training(tmp_path / "whole", tmp_path / "killed")
     assert list(losses(tmp_path / "killed")) == list(range(1, 65))
-    for name in ("tokens", "seconds"):
+    for name in ("tokens", "training_seconds"):
         found = spooled(tmp_path / "killed", name)
         assert found == sorted(set(found)), name
 
@@ -79,8 +79,8 @@ def test_killed_among_bad_data_or_behind_the_return_from_it(tmp_path, dies_at):
     """Draws 11 to 15 are bad: 16 is the first behind the return to step 10."""
     bad = (3, *range(11, 16))
     assert processes(Child(tmp_path / "whole", plan(), bad=bad)) == [0]
-    assert column(tmp_path / "whole", "rollbacks")[-1] == 1
-    assert column(tmp_path / "whole", "skipped_steps")[-1] == 6
+    assert column(tmp_path / "whole", "optimizer.rollbacks")[-1] == 1
+    assert column(tmp_path / "whole", "optimizer.skipped_steps")[-1] == 6
     assert processes(Child(tmp_path / "killed", plan(), dies_at, bad=bad)) == [KILLED]
     assert processes(Child(tmp_path / "killed", plan(), bad=bad)) == [0]
     assert_same_training(tmp_path / "whole", tmp_path / "killed")
@@ -113,8 +113,8 @@ def pair(out, dies_at=-1, victim=0, by=signal.SIGKILL):
 def test_two_processes_train_as_one_does(alone, both):
     assert_about_the_same_training(both, alone)
     assert column(both, "tokens") == column(alone, "tokens")
-    norms = column(alone, "gradient_norm")
-    assert column(both, "gradient_norm") == pytest.approx(norms, rel=5 * ROUNDING)
+    norms = column(alone, "optimizer.gradient_norm")
+    assert column(both, "optimizer.gradient_norm") == pytest.approx(norms, rel=5 * ROUNDING)
     assert distance(weights(both), weights(alone)) < 5 * ROUNDING
 
 
