@@ -86,7 +86,9 @@ class Deduplicate(Matching, Component[DeduplicateInputs, DocumentShards]):
             for piece in cut(kept_files(inputs.documents), PIECE_BYTES)
         ]
         index = known.path / _INDEX if known else None
-        found = find_duplicates(self._matching, pieces, out / _INDEX, scratch / "sketches", index)
+        found = find_duplicates(
+            self._matching, pieces, out / _INDEX, scratch / "sketches", index, files
+        )
         answers, orders = _pass_on(files, found, out)
         answers += _carry_out([*orders, *self._orders(pieces, found)], out)
         planted = self._measure(scratch)

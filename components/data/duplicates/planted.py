@@ -12,12 +12,14 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
+from unicodedata import category
 
 from components.core.artifacts.data import Planted
 from components.core.files import write_json
 from components.data.document import Document, write_documents
 from components.data.duplicates.find import LeftOut, find_duplicates
 from components.data.duplicates.minhash import Matching, normalise, words_of
+from components.data.duplicates.tokens import is_negation
 from components.data.pieces import cut
 
 NUM_POOLS = 6
@@ -28,6 +30,8 @@ _LATER, _EARLIER = "inside a later, longer text", "inside an earlier, longer tex
 _MARGIN = 0.15  # three standard errors and more of a similarity that 128 places estimate
 _MANY_SAMPLES = 3  # of so many times the n-grams that are needed, all but 1 in 1,000 have enough
 _DISTINCT = 1 / 3  # share of the shorter passage's n-grams from which on two are alike
+_AROUND = 3  # words to each side of one that is changed
+_CODE = re.compile(r"[=(){}\[\]<>_|\\/*+@#^~`]")
 
 Disguise = Callable[[str, random.Random], str]
 
@@ -153,13 +157,27 @@ def require_found(planted: Sequence[Planted], min_recall: float, min_precision: 
 
 
 def change_words(text: str, share: float, rng: random.Random) -> str:
-    """Replace a share of the words, at least one, by others of the text."""
+    """Replace a share of the words, at least one, by others of the text: an edit that is light.
+
+    So it leaves alone what makes another text: numbers, names, negations, symbols and code. There
+    are fewer changes if there are fewer words of other kinds.
+    """
     words = text.split()
-    others = sorted(set(words)) * 2
-    for place in rng.sample(range(len(words)), max(1, math.ceil(share * len(words)))):
+    plain = [place for place in range(len(words)) if _is_plain(words, place)]
+    others = sorted({words[place] for place in plain}) * 2
+    number = min(max(1, math.ceil(share * len(words))), len(plain))
+    for place in rng.sample(plain, number if len(others) > 2 else 0):
         at = others.index(words[place])
-        words[place] = others[at + rng.randint(1, len(others) // 2 - 1)] if at else "other"
+        words[place] = others[at + rng.randint(1, len(others) // 2 - 1)]
     return " ".join(words)
+
+
+def _is_plain(words: Sequence[str], place: int) -> bool:
+    """Whether a word is one of many in a sentence."""
+    word = words[place]
+    around = " ".join(words[max(0, place - _AROUND) : place + _AROUND + 1])
+    letters = all(letter.isalpha() or category(letter)[0] == "M" for letter in word)
+    return letters and word == word.lower() and not is_negation(word) and not _CODE.search(around)
 
 
 def _rewrap(text: str, rng: random.Random) -> str:

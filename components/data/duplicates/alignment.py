@@ -1,0 +1,103 @@
+"""Where two texts of mostly the same tokens differ.
+
+Runs that each text has once are put in the longest order that both have (patience diff, Bram
+Cohen); what lies between them is short, and compared token by token.
+"""
+
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from difflib import SequenceMatcher
+from typing import NamedTuple
+
+_RUN = 3  # tokens of an anchor
+_SHORT = 200  # tokens between anchors that are compared one by one
+_APART = 3  # equal tokens, fewer than which between two differences make one of them
+
+
+class Difference(NamedTuple):
+    """Tokens of the one text where the other one has others, or none."""
+
+    start: int
+    """First token of the one."""
+    end: int
+    """The one after its last."""
+    other_start: int
+    """First token of the other."""
+    other_end: int
+    """The one after its last."""
+
+
+def differences(one: Sequence[str], other: Sequence[str]) -> list[Difference]:
+    """Return where they differ, in order; differences that nearly touch are one."""
+    merged: list[Difference] = []
+    for new in _gaps(one, other):
+        if merged and new.start - merged[-1].end < _APART:
+            last = merged.pop()
+            new = Difference(last.start, new.end, last.other_start, new.other_end)
+        merged.append(new)
+    return merged
+
+
+def _gaps(one: Sequence[str], other: Sequence[str]) -> Iterator[Difference]:
+    head = _common(one, other)
+    tail = _common(one[head:][::-1], other[head:][::-1])
+    middle, other_middle = one[head : len(one) - tail], other[head : len(other) - tail]
+    i = j = 0
+    for a, b in [*_anchors(middle, other_middle), (len(middle), len(other_middle))]:
+        if a < i or b < j:
+            continue  # inside the run that the anchor before began
+        for gap in _between(middle[i:a], other_middle[j:b]):
+            yield Difference(
+                head + i + gap.start,
+                head + i + gap.end,
+                head + j + gap.other_start,
+                head + j + gap.other_end,
+            )
+        size = _common(middle[a:], other_middle[b:]) if a < len(middle) else 0
+        i, j = a + size, b + size
+
+
+def _between(one: Sequence[str], other: Sequence[str]) -> Iterator[Difference]:
+    if not one and not other:
+        return
+    if not one or not other or len(one) + len(other) > _SHORT:
+        yield Difference(0, len(one), 0, len(other))
+        return
+    for kind, *places in SequenceMatcher(None, one, other, autojunk=False).get_opcodes():
+        if kind != "equal":
+            yield Difference(*places)
+
+
+def _anchors(one: Sequence[str], other: Sequence[str]) -> list[tuple[int, int]]:
+    """Return the places of runs that each has once, in the longest order that both have."""
+    places = _once(other)
+    pairs = [(at, places[run]) for run, at in _once(one).items() if run in places]
+    ends: list[int] = []  # the least last place of a chain of each length
+    last: list[int] = []
+    before: list[int] = []
+    for number, (_, place) in enumerate(pairs):
+        length = bisect_left(ends, place)
+        before.append(last[length - 1] if length else -1)
+        ends[length : length + 1] = [place]
+        last[length : length + 1] = [number]
+    chain: list[tuple[int, int]] = []
+    at = last[-1] if last else -1
+    while at >= 0:
+        chain.append(pairs[at])
+        at = before[at]
+    return chain[::-1]
+
+
+def _once(tokens: Sequence[str]) -> dict[tuple[str, ...], int]:
+    runs = list(zip(*(tokens[i:] for i in range(_RUN)), strict=False))
+    counts = Counter(runs)
+    return {run: at for at, run in enumerate(runs) if counts[run] == 1}
+
+
+def _common(one: Sequence[str], other: Sequence[str]) -> int:
+    """Return how many first tokens are the same."""
+    for number, (a, b) in enumerate(zip(one, other, strict=False)):
+        if a != b:
+            return number
+    return min(len(one), len(other))

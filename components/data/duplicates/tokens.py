@@ -1,0 +1,133 @@
+"""A text as the tokens that two texts are compared by: words, numbers, operators, punctuation.
+
+Unlike the words of a sketch these keep what a sketch leaves out, so `x < 12` is not `x > 12`.
+"""
+
+import re
+import unicodedata
+from functools import cached_property
+from itertools import pairwise
+
+from components.data.duplicates.function_words import FUNCTION_WORDS, NEGATIONS
+
+_ALONE = "\u0e00-\u109f\u1780-\u17ff\u2e80-\u9fff\U00020000-\U0003347f"  # no spaces part words
+_CLOSING = frozenset("\"'`“”‘’«»„,;")  # says nothing in code, where people format as they like
+_SENTENCE_END = frozenset(".!?:。！？।؟…")
+_DASHES = str.maketrans(dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212", "-"))
+_RELATIONS = frozenset("<>=≤≥≠≈±×÷+∈∉⊂∪∩∧∨¬→⇒$€£¥₹%")
+_ARITHMETIC = frozenset("-*/^&|~")
+_IN_CODE = 1 / 3  # share of symbols around a place from which on it is code, a formula or a table
+_AROUND = 6  # tokens to each side
+
+
+def _marks() -> str:
+    """Return the combining marks as ranges for an expression: `\\w` has none of them."""
+    codes = [code for code in range(0x300, 0x10000) if unicodedata.category(chr(code))[0] == "M"]
+    starts = [b for a, b in pairwise([-1, *codes]) if b != a + 1]
+    ends = [a for a, b in pairwise([*codes, -1]) if b != a + 1]
+    return "".join(f"{chr(a)}-{chr(b)}" for a, b in zip(starts, ends, strict=True))
+
+
+_LETTER, _MARK = rf"[^\W{_ALONE}]", rf"[{_marks()}]"
+_TOKEN = re.compile(
+    rf"\d+(?:[.,:]\d+)*(?!{_LETTER})|{_LETTER}+(?:(?:{_MARK}+|['’](?=\w)){_LETTER}*)*"
+    r"|[-+*/%=<>!&|^~\u2010-\u2015\u2212]+|#+|\.+|\S"
+)
+
+
+class Tokens:
+    """The tokens of one text."""
+
+    def __init__(self, text: str) -> None:
+        """Cut the text."""
+        self.raw: list[str] = _TOKEN.findall(text)
+        """As they are written."""
+        self.folded = [token.casefold().translate(_DASHES) for token in self.raw]
+        """In one case, with one kind of dash."""
+
+    def __len__(self) -> int:
+        """Return the number of tokens."""
+        return len(self.raw)
+
+    @cached_property
+    def distinct(self) -> frozenset[str]:
+        """The different ones."""
+        return frozenset(self.folded)
+
+    @cached_property
+    def num_words(self) -> int:
+        """Tokens that are words or numbers."""
+        return sum(not is_symbol(token) for token in self.raw)
+
+    @cached_property
+    def ngrams(self) -> list[tuple[str, ...]]:
+        """Runs of three tokens, with an end before and after the text."""
+        padded = ["", *self.folded, ""]
+        return list(zip(padded, padded[1:], padded[2:], strict=False))
+
+    @cached_property
+    def tells_names(self) -> bool:
+        """Whether capitals say what is a name: not in titles and in what is all capitals."""
+        words = [token for token in self.raw if token[0].isalpha()]
+        return sum(word[0].isupper() for word in words) < 0.4 * len(words)
+
+    @cached_property
+    def _lower(self) -> frozenset[str]:
+        return frozenset(token for token in self.raw if token[0].islower())
+
+    def is_name(self, place: int) -> bool:
+        """Whether the token is a name: a capital inside a sentence, of a word that has one always.
+
+        At the beginning of a sentence any word has one.
+        """
+        token = self.raw[place]
+        if not token[0].isupper() or not self.tells_names or self.folded[place] in self._lower:
+            return False
+        return place > 0 and self.raw[place - 1] not in _SENTENCE_END
+
+    def is_code(self, start: int, end: int) -> bool:
+        """Whether what is around the tokens `start` to `end` is code, a formula or a table."""
+        around = self.raw[max(0, start - _AROUND) : start] + self.raw[end : end + _AROUND]
+        return sum(map(is_symbol, around)) >= _IN_CODE * max(3, len(around))
+
+
+def spans(text: str) -> list[tuple[int, int]]:
+    """Return where each token of a text begins and ends."""
+    return [found.span() for found in _TOKEN.finditer(text)]
+
+
+def is_symbol(token: str) -> bool:
+    """Whether a token is neither a word nor a number."""
+    return not (token[0].isalnum() or token[0] == "_")
+
+
+def is_number(token: str) -> bool:
+    """Whether a token has a digit, or is a numeral of a script that writes them as letters."""
+    if len(token) == 1:
+        return unicodedata.numeric(token, None) is not None
+    return any(map(str.isdigit, token))
+
+
+def is_operator(token: str) -> bool:
+    """Whether a token sets two things in relation wherever it stands."""
+    return any(letter in _RELATIONS for letter in token)
+
+
+def is_arithmetic(token: str) -> bool:
+    """Whether a token is an operator between numbers, and may be punctuation between words."""
+    return all(letter in _ARITHMETIC for letter in token)
+
+
+def is_content(token: str) -> bool:
+    """Whether a token is a word that says what a text is about."""
+    return not is_symbol(token) and not is_number(token) and token not in FUNCTION_WORDS
+
+
+def is_negation(token: str) -> bool:
+    """Whether a word denies."""
+    return token in NEGATIONS or token.endswith(("n't", "n’t"))
+
+
+def matters_in_code(token: str) -> bool:
+    """Whether a token does something in code: quotes and what ends or parts statements do not."""
+    return token not in _CLOSING
