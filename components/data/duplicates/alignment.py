@@ -11,7 +11,7 @@ from difflib import SequenceMatcher
 from typing import NamedTuple
 
 _RUN = 3  # tokens of an anchor
-_SHORT = 200  # tokens between anchors that are compared one by one
+_SHORT = 600  # tokens between anchors that are compared one by one
 _APART = 3  # equal tokens, fewer than which between two differences make one of them
 
 
@@ -40,21 +40,15 @@ def differences(one: Sequence[str], other: Sequence[str]) -> list[Difference]:
 
 
 def _gaps(one: Sequence[str], other: Sequence[str]) -> Iterator[Difference]:
-    head = _common(one, other)
-    tail = _common(one[head:][::-1], other[head:][::-1])
-    middle, other_middle = one[head : len(one) - tail], other[head : len(other) - tail]
     i = j = 0
-    for a, b in [*_anchors(middle, other_middle), (len(middle), len(other_middle))]:
+    for a, b in [*_anchors(one, other), (len(one), len(other))]:
         if a < i or b < j:
-            continue  # inside the run that the anchor before began
-        for gap in _between(middle[i:a], other_middle[j:b]):
-            yield Difference(
-                head + i + gap.start,
-                head + i + gap.end,
-                head + j + gap.other_start,
-                head + j + gap.other_end,
-            )
-        size = _common(middle[a:], other_middle[b:]) if a < len(middle) else 0
+            continue  # inside the run of the anchor before
+        back = _common(one[i:a][::-1], other[j:b][::-1])
+        start, other_start = a - back, b - back
+        for gap in _between(one[i:start], other[j:other_start]):
+            yield Difference(i + gap.start, i + gap.end, j + gap.other_start, j + gap.other_end)
+        size = _common(one[a:], other[b:])
         i, j = a + size, b + size
 
 
@@ -62,7 +56,8 @@ def _between(one: Sequence[str], other: Sequence[str]) -> Iterator[Difference]:
     if not one and not other:
         return
     if not one or not other or len(one) + len(other) > _SHORT:
-        yield Difference(0, len(one), 0, len(other))
+        head = _common(one, other)
+        yield Difference(head, len(one), head, len(other))
         return
     for kind, *places in SequenceMatcher(None, one, other, autojunk=False).get_opcodes():
         if kind != "equal":

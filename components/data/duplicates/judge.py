@@ -211,7 +211,7 @@ def _other_case(one: Tokens, other: Tokens, found: Sequence[Difference]) -> int:
         changed += [at + n for n, (a, b) in enumerate(zip(*same, strict=True)) if a != b]
         at, their = gap.end, gap.other_end
     words = [place for place in changed if one.raw[place][0].isalpha()]
-    if len(words) >= _RECASED * one.num_words:
+    if len(words) >= _RECASED * one.num_words or one.is_in_one_case or other.is_in_one_case:
         return 0
     return sum(one.is_code(place, place + 1) for place in words)
 

@@ -19,7 +19,7 @@ from components.core.files import write_json
 from components.data.document import Document, write_documents
 from components.data.duplicates.find import LeftOut, find_duplicates
 from components.data.duplicates.minhash import Matching, normalise, words_of
-from components.data.duplicates.tokens import is_negation
+from components.data.duplicates.tokens import is_code, is_negation
 from components.data.pieces import cut
 
 NUM_POOLS = 6
@@ -30,8 +30,7 @@ _LATER, _EARLIER = "inside a later, longer text", "inside an earlier, longer tex
 _MARGIN = 0.15  # three standard errors and more of a similarity that 128 places estimate
 _MANY_SAMPLES = 3  # of so many times the n-grams that are needed, all but 1 in 1,000 have enough
 _DISTINCT = 1 / 3  # share of the shorter passage's n-grams from which on two are alike
-_AROUND = 3  # words to each side of one that is changed
-_CODE = re.compile(r"[=(){}\[\]<>_|\\/*+@#^~`]")
+_AROUND = 6  # words to each side of one that is changed
 
 Disguise = Callable[[str, random.Random], str]
 
@@ -175,9 +174,9 @@ def change_words(text: str, share: float, rng: random.Random) -> str:
 def _is_plain(words: Sequence[str], place: int) -> bool:
     """Whether a word is one of many in a sentence."""
     word = words[place]
-    around = " ".join(words[max(0, place - _AROUND) : place + _AROUND + 1])
+    around = [" ".join(words[max(0, place - _AROUND) : place]), " ".join(words[place + 1 :][:_AROUND])]
     letters = all(letter.isalpha() or category(letter)[0] == "M" for letter in word)
-    return letters and word == word.lower() and not is_negation(word) and not _CODE.search(around)
+    return letters and word == word.lower() and not is_negation(word) and not is_code(*around, 2 * _AROUND)
 
 
 def _rewrap(text: str, rng: random.Random) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 
 from components.core.artifacts.base import Frozen
 from components.data.duplicates.alignment import differences
-from components.data.duplicates.tokens import Tokens, spans
+from components.data.duplicates.tokens import Tokens
 
 _LEAST = 3  # documents of one template: two are a pair
 _COMPARED = 8  # of them, whose differences are left open
@@ -80,7 +80,7 @@ def _skeleton(texts: list[str]) -> str:
             is_open.update(range(gap.start, gap.end))
     parts: list[str] = []
     end = 0
-    for place, (start, stop) in enumerate(spans(texts[0])):
+    for place, (start, stop) in enumerate(one.spans):
         if place not in is_open:
             parts += [texts[0][end:start], texts[0][start:stop]]
         elif not parts or parts[-1] != _OPEN:

@@ -16,7 +16,11 @@ _SENTENCE_END = frozenset(".!?:。！？।؟…")
 _DASHES = str.maketrans(dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212", "-"))
 _RELATIONS = frozenset("<>=≤≥≠≈±×÷+∈∉⊂∪∩∧∨¬→⇒$€£¥₹%")
 _ARITHMETIC = frozenset("-*/^&|~")
-_IN_CODE = 1 / 3  # share of symbols around a place from which on it is code, a formula or a table
+_CODE = re.compile(
+    r"\w\(|[^\W\d][.,;/]\w|[=\[\]{}<>|\\^~@*+$\t]|\w_|_\w|\"\s*:|[:;]\s*$", re.MULTILINE
+)
+_IN_CODE = 1 / 5  # of such signs to a token around a place, from which on it is code or a table
+_SOME_SIGNS = 3  # fewer are in sentences too
 _AROUND = 6  # tokens to each side
 
 
@@ -40,6 +44,7 @@ class Tokens:
 
     def __init__(self, text: str) -> None:
         """Cut the text."""
+        self._text = text
         self.raw: list[str] = _TOKEN.findall(text)
         """As they are written."""
         self.folded = [token.casefold().translate(_DASHES) for token in self.raw]
@@ -85,15 +90,30 @@ class Tokens:
             return False
         return place > 0 and self.raw[place - 1] not in _SENTENCE_END
 
+    @cached_property
+    def is_in_one_case(self) -> bool:
+        """Whether no letter is a capital, or all are."""
+        return self._text in (self._text.lower(), self._text.upper())
+
+    @cached_property
+    def spans(self) -> list[tuple[int, int]]:
+        """Where each begins and ends in the text."""
+        return [found.span() for found in _TOKEN.finditer(self._text)]
+
     def is_code(self, start: int, end: int) -> bool:
         """Whether what is around the tokens `start` to `end` is code, a formula or a table."""
-        around = self.raw[max(0, start - _AROUND) : start] + self.raw[end : end + _AROUND]
-        return sum(map(is_symbol, around)) >= _IN_CODE * max(3, len(around))
+        first, last = max(0, start - _AROUND), min(end + _AROUND, len(self))
+        if first == last:
+            return False
+        before = self._text[self.spans[first][0] : self.spans[start][0] if start < last else None]
+        after = self._text[self.spans[end][0] : self.spans[last - 1][1]] if end < last else ""
+        return is_code(before, after, start - first + last - end)
 
 
-def spans(text: str) -> list[tuple[int, int]]:
-    """Return where each token of a text begins and ends."""
-    return [found.span() for found in _TOKEN.finditer(text)]
+def is_code(before: str, after: str, num_tokens: int) -> bool:
+    """Whether the text before a place and after it has the signs of code, formulas and tables."""
+    signs = len(_CODE.findall(before)) + len(_CODE.findall(after))
+    return signs >= max(_SOME_SIGNS, _IN_CODE * num_tokens)
 
 
 def is_symbol(token: str) -> bool:
