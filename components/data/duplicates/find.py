@@ -209,7 +209,9 @@ def _in_order(
     rows = [np.stack([later, early, np.full_like(early, kind)], 1) for later, early, kind in parts]
     pairs = np.concatenate(rows)
     alike = np.concatenate([likeness, np.ones(len(contained))])
-    order = np.lexsort((pairs[:, 2], pairs[:, 1], -alike, pairs[:, 2] == _EARLIER_INSIDE, pairs[:, 0]))
+    order = np.lexsort(
+        (pairs[:, 2], pairs[:, 1], -alike, pairs[:, 2] == _EARLIER_INSIDE, pairs[:, 0])
+    )
     return [tuple(row) for row in pairs[order].tolist()]
 
 

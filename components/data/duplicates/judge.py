@@ -128,7 +128,9 @@ def _evidence(
     """Return what one difference is; `seen` counts what stands for what."""
     mine, theirs = one.folded[where.start : where.end], other.folded[slice(*where[2:])]
     strong = _in_code(one, other, where) or _typed(one, other, where)
-    words, their_words = ([token for token in side if not is_symbol(token)] for side in (mine, theirs))
+    words, their_words = (
+        [token for token in side if not is_symbol(token)] for side in (mine, theirs)
+    )
     if words == their_words:
         return Evidence(strong)
     new, their_new = (
@@ -153,7 +155,9 @@ def _evidence(
 
 def _is_phrase(words: Sequence[str], others: Sequence[str]) -> int:
     """Return 1 if one phrase stands for another, not word for word."""
-    sizes = [len(_contents(some) - _contents(rest)) for some, rest in ((words, others), (others, words))]
+    sizes = [
+        len(_contents(some) - _contents(rest)) for some, rest in ((words, others), (others, words))
+    ]
     return int(len(words) != len(others) and min(sizes) >= _PHRASE)
 
 

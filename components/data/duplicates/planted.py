@@ -174,9 +174,17 @@ def change_words(text: str, share: float, rng: random.Random) -> str:
 def _is_plain(words: Sequence[str], place: int) -> bool:
     """Whether a word is one of many in a sentence."""
     word = words[place]
-    around = [" ".join(words[max(0, place - _AROUND) : place]), " ".join(words[place + 1 :][:_AROUND])]
+    around = [
+        " ".join(words[max(0, place - _AROUND) : place]),
+        " ".join(words[place + 1 :][:_AROUND]),
+    ]
     letters = all(letter.isalpha() or category(letter)[0] == "M" for letter in word)
-    return letters and word == word.lower() and not is_negation(word) and not is_code(*around, 2 * _AROUND)
+    return (
+        letters
+        and word == word.lower()
+        and not is_negation(word)
+        and not is_code(*around, 2 * _AROUND)
+    )
 
 
 def _rewrap(text: str, rng: random.Random) -> str:

@@ -33,7 +33,9 @@ class RowTexts:
         self._places = np.full(len(before), _NOWHERE)
         self._places[kept] = np.arange(len(kept))
 
-    def add(self, pieces: Sequence[Piece], sizes: Sequence[int], is_first: NDArray[np.bool_]) -> None:
+    def add(
+        self, pieces: Sequence[Piece], sizes: Sequence[int], is_first: NDArray[np.bool_]
+    ) -> None:
         """Read new rows from the first documents with their texts, of `sizes` in each piece."""
         new = np.flatnonzero(is_first) + sum(self._sizes)
         self._places = np.concatenate([self._places, new])

@@ -12,7 +12,6 @@ from components.data.duplicates.function_words import FUNCTION_WORDS, NEGATIONS
 
 _ALONE = "\u0e00-\u109f\u1780-\u17ff\u2e80-\u9fff\U00020000-\U0003347f"  # no spaces part words
 _CLOSING = frozenset("\"'`“”‘’«»„,;")  # says nothing in code, where people format as they like
-_SENTENCE_END = frozenset(".!?:。！？।؟…")
 _DASHES = str.maketrans(dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212", "-"))
 _RELATIONS = frozenset("<>=≤≥≠≈±×÷+∈∉⊂∪∩∧∨¬→⇒$€£¥₹%")
 _ARITHMETIC = frozenset("-*/^&|~")
@@ -81,14 +80,10 @@ class Tokens:
         return frozenset(token for token in self.raw if token[0].islower())
 
     def is_name(self, place: int) -> bool:
-        """Whether the token is a name: a capital inside a sentence, of a word that has one always.
-
-        At the beginning of a sentence any word has one.
-        """
-        token = self.raw[place]
-        if not token[0].isupper() or not self.tells_names or self.folded[place] in self._lower:
-            return False
-        return place > 0 and self.raw[place - 1] not in _SENTENCE_END
+        """Whether the token is a name: a word of content that is written with a capital alone."""
+        token, folded = self.raw[place], self.folded[place]
+        is_written_so = token[0].isupper() and folded not in self._lower
+        return is_written_so and self.tells_names and is_content(folded)
 
     @cached_property
     def is_in_one_case(self) -> bool:
