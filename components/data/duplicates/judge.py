@@ -178,10 +178,11 @@ def _typed(one: Tokens, other: Tokens, where: Difference) -> int:
         [[token for token in side if is_kind(token)] for side in sides]
         for is_kind in (is_number, is_operator, is_negation)
     )
-    names = [
-        [text.folded[place] for place in at if text.is_name(place)]
+    capitals = [
+        [text.folded[place] for place in at if text.has_capital(place)]
         for text, at in zip((one, other), places, strict=True)
     ]
+    is_named = any(text.is_name(p) for text, at in zip((one, other), places, strict=True) for p in at)
     near = one.folded[max(0, where.start - 1) : where.start] + one.folded[where.end : where.end + 1]
     if any(is_number(token) or len(token) == 1 for token in near if not is_symbol(token)):
         arithmetic = [[token for token in side if is_arithmetic(token)] for side in sides]
@@ -189,8 +190,8 @@ def _typed(one: Tokens, other: Tokens, where: Difference) -> int:
     found = sum(a != b for a, b in (numbers, operators) if a and b)
     if max(map(len, sides)) <= _IN_PLACE:
         found += len(negations[0]) != len(negations[1])
-    if set(names[0]) != set(names[1]) and all(names) and not _is_misspelled(*names):
-        found += 1
+    if is_named and set(capitals[0]) != set(capitals[1]) and all(capitals):
+        found += not _is_misspelled(*capitals)
     return found
 
 

@@ -81,9 +81,12 @@ class Tokens:
 
     def is_name(self, place: int) -> bool:
         """Whether the token is a name: a word of content that is written with a capital alone."""
-        token, folded = self.raw[place], self.folded[place]
-        is_written_so = token[0].isupper() and folded not in self._lower
-        return is_written_so and self.tells_names and is_content(folded)
+        return self.has_capital(place) and self.folded[place] not in self._lower
+
+    def has_capital(self, place: int) -> bool:
+        """Whether the token is a word of content with a capital, in a text where that says much."""
+        is_written_so = self.raw[place][0].isupper() and is_content(self.folded[place])
+        return is_written_so and self.tells_names
 
     @cached_property
     def is_in_one_case(self) -> bool:
