@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from components.data.duplicates.tokens import is_content
+
 FORM = "kept: "
 """What the form of a document that must be kept begins with."""
 
@@ -149,7 +151,11 @@ def near_misses(
 def _changed(passage: str, shape: re.Pattern[str], rng: random.Random) -> str:
     """Return the passage with another number or name in one place; empty if it has none."""
     words = set(passage.split())
-    found = [place for place in shape.finditer(passage) if place.group().lower() not in words or place.group().isdigit()]
+    found = [
+        place
+        for place in shape.finditer(passage)
+        if (word := place.group().lower()).isdigit() or (is_content(word) and word not in words)
+    ]
     if not found:
         return ""
     place = rng.choice(found)
