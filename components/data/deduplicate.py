@@ -24,6 +24,7 @@ from components.data.duplicates.planted import (
     require_kept,
     write_report,
 )
+from components.data.duplicates.templates import TEMPLATES
 from components.data.pieces import (
     KEPT,
     PIECE_BYTES,
@@ -35,7 +36,6 @@ from components.data.pieces import (
     work_through,
 )
 
-TEMPLATES = "templates.json"
 _INDEX, _SCRATCH = "index", "scratch"
 _SAMPLED_CHARACTERS = 20_000
 
@@ -66,9 +66,10 @@ class Deduplicate(Matching, Component[DeduplicateInputs, DocumentShards]):
     negation, or the words of content.
 
     Writes `kept/` and `rejects/`, whose rows say `of` which document they are duplicates;
-    `index/`, which a later run takes as `known`; `planted.json`, how well it finds what was planted;
-    and `templates.json`, the most frequent templates whose documents were kept. What is known stays, as if all had come at once: before the new documents, without
-    those that a new one holds.
+    `index/`, which a later run takes as `known`; `planted.json`, how well it finds what was
+    planted; and `templates.json`, the most frequent templates whose documents were kept. What is
+    known stays, as if all had come at once: before the new documents, without those that a new one
+    holds.
     """
 
     version: ClassVar[str] = "3.0.0"

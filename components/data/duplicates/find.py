@@ -1,9 +1,10 @@
 """Which of many documents are left out, and which earlier or longer one stands for each.
 
 In order, a document is left out if one that was kept before has its text, nearly has it, or holds
-it, and says nothing else, as `judge` compares them; otherwise it is kept, and those kept before that it holds are left out in its place. So each
-one left out was verified against one that was kept then, and documents that come later never
-change what earlier ones did to each other: adding to an index decides as if all had come at once.
+it, and says nothing else, as `judge` compares them; otherwise it is kept, and those kept before
+that it holds are left out in its place. So each one left out was verified against one that was kept
+then, and documents that come later never change what earlier ones did to each other: adding to an
+index decides as if all had come at once.
 """
 
 import json

@@ -5,8 +5,7 @@ one of content, so a text that differs from another by it may be kept beside tha
 """
 # ruff: noqa: RUF001 - the words of other scripts
 
-FUNCTION_WORDS = frozenset(
-    """
+_FUNCTION_WORDS = """
     a about above according after again against ago all almost along already also although always am
     among an and another any anyone anything are around as at away back be became because become been
     before being below besides between both but by can certain could did do does doing done down
@@ -43,14 +42,14 @@ FUNCTION_WORDS = frozenset(
     और इस एक का की के को गया ने पर भी में यह ये वह से है हैं हो ही तो था थी थे कि जो या उस अपने
     的 了 是 在 和 与 及 也 就 都 而 吗 呢 吧 啊 着 过 之 其 这 那 把 被 让 给 对 从 到 向 于 以 为 个 们 地 得 很 会 要 有 我 你
     他 她 它 の に は を た が で て と し れ さ あ る い も な か ら り こ そ ま す
-    """.split()
-)
+"""
 
-NEGATIONS = frozenset(
-    """
+_NEGATIONS = """
     no non not never none nobody nothing nor neither without cannot
     nicht kein keine keinen keinem keiner nie niemals ohne ne pas jamais sans aucun aucune
     nunca jamás sin ningún ninguna mai senza nessuno não nem sem niet geen nooit zonder
     не нет ни без никогда нельзя لا لم لن ليس ليست بدون غير नहीं न मत बिना 不 没 無 无 未 非 勿 别
-    """.split()
-)
+"""
+
+FUNCTION_WORDS = frozenset(_FUNCTION_WORDS.split())
+NEGATIONS = frozenset(_NEGATIONS.split())

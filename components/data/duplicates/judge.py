@@ -143,8 +143,8 @@ def _evidence(
     if _is_phrase(words, their_words):
         return Evidence(strong + 1)
     if len(words) != len(their_words) and (differing := _differing(words, their_words)):
-        is_inside = 0 < where.start and where.end < len(one)
-        is_inside = is_inside and 0 < where.other_start and where.other_end < len(other)
+        is_inside = where.start > 0 and where.end < len(one)
+        is_inside = is_inside and where.other_start > 0 and where.other_end < len(other)
         if words and their_words:
             return Evidence(strong, differing)
         if is_inside and differing <= _INSERTED / 2:
@@ -182,7 +182,9 @@ def _typed(one: Tokens, other: Tokens, where: Difference) -> int:
         [text.folded[place] for place in at if text.has_capital(place)]
         for text, at in zip((one, other), places, strict=True)
     ]
-    is_named = any(text.is_name(p) for text, at in zip((one, other), places, strict=True) for p in at)
+    is_named = any(
+        text.is_name(p) for text, at in zip((one, other), places, strict=True) for p in at
+    )
     near = one.folded[max(0, where.start - 1) : where.start] + one.folded[where.end : where.end + 1]
     if any(is_number(token) or len(token) == 1 for token in near if not is_symbol(token)):
         arithmetic = [[token for token in side if is_arithmetic(token)] for side in sides]

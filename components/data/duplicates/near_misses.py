@@ -14,22 +14,27 @@ from components.data.duplicates.tokens import is_content
 FORM = "kept: "
 """What the form of a document that must be kept begins with."""
 
+
+def _parts(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
 _TASK = (
     "Below is an instruction that describes a task. Write a response that appropriately completes"
     " the request.\n\n### Instruction:\n{}\n\n### Response:\n{}"
 )
-_OPERATORS = tuple("+ - * / % ** // << >> | & ^".split())
-_RELATIONS = tuple("< > = ≠ ≤ ≥".split())
+_OPERATORS = _parts("+ - * / % ** // << >> | & ^")
+_RELATIONS = _parts("< > = ≠ ≤ ≥")
 _NUMBERS = tuple(str(number) for number in (*range(2, 20), *range(25, 1000, 13)))
-_PLACES = tuple(
+_PLACES = _parts(
     "France Japan Peru Kenya Norway Egypt Chile Ghana Cuba Nepal Fiji Oman Iran Iraq Italy Spain"
-    " Latvia Malta Mali Togo Qatar Austria Hungary Iceland Ireland Jordan Lebanon Mexico Panama".split()
+    " Latvia Malta Mali Togo Qatar Austria Hungary Iceland Ireland Jordan Lebanon Mexico Panama"
 )
-_THINGS = tuple(
+_THINGS = _parts(
     "dragon river castle garden lantern sailor bakery mountain violin library desert orchard"
-    " market bridge harbour forest painter compass teacher island clock balloon mirror".split()
+    " market bridge harbour forest painter compass teacher island clock balloon mirror"
 )
-_VARIABLES = tuple("total price weight height speed income volume length width depth count".split())
+_VARIABLES = _parts("total price weight height speed income volume length width depth count")
 
 
 class Family(NamedTuple):
@@ -102,50 +107,43 @@ _FAMILIES = (
     Family(
         "Chinese",
         "请介绍一下{}的历史和文化，并说明它为什么是一个重要的城市。回答要简短，不超过一百字。",
-        tuple("北京 上海 广州 南京 西安 成都 杭州 武汉 苏州 天津 重庆 青岛 大连 厦门 昆明".split()),
+        _parts("北京 上海 广州 南京 西安 成都 杭州 武汉 苏州 天津 重庆 青岛 大连 厦门 昆明"),
     ),
     Family(
         "Arabic",
         "اكتب فقرة قصيرة عن مدينة {} وعن تاريخها وأهم المعالم التي يزورها الناس فيها كل عام.",
-        tuple("القاهرة بغداد دمشق بيروت تونس الرباط عمان الخرطوم الدوحة مسقط صنعاء طرابلس".split()),
+        _parts("القاهرة بغداد دمشق بيروت تونس الرباط عمان الخرطوم الدوحة مسقط صنعاء طرابلس"),
     ),
     Family(
         "Cyrillic",
         "Расскажи коротко, как правильно выбрать {} и на что нужно смотреть в магазине в первую"
         " очередь.",
-        tuple("телефон велосипед холодильник чемодан ковёр диван самовар пылесос рюкзак".split()),
+        _parts("телефон велосипед холодильник чемодан ковёр диван самовар пылесос рюкзак"),
     ),
     Family(
         "Hindi",
         "कृपया {} की राजधानी, उसकी भाषा और उसके इतिहास के बारे में एक छोटा अनुच्छेद लिखिए।",
-        tuple("भारत नेपाल जापान चीन रूस मिस्र केन्या ब्राज़ील फ्रांस जर्मनी इटली स्पेन".split()),
+        _parts("भारत नेपाल जापान चीन रूस मिस्र केन्या ब्राज़ील फ्रांस जर्मनी इटली स्पेन"),
     ),
 )
 _NUMBER = re.compile(r"(?<![\w.,:/-])[0-9]{1,4}(?![\w:/-]|[.,][0-9])")
 _NAME = re.compile(r"(?<=[a-z,] )[A-Z][a-z]{3,}\b")
+_IN_PASSAGES = {"a passage, other number": _NUMBER, "a passage, other name": _NAME}
 
 
 def near_misses(
     passages: Sequence[str], num_items: int, rng: random.Random
 ) -> Iterator[tuple[str, str]]:
-    """Yield (form, text): up to `num_items` of each family, and of passages changed in one place.
-
-    A passage comes before what is made of it.
-    """
+    """Yield (form, text): up to `num_items` of each family, and `passages` changed in one place."""
     for family in _FAMILIES:
         chosen = rng.sample(family.fillings, min(num_items, len(family.fillings)))
         for filling in chosen:
             text = family.template.replace("{0}", filling).replace("{}", filling)
             yield FORM + family.form, text
     for passage in passages:
-        made = [
-            (form, changed)
-            for form, shape in (("a passage, other number", _NUMBER), ("a passage, other name", _NAME))
-            if (changed := _changed(passage, shape, rng))
-        ]
-        if made:
-            yield "", passage
-            yield from ((FORM + form, text) for form, text in made)
+        for form, shape in _IN_PASSAGES.items():
+            if changed := _changed(passage, shape, rng):
+                yield FORM + form, changed
 
 
 def _changed(passage: str, shape: re.Pattern[str], rng: random.Random) -> str:

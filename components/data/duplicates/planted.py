@@ -1,8 +1,8 @@
 """How well duplicates are found: copies of the input's own passages, disguised, and counted.
 
-Beside the copies stand as many passages that are no copies, as many that quote one, and near misses,
-of one template and saying different things: one of these that is left out is a false alarm. A copy must be found if the settings say that it is one by
-a margin: so a fifth of the words changed, or a copy of three words, is planted and never due.
+Beside the copies stand as many passages that are no copies, as many that quote one, and near
+misses, of one template and saying different things: one of these that is left out is a false alarm.
+A copy must be found if the settings say that it is one by a margin: so a fifth of the words changed, or a copy of three words, is planted and never due.
 """
 
 import math
@@ -23,7 +23,7 @@ from components.data.duplicates.near_misses import FORM, near_misses
 from components.data.duplicates.tokens import is_code, is_negation
 from components.data.pieces import cut
 
-NUM_POOLS = 7
+NUM_POOLS = 6
 _PASSAGES_OF_ONE = 3  # a document gives up to so many
 _WORDS = 500  # longest passage
 _QUOTED = 0.1  # share of a passage
@@ -75,15 +75,18 @@ def plant(texts: Sequence[str], num_items: int, matching: Matching) -> list[Plan
     rng.shuffle(passages)
     passages = _distinct(passages, num_items * NUM_POOLS, matching.ngram_size)
     size = min(num_items, len(passages) // NUM_POOLS)
+    if not size:
+        return []
     pools = [sorted(passages[i * size : (i + 1) * size], key=len) for i in range(NUM_POOLS)]
-    originals, others, later, earlier, changed, *fillers = pools
+    originals, others, later, earlier, *fillers = pools
     hosts = [_embed(text, filler) for text, filler in zip(earlier, fillers[0], strict=True)]
+    quoting = [_quote(*pair, rng) for pair in zip(originals, others, strict=True)]
     items = [
         *_items("host", hosts),
         *_items("original", originals),
-        *_items("quoting", [_quote(*pair, rng) for pair in zip(originals, others, strict=True)]),
+        *_items("quoting", quoting),
         *_inside("later", later, _LATER, "later host", matching),
-        *_kept(near_misses(changed, num_items, rng)),
+        *_kept(near_misses(quoting, num_items, rng)),
     ]
     for form, disguise in _DISGUISES.items():
         items += _copies(form, originals, [disguise(text, rng) for text in originals], matching)
@@ -182,8 +185,8 @@ def require_kept(planted: Sequence[Planted], min_kept: float) -> None:
     if lost:
         raise ValueError(
             f"Deduplication drops documents of one template that say different things: it kept "
-            f"{', '.join(lost)}, where min_kept is {min_kept}. planted.json has every form. Ask for "
-            "more that is alike (raise threshold), or lower min_kept."
+            f"{', '.join(lost)}, where min_kept is {min_kept}. planted.json has every form. Ask "
+            "for more that is alike (raise threshold), or lower min_kept."
         )
 
 

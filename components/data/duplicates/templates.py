@@ -7,6 +7,9 @@ from components.core.artifacts.base import Frozen
 from components.data.duplicates.alignment import differences
 from components.data.duplicates.tokens import Tokens
 
+TEMPLATES = "templates.json"
+"""The file that lists them, the most frequent first."""
+
 _LEAST = 3  # documents of one template: two are a pair
 _COMPARED = 8  # of them, whose differences are left open
 _TEXT = 600  # characters that are shown

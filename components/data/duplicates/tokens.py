@@ -2,6 +2,7 @@
 
 Unlike the words of a sketch these keep what a sketch leaves out, so `x < 12` is not `x > 12`.
 """
+# ruff: noqa: RUF001 - the signs that people write
 
 import re
 import unicodedata
@@ -24,7 +25,7 @@ _AROUND = 6  # tokens to each side
 
 
 def _marks() -> str:
-    """Return the combining marks as ranges for an expression: `\\w` has none of them."""
+    """Return the combining marks as ranges for an expression, whose word characters have none."""
     codes = [code for code in range(0x300, 0x10000) if unicodedata.category(chr(code))[0] == "M"]
     starts = [b for a, b in pairwise([-1, *codes]) if b != a + 1]
     ends = [a for a, b in pairwise([*codes, -1]) if b != a + 1]

@@ -15,7 +15,7 @@ _NOT_AFTER, _NOT_BEFORE = r"(?<![\w+])(?<![\w)][.,/\-])", r"(?![\w/])(?!\.[0-9])
 
 
 def _dates() -> str:
-    """Return the ways to write a day of a year, of two or three parts, the same sign between all."""
+    """Return the ways to write a day of a year, with one sign between its parts."""
     orders = (
         (_DAY, _MONTH, _YEAR),
         (_MONTH, _DAY, _YEAR),
