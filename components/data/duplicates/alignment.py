@@ -11,6 +11,9 @@ from difflib import SequenceMatcher
 from typing import NamedTuple
 
 _RUN = 3  # tokens of an anchor
+_AT_ONCE = 64  # tokens that are compared at once
+_SMALL = 10  # tokens of both texts that a small difference has
+_AGAIN = 4  # equal tokens after it
 _SHORT = 600  # tokens between anchors that are compared one by one
 _APART = 3  # equal tokens, fewer than which between two differences make one of them
 
@@ -31,12 +34,50 @@ class Difference(NamedTuple):
 def differences(one: Sequence[str], other: Sequence[str]) -> list[Difference]:
     """Return where they differ, in order; differences that nearly touch are one."""
     merged: list[Difference] = []
-    for new in _gaps(one, other):
+    for new in _walk(one, other):
         if merged and new.start - merged[-1].end < _APART:
             last = merged.pop()
             new = Difference(last.start, new.end, last.other_start, new.other_end)
         merged.append(new)
     return merged
+
+
+def _walk(one: Sequence[str], other: Sequence[str]) -> Iterator[Difference]:
+    """Yield small differences one after the other; from a large one on, the others by anchors."""
+    i = j = 0
+    while i < len(one) or j < len(other):
+        size = _common_from(one, i, other, j)
+        i, j = i + size, j + size
+        if i == len(one) or j == len(other):
+            break
+        if (gap := _small_gap(one, i, other, j)) is None:
+            i, j = (i, j) if i >= _RUN else (0, 0)  # a first word is often that of a title too
+            for far in _gaps(one[i:], other[j:]):
+                yield Difference(i + far.start, i + far.end, j + far.other_start, j + far.other_end)
+            return
+        yield Difference(i, i + gap[0], j, j + gap[1])
+        i, j = i + gap[0], j + gap[1]
+    if i < len(one) or j < len(other):
+        yield Difference(i, len(one), j, len(other))
+
+
+def _common_from(one: Sequence[str], i: int, other: Sequence[str], j: int) -> int:
+    """Return how many tokens are the same from `i` and `j` on."""
+    start = i
+    while i < len(one) and one[i : i + _AT_ONCE] == other[j : j + _AT_ONCE]:
+        i, j = i + _AT_ONCE, j + _AT_ONCE
+    i, j = min(i, len(one)), j - max(0, i - len(one))
+    return i - start + _common(one[i : i + _AT_ONCE], other[j : j + _AT_ONCE])
+
+
+def _small_gap(one: Sequence[str], i: int, other: Sequence[str], j: int) -> tuple[int, int] | None:
+    """Return how many tokens of each lie before the next run that both have, if these are few."""
+    for size in range(1, _SMALL + 1):
+        for a in range(size + 1):
+            run = one[i + a : i + a + _AGAIN]
+            if len(run) == _AGAIN and run == other[j + size - a : j + size - a + _AGAIN]:
+                return a, size - a
+    return None
 
 
 def _gaps(one: Sequence[str], other: Sequence[str]) -> Iterator[Difference]:

@@ -27,6 +27,8 @@ _SHARE = 0.015  # of the words: so much other content makes another text
 _INSERTED = 5  # words of content inside a text, of which more are a paragraph that was put in
 _PHRASE = 3  # words of content
 _IN_CODE = 8  # tokens that are there or not in code, of which more are a block
+_PUT_IN = 0.5  # of a negation that was put in or left out: among many such words it says less
+_LEFT_OUT = 0.2  # of a difference that says nothing, words that were put in or left out
 _IN_PLACE = 8  # tokens, of which more are a paragraph with a negation, not a sentence denied
 _TYPED_AS_ONE = 6  # letters, from which on a name with one other letter is misspelled
 _RECASED = 0.3  # share of words in other case from which on a whole text was put in it
@@ -50,7 +52,7 @@ class Evidence(NamedTuple):
     def tells_apart(self, num_words: int) -> bool:
         """Whether they make two texts of it; `num_words` are those of the shorter one."""
         weight = _WEIGHT * self.strong + self.content
-        enough = self.strong >= 1 or self.content >= _SHARE * num_words
+        enough = self.strong >= _PUT_IN or self.content >= _SHARE * num_words
         return weight > _NOISE * self.noise and enough and weight > 0
 
 
@@ -148,9 +150,11 @@ def _evidence(
         if words and their_words:
             return Evidence(strong, differing)
         if is_inside and differing <= _INSERTED / 2:
-            return Evidence(strong, differing)
+            return Evidence(strong, differing, _LEFT_OUT)
         return Evidence(strong)
-    return Evidence(strong, noise=float(not strong and bool(words) and bool(their_words)))
+    if not (words and their_words):
+        return Evidence(strong, noise=_LEFT_OUT)
+    return Evidence(strong, noise=float(not strong))
 
 
 def _is_phrase(words: Sequence[str], others: Sequence[str]) -> int:
@@ -170,7 +174,7 @@ def _contents(words: Sequence[str]) -> set[str]:
     return {word for word in words if is_content(word)}
 
 
-def _typed(one: Tokens, other: Tokens, where: Difference) -> int:
+def _typed(one: Tokens, other: Tokens, where: Difference) -> float:
     """Count the kinds of number, operator, name and negation that stand for another one."""
     places = range(where.start, where.end), range(where.other_start, where.other_end)
     sides = [[text.folded[p] for p in at] for text, at in zip((one, other), places, strict=True)]
@@ -191,7 +195,9 @@ def _typed(one: Tokens, other: Tokens, where: Difference) -> int:
         operators = [a + b for a, b in zip(operators, arithmetic, strict=True)]
     found = sum(a != b for a, b in (numbers, operators) if a and b)
     if max(map(len, sides)) <= _IN_PLACE:
-        found += len(negations[0]) != len(negations[1])
+        one_is_empty = not all(any(not is_symbol(token) for token in side) for side in sides)
+        denied = len(negations[0]) != len(negations[1])
+        found += denied * (_PUT_IN if one_is_empty else 1)
     if is_named and set(capitals[0]) != set(capitals[1]) and all(capitals):
         found += not _is_misspelled(*capitals)
     return found

@@ -2,13 +2,13 @@
 
 Beside the copies stand as many passages that are no copies, as many that quote one, and near
 misses, of one template and saying different things: one of these that is left out is a false alarm.
-A copy must be found if the settings say that it is one by a margin: so a fifth of the words changed, or a copy of three words, is planted and never due.
+A copy must be found if the settings say that it is one by a margin: so a fifth of the words
+changed, or a copy of three words, is planted and never due.
 """
 
 import math
 import random
-import re
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -18,19 +18,17 @@ from components.core.artifacts.data import Planted
 from components.core.files import write_json
 from components.data.document import Document, write_documents
 from components.data.duplicates.find import LeftOut, find_duplicates
-from components.data.duplicates.minhash import Matching, normalise, words_of
+from components.data.duplicates.minhash import Matching, identity
 from components.data.duplicates.near_misses import FORM, near_misses
+from components.data.duplicates.passages import distinct, ngrams_of, passages_of
 from components.data.duplicates.tokens import is_code, is_negation
 from components.data.pieces import cut
 
 NUM_POOLS = 6
-_PASSAGES_OF_ONE = 3  # a document gives up to so many
-_WORDS = 500  # longest passage
 _QUOTED = 0.1  # share of a passage
 _LATER, _EARLIER = "inside a later, longer text", "inside an earlier, longer text"
 _MARGIN = 0.15  # three standard errors and more of a similarity that 128 places estimate
 _MANY_SAMPLES = 3  # of so many times the n-grams that are needed, all but 1 in 1,000 have enough
-_DISTINCT = 1 / 3  # share of the shorter passage's n-grams from which on two are alike
 _AROUND = 6  # words to each side of one that is changed
 
 Disguise = Callable[[str, random.Random], str]
@@ -71,9 +69,9 @@ def plant(texts: Sequence[str], num_items: int, matching: Matching) -> list[Plan
     Passages that are joined are of like length.
     """
     rng = random.Random(matching.seed)
-    passages = [passage for text in texts for passage in _passages(text)]
+    passages = [passage for text in texts for passage in passages_of(text)]
     rng.shuffle(passages)
-    passages = _distinct(passages, num_items * NUM_POOLS, matching.ngram_size)
+    passages = distinct(passages, num_items * NUM_POOLS, matching.ngram_size)
     size = min(num_items, len(passages) // NUM_POOLS)
     if not size:
         return []
@@ -246,14 +244,6 @@ _DISGUISES: dict[str, Disguise] = {
 }
 
 
-def _passages(text: str) -> list[str]:
-    """Return the first passages of a text, as they stand in it."""
-    spans = [word.span() for word in re.finditer(r"\S+", text)]
-    runs = [spans[i : i + _WORDS] for i in range(0, len(spans), _WORDS)][:_PASSAGES_OF_ONE]
-    full = runs[:1] + [run for run in runs[1:] if len(run) == _WORDS]
-    return [text[run[0][0] : run[-1][1]] for run in full]
-
-
 def _quote(original: str, other: str, rng: random.Random) -> str:
     """Return `other` with a run of words of `original` put into it."""
     words, quoted = other.split(), original.split()
@@ -295,7 +285,7 @@ def _inside(
             document=Document(id=f"{name}/{number}", text=text),
             form=form,
             of=f"{host}/{number}",
-            is_due=len(_ngrams(text, matching.passage_ngram_size)) >= enough,
+            is_due=len(ngrams_of(text, matching.passage_ngram_size)) >= enough,
         )
         for number, text in enumerate(texts)
     ]
@@ -303,32 +293,8 @@ def _inside(
 
 def _is_alike(text: str, copy: str, matching: Matching) -> bool:
     """Whether the settings take a copy for one with a margin, counted n-gram by n-gram."""
-    if normalise(text) == normalise(copy):
+    if identity(text) == identity(copy):
         return True
-    one, other = _ngrams(text, matching.ngram_size), _ngrams(copy, matching.ngram_size)
+    one, other = ngrams_of(text, matching.ngram_size), ngrams_of(copy, matching.ngram_size)
     similarity = len(one & other) / max(1, len(one | other))
     return similarity >= min(1.0, matching.threshold + _MARGIN)
-
-
-def _distinct(passages: Sequence[str], number: int, ngram_size: int) -> list[str]:
-    """Return the first passages that share less than `_DISTINCT` with each one before."""
-    kept, sizes = list[str](), list[int]()
-    holders = defaultdict[bytes, list[int]](list)
-    for passage in passages:
-        ngrams = _ngrams(passage, ngram_size)
-        shared = Counter(place for ngram in ngrams for place in holders.get(ngram, ()))
-        if any(n >= _DISTINCT * min(len(ngrams), sizes[place]) for place, n in shared.items()):
-            continue
-        for ngram in ngrams:
-            holders[ngram].append(len(kept))
-        kept.append(passage)
-        sizes.append(len(ngrams))
-        if len(kept) == number:
-            break
-    return kept
-
-
-def _ngrams(text: str, size: int) -> set[bytes]:
-    """Return the n-grams of a text; all its words are one if they are fewer."""
-    words = words_of(text)
-    return {b" ".join(words[at : at + size]) for at in range(max(1, len(words) - size + 1))}

@@ -47,8 +47,11 @@ class Tokens:
         self._text = text
         self.raw: list[str] = _TOKEN.findall(text)
         """As they are written."""
-        self.folded = [token.casefold().translate(_DASHES) for token in self.raw]
+        folded = text.casefold() if text.isascii() else text.casefold().translate(_DASHES)
+        self.folded: list[str] = _TOKEN.findall(folded)
         """In one case, with one kind of dash."""
+        if len(self.folded) != len(self.raw):  # of a letter that is two in another case
+            self.folded = [token.casefold().translate(_DASHES) for token in self.raw]
 
     def __len__(self) -> int:
         """Return the number of tokens."""
