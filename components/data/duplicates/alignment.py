@@ -66,7 +66,8 @@ def _common_from(one: Sequence[str], i: int, other: Sequence[str], j: int) -> in
     start = i
     while i < len(one) and one[i : i + _AT_ONCE] == other[j : j + _AT_ONCE]:
         i, j = i + _AT_ONCE, j + _AT_ONCE
-    i, j = min(i, len(one)), j - max(0, i - len(one))
+    over = max(0, i - len(one))
+    i, j = i - over, j - over
     return i - start + _common(one[i : i + _AT_ONCE], other[j : j + _AT_ONCE])
 
 
