@@ -95,7 +95,7 @@ def plant(texts: Sequence[str], num_items: int, matching: Matching) -> list[Plan
 
 def _kept(texts: Iterable[tuple[str, str]]) -> list[PlantedDocument]:
     return [
-        PlantedDocument(Document(id=f"near miss/{n}", text=text), form)
+        PlantedDocument(document=Document(id=f"near miss/{n}", text=text), form=form)
         for n, (form, text) in enumerate(texts)
     ]
 
@@ -207,16 +207,14 @@ def change_words(text: str, share: float, rng: random.Random) -> str:
 def _is_plain(words: Sequence[str], place: int) -> bool:
     """Whether a word is one of many in a sentence."""
     word = words[place]
-    around = [
-        " ".join(words[max(0, place - _AROUND) : place]),
-        " ".join(words[place + 1 :][:_AROUND]),
-    ]
+    before = " ".join(words[max(0, place - _AROUND) : place])
+    after = " ".join(words[place + 1 :][:_AROUND])
     letters = all(letter.isalpha() or category(letter)[0] == "M" for letter in word)
     return (
         letters
         and word == word.lower()
         and not is_negation(word)
-        and not is_code(*around, 2 * _AROUND)
+        and not is_code(before, after, 2 * _AROUND)
     )
 
 

@@ -5,7 +5,6 @@ Few rows are asked for, so that nothing but where lines begin is kept.
 
 import json
 from collections.abc import Sequence
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +28,7 @@ class RowTexts:
             for number, (file, size) in enumerate(zip(known_files, sizes, strict=True))
         ]
         self._sizes = [num_lines(file) for file in known_files]
+        self._starts: dict[int, NDArray[np.int64]] = {}
         kept = np.flatnonzero(before == np.arange(len(before)))
         self._places = np.full(len(before), _NOWHERE)
         self._places[kept] = np.arange(len(kept))
@@ -49,13 +49,14 @@ class RowTexts:
         assert place != _NOWHERE, f"row {row} was left out before"
         number = int(np.searchsorted(self._ends, place, side="right"))
         piece = self._pieces[number]
-        starts = _line_starts(piece)
+        if number not in self._starts:
+            self._starts[number] = _line_starts(piece)
+        starts = self._starts[number]
         with Path(piece.file).open("rb") as lines:
             lines.seek(int(starts[place - int(self._ends[number]) + self._sizes[number]]))
             return json.loads(lines.readline())["text"]
 
 
-@lru_cache(maxsize=256)
 def _line_starts(piece: Piece) -> NDArray[np.int64]:
     """Return where the lines of a piece begin in its file."""
     with Path(piece.file).open("rb") as lines:
