@@ -20,6 +20,7 @@ from components.core.artifacts.data import (
 )
 from components.core.component import Component
 from components.core.files import manifest, write_atomically
+from components.data.duplicates.templates import TEMPLATES, Template
 from components.data.pieces import REJECTS, cut
 from components.data.reports.card_page import render
 from components.data.reports.funnel import FunnelRow, funnel
@@ -98,6 +99,8 @@ class Content(Frozen):
     """Some that were kept."""
     dropped: dict[str, tuple[Sample, ...]]
     """Some that each step left out."""
+    templates: tuple[Template, ...]
+    """What documents have in common that deduplication kept, since the rest says other things."""
     shards: dict[str, str]
     """sha256 of every file of tokens."""
     measures: dict[str, float]
@@ -111,7 +114,7 @@ class Card(Component[CardInputs, DataCard]):
     file.
     """
 
-    version: ClassVar[str] = "1.0.1"
+    version: ClassVar[str] = "1.1.0"
 
     num_samples: int = Field(default=5, ge=0, le=100)
     """Documents that are shown, of those kept and of those that each step left out."""
@@ -154,6 +157,7 @@ class Card(Component[CardInputs, DataCard]):
                 for document in islice(piece.documents(), self.num_samples)
             ),
             dropped={name: self._rejects(shards) for name, shards in steps.items()},
+            templates=_templates(inputs.deduplicate),
             shards=manifest(inputs.shards.path, exclude=frozenset({"artifact.json"})),
             measures=_measures(inputs, statistics),
         )
@@ -172,6 +176,12 @@ class Card(Component[CardInputs, DataCard]):
             if all(len(samples) >= self.num_samples for samples in found.values()):
                 break
         return tuple(sample for samples in found.values() for sample in samples)
+
+
+def _templates(shards: DocumentShards) -> tuple[Template, ...]:
+    file = shards.path / TEMPLATES
+    rows = json.loads(file.read_text("utf-8")) if file.exists() else []
+    return tuple(Template.model_validate(row) for row in rows)
 
 
 def _planted(

@@ -32,7 +32,7 @@ class Clean(Component[Documents, DocumentShards]):
     For text from the web there is `WEB`, which also has the rules of FineWeb.
     """
 
-    version: ClassVar[str] = "2.1.1"
+    version: ClassVar[str] = "2.2.1"
 
     min_characters: int = Field(default=200, ge=1)
     """Shorter documents are dropped."""

@@ -17,7 +17,14 @@ from components.core.files import link_or_copy, write_json
 from components.data.document import write_lines
 from components.data.duplicates.find import Duplicates, LeftOut, find_duplicates
 from components.data.duplicates.minhash import Matching
-from components.data.duplicates.planted import NUM_POOLS, measure, require_found, write_report
+from components.data.duplicates.planted import (
+    NUM_POOLS,
+    measure,
+    require_found,
+    require_kept,
+    write_report,
+)
+from components.data.duplicates.templates import TEMPLATES
 from components.data.pieces import (
     KEPT,
     PIECE_BYTES,
@@ -55,13 +62,17 @@ class DeduplicateInputs(Frozen):
 class Deduplicate(Matching, Component[DeduplicateInputs, DocumentShards]):
     """Keep the first of the documents that have one text, nearly one, or lie in another.
 
+    Documents of one template stay if what they say differs: in a number, an operator, a name, a
+    negation, or the words of content.
+
     Writes `kept/` and `rejects/`, whose rows say `of` which document they are duplicates;
-    `index/`, which a later run takes as `known`; and `planted.json`, how well it finds what was
-    planted. What is known stays, as if all had come at once: before the new documents, without
-    those that a new one holds.
+    `index/`, which a later run takes as `known`; `planted.json`, how well it finds what was
+    planted; and `templates.json`, the most frequent templates whose documents were kept. What is
+    known stays, as if all had come at once: before the new documents, without those that a new one
+    holds.
     """
 
-    version: ClassVar[str] = "2.1.0"
+    version: ClassVar[str] = "3.0.0"
 
     num_planted: int = Field(default=200, ge=0)
     """Duplicates of each form that are planted to measure recall and precision."""
@@ -70,6 +81,10 @@ class Deduplicate(Matching, Component[DeduplicateInputs, DocumentShards]):
     these settings with a margin: so not a fifth of the words changed, and no very short text."""
     min_precision: float = Field(default=0.95, ge=0, le=1)
     """Share of what is taken that must have been planted, in every form of which copies count."""
+
+    min_kept: float = Field(default=0.99, ge=0, le=1)
+    """Share of the planted near misses that must be kept, in every form: documents of one template
+    with another number, operator, name or content."""
 
     def run(self, inputs: DeduplicateInputs, out: Path) -> DocumentShards:
         """Write the documents that stay, and those that do not with the reason.
@@ -86,16 +101,22 @@ class Deduplicate(Matching, Component[DeduplicateInputs, DocumentShards]):
             for piece in cut(kept_files(inputs.documents), PIECE_BYTES)
         ]
         index = known.path / _INDEX if known else None
-        found = find_duplicates(self._matching, pieces, out / _INDEX, scratch / "sketches", index)
+        found = find_duplicates(
+            self._matching, pieces, out / _INDEX, scratch / "sketches", index, files
+        )
         answers, orders = _pass_on(files, found, out)
         answers += _carry_out([*orders, *self._orders(pieces, found)], out)
         planted = self._measure(scratch)
         write_report(planted, out / "planted.json")
+        write_json(out / TEMPLATES, [template.model_dump() for template in found.templates])
         shutil.rmtree(scratch)
         require_found(planted, self.min_recall, self.min_precision)
+        require_kept(planted, self.min_kept)
         made = gathered(out, answers)
         size = round(found.sketches.num_bytes_on_disk() / max(1, len(found.sketches)))
         counts = {**made.counts, "bytes of index per document": size}
+        if found.num_of_templates:
+            counts["documents of a template"] = found.num_of_templates
         return made.model_copy(update={"planted": planted, "counts": counts})
 
     @property

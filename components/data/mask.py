@@ -24,7 +24,7 @@ class Mask(Component[DocumentShards, DocumentShards]):
     of it was found, and too little of a kind is a ValueError.
     """
 
-    version: ClassVar[str] = "1.0.1"
+    version: ClassVar[str] = "1.1.0"
 
     kinds: tuple[PersonalDataKind, ...] = ("email", "iban", "card", "ip", "national_id", "phone")
     """What is masked. Of IP addresses, those that point at nobody (loopback, netmasks) stay."""

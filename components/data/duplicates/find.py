@@ -1,16 +1,18 @@
 """Which of many documents are left out, and which earlier or longer one stands for each.
 
 In order, a document is left out if one that was kept before has its text, nearly has it, or holds
-it; otherwise it is kept, and those kept before that it holds are left out in its place. So each
-one left out was verified against one that was kept then, and documents that come later never
-change what earlier ones did to each other: adding to an index decides as if all had come at once.
+it, and says nothing else, as `judge` compares them; otherwise it is kept, and those kept before
+that it holds are left out in its place. So each one left out was verified against one that was kept
+then, and documents that come later never change what earlier ones did to each other: adding to an
+index decides as if all had come at once.
 """
 
 import json
 import logging
 import shutil
 from collections.abc import Iterator, Sequence
-from itertools import compress
+from itertools import compress, groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,8 +20,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.data.duplicates.index import DuplicateIndex, copy_index
+from components.data.duplicates.judge import Judge
 from components.data.duplicates.minhash import Matching, Sketches, sketch
-from components.data.duplicates.pairs import Rows, contained_pairs, near_pairs, told_apart
+from components.data.duplicates.pairs import (
+    Rows,
+    contained_pairs,
+    near_pairs,
+    similarity,
+    told_apart,
+)
+from components.data.duplicates.templates import Template, frequent_templates
+from components.data.duplicates.texts import RowTexts
 from components.data.pieces import Piece, work_through
 
 logger = logging.getLogger(__name__)
@@ -46,6 +57,10 @@ class Duplicates(NamedTuple):
     """Why a row that was kept before, or is new, is left out."""
     piece_sizes: list[int]
     """Documents of each piece."""
+    templates: tuple[Template, ...]
+    """The most frequent ones among new documents that were kept, and what they resemble."""
+    num_of_templates: int
+    """Documents that were found to be of any template."""
 
     @property
     def known(self) -> Rows:
@@ -79,16 +94,23 @@ class Duplicates(NamedTuple):
 
 
 def find_duplicates(
-    matching: Matching, pieces: Sequence[Piece], folder: Path, scratch: Path, known: Path | None
+    matching: Matching,
+    pieces: Sequence[Piece],
+    folder: Path,
+    scratch: Path,
+    known: Path | None,
+    known_files: Sequence[Path] = (),
 ) -> Duplicates:
     """Write the index of the known and the documents of `pieces` to `folder`; decide on all.
 
-    `scratch` takes what is needed meanwhile.
+    `known_files` hold the documents that were kept of the known ones, in order; `scratch` takes
+    what is needed meanwhile.
     """
     if known is not None:
         copy_index(known, folder, matching)
     index = DuplicateIndex(folder, matching)
     first_new, before = len(index), index.kept_as
+    texts = RowTexts(known_files, before)
     logger.info("sketching %d pieces, %d texts are known", len(pieces), first_new)
     scratch.mkdir(parents=True, exist_ok=True)
     answers = work_through(
@@ -100,12 +122,16 @@ def find_duplicates(
     near = near_pairs(index, first_new, matching, scratch)
     contained = contained_pairs(index, first_new, matching)
     near, contained = told_apart(index, near, contained, matching)
-    kept_as, reasons = decide(near, contained, before, len(index))
+    sizes = [answer["documents"] for answer in answers]
+    texts.add(pieces, sizes, is_first)
+    judge = Judge(texts)
+    likeness = similarity(index, near)
+    kept_as, reasons = decide(near, contained, before, len(index), judge, likeness)
     index.close(kept_as)
     shutil.rmtree(scratch)
-    sizes = [answer["documents"] for answer in answers]
     index = DuplicateIndex(folder, matching)
-    return Duplicates(index, first_new, row_of, is_first, reasons, sizes)
+    templates = frequent_templates(judge.told_apart, texts, index.id_of)
+    return Duplicates(index, first_new, row_of, is_first, reasons, sizes, *templates)
 
 
 def sketch_piece(piece: Piece, out: Path, payload: dict[str, Any]) -> dict[str, Any]:
@@ -123,23 +149,37 @@ def sketch_piece(piece: Piece, out: Path, payload: dict[str, Any]) -> dict[str, 
     return {"documents": len(ids)}
 
 
-def decide(near: Rows, contained: Rows, before: Rows, num_rows: int) -> tuple[Rows, dict[int, str]]:
+def decide(
+    near: Rows,
+    contained: Rows,
+    before: Rows,
+    num_rows: int,
+    judge: Judge,
+    likeness: NDArray[np.float64],
+) -> tuple[Rows, dict[int, str]]:
     """Return the row that stands for each row, and why those left out now are.
 
     Args:
-        near: pairs (earlier, later) that are near duplicates.
-        contained: pairs (contained, longer).
+        near: pairs (earlier, later) that are near duplicates by their words.
+        contained: pairs (contained, longer) by their words.
         before: the rows that stand for the known ones, the first of all.
         num_rows: all rows.
+        judge: compares the texts of those that were kept.
+        likeness: of the pairs that are near, shape (n,).
     """
     kept_as = np.concatenate([before, np.arange(len(before), num_rows)])
     reasons: dict[int, str] = {}
-    for later, earlier, kind in _in_order(near, contained):
-        if kept_as[later] != later or kept_as[earlier] != earlier:
+    for later, group in groupby(_in_order(near, contained, likeness), key=itemgetter(0)):
+        kinds = {earlier: kind for _, earlier, kind in group if kept_as[earlier] == earlier}
+        holding = [row for row, kind in kinds.items() if kind != _EARLIER_INSIDE]
+        if (found := judge.first_alike(later, holding)) is not None:
+            kept_as[later] = found
+            reasons[later] = NEAR if kinds[found] == _LATER_NEAR else CONTAINED
             continue
-        out, standing = (earlier, later) if kind == _EARLIER_INSIDE else (later, earlier)
-        kept_as[out] = standing
-        reasons[out] = NEAR if kind == _LATER_NEAR else CONTAINED
+        for held, kind in kinds.items():
+            if kind == _EARLIER_INSIDE and judge.is_alike(later, held):
+                kept_as[held] = later
+                reasons[held] = CONTAINED
     return _roots(kept_as), reasons
 
 
@@ -154,8 +194,13 @@ def firsts_of(digests: NDArray[np.uint64]) -> Rows:
     return firsts
 
 
-def _in_order(near: Rows, contained: Rows) -> list[tuple[int, int, int]]:
-    """Return (later, earlier, kind), by later; what leaves it out before what it leaves out."""
+def _in_order(
+    near: Rows, contained: Rows, likeness: NDArray[np.float64]
+) -> list[tuple[int, int, int]]:
+    """Return (later, earlier, kind), by later; what leaves it out before what it leaves out.
+
+    Those that leave it out are in the order of their likeness.
+    """
     inside = contained[:, 0] > contained[:, 1]
     parts = (
         (near[:, 1], near[:, 0], _LATER_NEAR),
@@ -164,7 +209,10 @@ def _in_order(near: Rows, contained: Rows) -> list[tuple[int, int, int]]:
     )
     rows = [np.stack([later, early, np.full_like(early, kind)], 1) for later, early, kind in parts]
     pairs = np.concatenate(rows)
-    order = np.lexsort((pairs[:, 2], pairs[:, 1], pairs[:, 2] == _EARLIER_INSIDE, pairs[:, 0]))
+    alike = np.concatenate([likeness, np.ones(len(contained))])
+    order = np.lexsort(
+        (pairs[:, 2], pairs[:, 1], -alike, pairs[:, 2] == _EARLIER_INSIDE, pairs[:, 0])
+    )
     return [tuple(row) for row in pairs[order].tolist()]
 
 

@@ -17,7 +17,7 @@ from components.core.files import write_json
 from components.data.duplicates.minhash import U32, U64, Matching, Sketches
 
 _PARAMETERS = "parameters.json"
-_WORDS = 1  # raised when text is cut into words, or n-grams are hashed, in another way
+_WORDS = 2  # raised when text is cut into words, or n-grams are hashed, in another way
 
 
 class DuplicateIndex:

@@ -32,6 +32,8 @@ _WITHOUT_SPACES = (
     range(0x20000, 0x33480),  # rarer Han
 )
 _MANY = 16  # characters, from which on one pass over a text is faster than one for each
+_CODE_SIGNS = b"=(){}[]<>|_;\\"
+_IN_CODE = 0.04  # share of bytes that are such signs: a tenth of it in sentences
 _BASE = 0x9E3779B97F4A7C15  # odd, so that it has an inverse modulo 2^64
 
 
@@ -117,6 +119,13 @@ def normalise(text: str) -> str:
     return " ".join(text.casefold().split())
 
 
+def identity(text: str) -> bytes:
+    """Return what makes two texts the same: all but white space, and case except in code."""
+    written = " ".join(text.split()).encode()
+    signs = len(written) - len(written.translate(None, _CODE_SIGNS))
+    return written if signs >= _IN_CODE * len(written) else normalise(text).encode()
+
+
 def words_of(text: str) -> list[bytes]:
     """Return the words of a text, as they are compared."""
     return _spaced(normalise(text)).split()
@@ -147,7 +156,7 @@ def _batches(texts: Iterable[str]) -> Iterator[list[str]]:
 
 def _sketch_batch(texts: list[str], matching: Matching) -> Sketches:
     normalised = [normalise(text) for text in texts]
-    digests = [hashlib.sha256(text.encode()).digest()[:16] for text in normalised]
+    digests = [hashlib.sha256(identity(text)).digest()[:16] for text in texts]
     words = [_spaced(text) for text in normalised]
     ends = np.cumsum([len(text) + 1 for text in words], dtype=np.int64)
     starts, hashes = word_hashes(b" ".join(words))

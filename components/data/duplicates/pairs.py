@@ -2,7 +2,8 @@
 
 Documents that have a key in common are candidates: a band of their signatures (Lee et al. 2022,
 "Deduplicating training data makes language models better"), or one of the smallest sampled n-grams
-of the shorter one. Candidates are then verified by all that the index knows of both.
+of the shorter one. Candidates are then verified by all that the index
+knows of both; what is left is compared text by text, see `judge`.
 
 Whether two documents are candidates depends on no document that comes after both, so that an index
 that grows gives the pairs that one made at once does.
@@ -67,10 +68,10 @@ def told_apart(
 
     Of n-gram sets A and B of similarity J, the share of A in B is J (|A| + |B|) / ((1 + J) |A|).
     """
-    similarity = _similarity(index, _encoded(*near.T))
+    likeness = similarity(index, near)
     counts = index.num_words[near].astype(float) - (matching.ngram_size - 1)
     fewer, more = counts.min(1), counts.max(1)
-    share = similarity / (1 + similarity) * (fewer + more) / fewer
+    share = likeness / (1 + likeness) * (fewer + more) / fewer
     holds = (more >= _LONGER * fewer) & (share >= matching.containment_threshold)
     is_first = counts[holds, 0] < counts[holds, 1]
     held = np.where(is_first[:, None], near[holds], near[holds, ::-1])
@@ -113,8 +114,12 @@ def _write_keys(index: DuplicateIndex, rows: Rows, matching: Matching, scratch: 
     return files
 
 
+def similarity(index: DuplicateIndex, pairs: Rows) -> NDArray[np.float64]:
+    """Return the estimated Jaccard similarity of each pair, shape (n,)."""
+    return _similarity(index, _encoded(*pairs.T))
+
+
 def _similarity(index: DuplicateIndex, codes: Rows) -> NDArray[np.float64]:
-    """Return the estimated Jaccard similarity of each pair."""
     found = [np.empty(0)]
     for start in range(0, len(codes), _CHUNK):
         one, other = _decoded(codes[start : start + _CHUNK]).T

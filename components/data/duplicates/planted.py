@@ -1,33 +1,35 @@
 """How well duplicates are found: copies of the input's own passages, disguised, and counted.
 
-Beside the copies stand as many passages that are no copies, and as many that quote one: one of
-these that is left out is a false alarm. A copy must be found if the settings say that it is one by
-a margin: so a fifth of the words changed, or a copy of three words, is planted and never due.
+Beside the copies stand as many passages that are no copies, as many that quote one, and near
+misses, of one template and saying different things: one of these that is left out is a false alarm.
+A copy must be found if the settings say that it is one by a margin: so a fifth of the words
+changed, or a copy of three words, is planted and never due.
 """
 
 import math
 import random
-import re
-from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
+from unicodedata import category
 
 from components.core.artifacts.data import Planted
 from components.core.files import write_json
 from components.data.document import Document, write_documents
 from components.data.duplicates.find import LeftOut, find_duplicates
-from components.data.duplicates.minhash import Matching, normalise, words_of
+from components.data.duplicates.minhash import Matching, identity
+from components.data.duplicates.near_misses import FORM, near_misses
+from components.data.duplicates.passages import distinct, ngrams_of, passages_of
+from components.data.duplicates.tokens import is_code, is_negation
 from components.data.pieces import cut
 
 NUM_POOLS = 6
-_PASSAGES_OF_ONE = 3  # a document gives up to so many
-_WORDS = 500  # longest passage
 _QUOTED = 0.1  # share of a passage
 _LATER, _EARLIER = "inside a later, longer text", "inside an earlier, longer text"
 _MARGIN = 0.15  # three standard errors and more of a similarity that 128 places estimate
 _MANY_SAMPLES = 3  # of so many times the n-grams that are needed, all but 1 in 1,000 have enough
-_DISTINCT = 1 / 3  # share of the shorter passage's n-grams from which on two are alike
+_AROUND = 6  # words to each side of one that is changed
 
 Disguise = Callable[[str, random.Random], str]
 
@@ -67,18 +69,22 @@ def plant(texts: Sequence[str], num_items: int, matching: Matching) -> list[Plan
     Passages that are joined are of like length.
     """
     rng = random.Random(matching.seed)
-    passages = [passage for text in texts for passage in _passages(text)]
+    passages = [passage for text in texts for passage in passages_of(text)]
     rng.shuffle(passages)
-    passages = _distinct(passages, num_items * NUM_POOLS, matching.ngram_size)
+    passages = distinct(passages, num_items * NUM_POOLS, matching.ngram_size)
     size = min(num_items, len(passages) // NUM_POOLS)
+    if not size:
+        return []
     pools = [sorted(passages[i * size : (i + 1) * size], key=len) for i in range(NUM_POOLS)]
     originals, others, later, earlier, *fillers = pools
     hosts = [_embed(text, filler) for text, filler in zip(earlier, fillers[0], strict=True)]
+    quoting = [_quote(*pair, rng) for pair in zip(originals, others, strict=True)]
     items = [
         *_items("host", hosts),
         *_items("original", originals),
-        *_items("quoting", [_quote(*pair, rng) for pair in zip(originals, others, strict=True)]),
+        *_items("quoting", quoting),
         *_inside("later", later, _LATER, "later host", matching),
+        *_kept(near_misses(quoting, num_items, rng)),
     ]
     for form, disguise in _DISGUISES.items():
         items += _copies(form, originals, [disguise(text, rng) for text in originals], matching)
@@ -87,23 +93,38 @@ def plant(texts: Sequence[str], num_items: int, matching: Matching) -> list[Plan
     return items + _items("later host", hosts)
 
 
+def _kept(texts: Iterable[tuple[str, str]]) -> list[PlantedDocument]:
+    return [
+        PlantedDocument(document=Document(id=f"near miss/{n}", text=text), form=form)
+        for n, (form, text) in enumerate(texts)
+    ]
+
+
 def score(items: Sequence[PlantedDocument], verdicts: dict[int, LeftOut]) -> list[Planted]:
-    """Count, for each form, what was left out for what it is a copy of, and false alarms."""
+    """Count, for each form, what was left out for what it is a copy of, and false alarms.
+
+    Of near misses those are found that were kept; the others are false alarms of all forms.
+    """
     planted, found, wrong = Counter[str](), Counter[str](), Counter[str]()
     due, due_found = Counter[str](), Counter[str]()
     for place, item in enumerate(items):
         planted[item.form] += 1
-        due[item.form] += item.is_due
-        if place in verdicts:
+        is_kept = item.form.startswith(FORM)
+        due[item.form] += item.is_due or is_kept
+        if is_kept and place not in verdicts:
+            found[item.form] += 1
+            due_found[item.form] += 1
+        elif place in verdicts:
             is_right = item.form != "" and verdicts[place][1] == item.of
             (found if is_right else wrong)[item.form] += 1
             due_found[item.form] += is_right and item.is_due
+    taken = wrong[""] + sum(number for form, number in wrong.items() if form.startswith(FORM))
     return [
         Planted(
             form=form,
             planted=planted[form],
             found=found[form],
-            false_alarms=wrong[form] + wrong[""],
+            false_alarms=wrong[form] + (0 if form.startswith(FORM) else taken),
             due=due[form],
             due_found=due_found[form],
         )
@@ -127,7 +148,7 @@ def require_found(planted: Sequence[Planted], min_recall: float, min_precision: 
     Forms of which no copy is due are told and not judged, and one mistake in a form is let pass:
     of few planted copies it says little.
     """
-    judged = [row for row in planted if row.due]
+    judged = [row for row in planted if row.due and not row.form.startswith(FORM)]
     missed = [
         f"{row.form} {row.due_recall:.3f} ({row.due_found} of {row.due})"
         for row in judged
@@ -152,14 +173,49 @@ def require_found(planted: Sequence[Planted], min_recall: float, min_precision: 
         )
 
 
+def require_kept(planted: Sequence[Planted], min_kept: float) -> None:
+    """Raise ValueError if too many near misses were left out; one mistake in a form is let pass."""
+    lost = [
+        f"{row.form.removeprefix(FORM)} {row.found} of {row.planted}"
+        for row in planted
+        if row.form.startswith(FORM) and row.recall < min_kept and row.planted - row.found > 1
+    ]
+    if lost:
+        raise ValueError(
+            f"Deduplication drops documents of one template that say different things: it kept "
+            f"{', '.join(lost)}, where min_kept is {min_kept}. planted.json has every form. Ask "
+            "for more that is alike (raise threshold), or lower min_kept."
+        )
+
+
 def change_words(text: str, share: float, rng: random.Random) -> str:
-    """Replace a share of the words, at least one, by others of the text."""
+    """Replace a share of the words, at least one, by others of the text: an edit that is light.
+
+    So it leaves alone what makes another text: numbers, names, negations, symbols and code. There
+    are fewer changes if there are fewer words of other kinds.
+    """
     words = text.split()
-    others = sorted(set(words)) * 2
-    for place in rng.sample(range(len(words)), max(1, math.ceil(share * len(words)))):
+    plain = [place for place in range(len(words)) if _is_plain(words, place)]
+    others = sorted({words[place] for place in plain}) * 2
+    number = min(max(1, math.ceil(share * len(words))), len(plain))
+    for place in rng.sample(plain, number if len(others) > 2 else 0):
         at = others.index(words[place])
-        words[place] = others[at + rng.randint(1, len(others) // 2 - 1)] if at else "other"
+        words[place] = others[at + rng.randint(1, len(others) // 2 - 1)]
     return " ".join(words)
+
+
+def _is_plain(words: Sequence[str], place: int) -> bool:
+    """Whether a word is one of many in a sentence."""
+    word = words[place]
+    before = " ".join(words[max(0, place - _AROUND) : place])
+    after = " ".join(words[place + 1 :][:_AROUND])
+    letters = all(letter.isalpha() or category(letter)[0] == "M" for letter in word)
+    return (
+        letters
+        and word == word.lower()
+        and not is_negation(word)
+        and not is_code(before, after, 2 * _AROUND)
+    )
 
 
 def _rewrap(text: str, rng: random.Random) -> str:
@@ -184,14 +240,6 @@ _DISGUISES: dict[str, Disguise] = {
     "re-cased": _recase,
     **{f"{percent}% of words changed": _changing(percent) for percent in (1, 5, 10, 20)},
 }
-
-
-def _passages(text: str) -> list[str]:
-    """Return the first passages of a text, as they stand in it."""
-    spans = [word.span() for word in re.finditer(r"\S+", text)]
-    runs = [spans[i : i + _WORDS] for i in range(0, len(spans), _WORDS)][:_PASSAGES_OF_ONE]
-    full = runs[:1] + [run for run in runs[1:] if len(run) == _WORDS]
-    return [text[run[0][0] : run[-1][1]] for run in full]
 
 
 def _quote(original: str, other: str, rng: random.Random) -> str:
@@ -235,7 +283,7 @@ def _inside(
             document=Document(id=f"{name}/{number}", text=text),
             form=form,
             of=f"{host}/{number}",
-            is_due=len(_ngrams(text, matching.passage_ngram_size)) >= enough,
+            is_due=len(ngrams_of(text, matching.passage_ngram_size)) >= enough,
         )
         for number, text in enumerate(texts)
     ]
@@ -243,32 +291,8 @@ def _inside(
 
 def _is_alike(text: str, copy: str, matching: Matching) -> bool:
     """Whether the settings take a copy for one with a margin, counted n-gram by n-gram."""
-    if normalise(text) == normalise(copy):
+    if identity(text) == identity(copy):
         return True
-    one, other = _ngrams(text, matching.ngram_size), _ngrams(copy, matching.ngram_size)
+    one, other = ngrams_of(text, matching.ngram_size), ngrams_of(copy, matching.ngram_size)
     similarity = len(one & other) / max(1, len(one | other))
     return similarity >= min(1.0, matching.threshold + _MARGIN)
-
-
-def _distinct(passages: Sequence[str], number: int, ngram_size: int) -> list[str]:
-    """Return the first passages that share less than `_DISTINCT` with each one before."""
-    kept, sizes = list[str](), list[int]()
-    holders = defaultdict[bytes, list[int]](list)
-    for passage in passages:
-        ngrams = _ngrams(passage, ngram_size)
-        shared = Counter(place for ngram in ngrams for place in holders.get(ngram, ()))
-        if any(n >= _DISTINCT * min(len(ngrams), sizes[place]) for place, n in shared.items()):
-            continue
-        for ngram in ngrams:
-            holders[ngram].append(len(kept))
-        kept.append(passage)
-        sizes.append(len(ngrams))
-        if len(kept) == number:
-            break
-    return kept
-
-
-def _ngrams(text: str, size: int) -> set[bytes]:
-    """Return the n-grams of a text; all its words are one if they are fewer."""
-    words = words_of(text)
-    return {b" ".join(words[at : at + size]) for at in range(max(1, len(words) - size + 1))}

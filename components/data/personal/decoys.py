@@ -1,4 +1,5 @@
 """What looks like personal data and is none."""
+# ruff: noqa: RUF001 - the dashes that people write
 
 import uuid
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ _FIXED = (
     "f(x) = 123-456+7890 and 555 - 1234 = -679; 415*555-2671",
     "The score was 21-14, 28-7 and 103-101 in 2019-2020 and 2020-2021.",
     "At 52.5200, 13.4050 in 1920x1080, colour #4a6741.",
+    "Vom 03.06.-07.06.2015, 03.07 - 17.07.15, 03/2015 – 03/2016 und 03.08.15-04.08.15",
     "DOI 10.1111/1365-2664.12646 and arXiv:2301.12345",
     "1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20",
     "pp. 1365-2664, vol. 12 (3), 100-122, 1998",
@@ -90,8 +92,74 @@ def _number(random: Random) -> str:
     return f"Item {digits(random, random.randrange(7, 17), '123456789')} in stock"
 
 
+def _dates(random: Random) -> str:
+    """Return a range of days, months, years or times, as people write it."""
+    shape = random.choice(
+        (
+            "{0:02}.{1:02}.{2:02}{to}{3:02}.{4:02}.{5:02}",
+            "{0:02}.{1:02}.20{2:02}{to}{3:02}.{4:02}.20{5:02}",
+            "{0:02}.{1:02}.{to}{3:02}.{4:02}.20{5:02}",
+            "{0}.{1}.{to}{3}.{4}.20{5:02}",
+            "{0:02}/{1:02}/20{2:02}{to}{3:02}/{4:02}/20{5:02}",
+            "{1:02}/20{2:02}{to}{4:02}/20{5:02}",
+            "{1:02}.20{2:02}{to}{4:02}.20{5:02}",
+            "20{2:02}-{1:02}-{0:02} - 20{5:02}-{4:02}-{3:02}",
+            "20{2:02}-{1:02}-{0:02}/20{5:02}-{4:02}-{3:02}",
+            "20{2:02}{1:02}{0:02}{to}20{5:02}{4:02}{3:02}",
+            "19{2:02}{to}20{5:02}",
+            "{1:02}:{0:02}{to}{4:02}:{3:02}",
+            "{1:02}.{0:02}{to}{4:02}.{3:02}",
+        )
+    )
+    days = [random.randint(*ends) for ends in ((1, 31), (1, 12), (10, 29)) * 2]
+    around = random.choice(("from {}", "{}: clerk", "({})", "Vom {} geschlossen", "open {} daily"))
+    return around.format(shape.format(*days, to=random.choice(("-", " - ", "–", " – "))))
+
+
+def _version(random: Random) -> str:
+    parts = ".".join(str(random.randrange(40)) for _ in range(4))
+    return f"{random.choice(('version', 'release', 'v', 'firmware'))} {parts} of the program"
+
+
+def _place(random: Random) -> str:
+    north, east = random.uniform(-90, 90), random.uniform(-180, 180)
+    return f"at {north:.{random.randint(4, 7)}f}, {east:.{random.randint(4, 7)}f} on the map"
+
+
+def _result(random: Random) -> str:
+    sets = (f"{random.randint(0, 7)}-{random.randint(0, 7)}" for _ in range(random.randint(3, 5)))
+    return f"won {' '.join(sets)}, then {random.randint(60, 130)}-{random.randint(60, 130)}"
+
+
+def _pages(random: Random) -> str:
+    first = random.randint(100, 4000)
+    sign = random.choice(("-", "–"))
+    return f"{random.choice(('pp.', 'pages', 'S.'))} {first}{sign}{first + random.randint(1, 60)}"
+
+
+def _doi(random: Random) -> str:
+    journal, year, paper = digits(random, 4, "123456789"), digits(random, 2), digits(random, 5)
+    return f"doi:10.{journal}/0{digits(random, 3)}-{digits(random, 4)}({year}){paper}-{year[0]}"
+
+
+def _amount(random: Random) -> str:
+    amount = f"{random.randrange(10**5, 10**9):,}"
+    sign = random.choice((",", ".", " ", "\u202f"))
+    return f"{random.choice(('$', '€ ', 'EUR ', '£'))}{amount.replace(',', sign)} in total"
+
+
+def _chemical(random: Random) -> str:
+    """Return a CAS number with its right check digit."""
+    body = digits(random, random.randint(4, 9), "123456789")
+    check = sum(place * int(digit) for place, digit in enumerate(reversed(body), 1)) % 10
+    return f"CAS {body[:-2]}-{body[-2:]}-{check}"
+
+
 def _link(random: Random) -> str:
     return f"https://shop.example.com/item/{digits(random, 10)}?ref={digits(random, 12)}"
 
 
-_MADE = (_isbn, _order, _account, _id, _unissued, _hash, _float, _time, _table, _number, _link)
+_MADE = (
+    *(_isbn, _order, _account, _id, _unissued, _hash, _float, _time, _table, _number, _link),
+    *(_dates, _dates, _version, _place, _result, _pages, _doi, _amount, _chemical),
+)

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from components.data.personal.moments import ranges
 from components.data.personal.span import SEPARATORS, Span, follows, matches
 
 _RUN = re.compile(rf"[0-9](?:[{SEPARATORS}()/]{{0,4}}[0-9]){{6,}}")
@@ -73,6 +74,7 @@ def _is_other(text: str, start: int, run: re.Match[str]) -> bool:
 def _in_run(text: str, start: int, end: int, regions: Sequence[str]) -> Iterator[Span]:
     window = text[start : end + _REACH]
     found: list[Span] = []
+    dates = ranges(text, start, end)
     if "US" in regions or "CA" in regions:
         found += (Span(*known.span(1)) for known in _AMERICAN.finditer(text, start, end))
         found += _local(text, start, end)
@@ -84,7 +86,8 @@ def _in_run(text: str, start: int, end: int, regions: Sequence[str]) -> Iterator
                 found.append(span)
     last = 0
     for span in sorted(found, key=lambda span: (span.start, -span.end)):
-        if span.start >= last:
+        is_date = any(span.start < date.end and date.start < span.end for date in dates)
+        if span.start >= last and not is_date:
             yield span
             last = span.end
 

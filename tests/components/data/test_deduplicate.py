@@ -248,6 +248,7 @@ def test_planted_copies_of_real_documents_are_found_and_little_else(tmp_path):
         "kept",
         "planted.json",
         "rejects",
+        "templates.json",
     }
     assert not np.isnan(found.counts["bytes of index per document"])
 

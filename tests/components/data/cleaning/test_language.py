@@ -42,6 +42,37 @@ def test_what_is_too_short_or_no_language_is_not_told():
     assert identify("0123 4567 8901 2345 6789 " * 8)[1] < 0.65
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "hello world hello world",
+        "def f(x): return x+1",
+        "x = [1, 2, 3]; y = {}",
+        "for i in range(10): print(i)",
+        "import os\nimport sys\nfor x in os.listdir('.'):\n    print(x)\n",
+        "asdkjh qwoeiu zmxncb qwpoei",
+        "\U000103a0\U000103bc\U000103b9 " * 8,
+        "| 1 | 2 |\n|---|---|\n| 3 | 4 |",
+    ],
+)
+def test_a_guess_at_the_floor_of_the_model_is_unknown(text):
+    code, probability = identify(text)
+    assert code == "unknown"
+    assert probability < 0.5
+
+
+def test_a_chat_of_short_turns_is_judged_whole():
+    opening = "User: hello world\nAssistant: ok\n" * 8
+    answers = "User: Was nun?\nAssistant: Ich weiß es nicht, aber wir können nachsehen.\n" * 12
+    assert 300 < len(opening) + len(answers) < 2000
+    assert identify(opening + answers + "User: ok thanks bye\n" * 6)[0] == "de"
+
+
+def test_what_is_no_language_is_none_that_can_be_asked_for():
+    with pytest.raises(ValueError, match=r"\['zxx'\]"):
+        check_codes(("zxx",))
+
+
 def test_the_middle_and_the_end_of_a_long_text_count():
     german = SENTENCES["de"] * 50
     assert identify(SENTENCES["en"] + german)[0] == "de"

@@ -5,13 +5,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.data.duplicates.find import decide, firsts_of
+from components.data.duplicates.judge import Judge
 
 NONE = np.empty((0, 2), np.int64)
 
 
 def decided(near, contained, num_rows, before=()):
     pairs = [np.array(rows, np.int64).reshape(-1, 2) for rows in (near, contained)]
-    kept_as, reasons = decide(*pairs, np.array(before, np.int64), num_rows)
+    judge, likeness = Judge(lambda row: "the same"), np.ones(len(pairs[0]))
+    kept_as, reasons = decide(*pairs, np.array(before, np.int64), num_rows, judge, likeness)
     return kept_as.tolist(), reasons
 
 
@@ -29,6 +31,15 @@ def test_a_later_longer_document_stands_for_those_it_holds_and_for_their_duplica
 
 def test_a_longer_document_that_is_left_out_itself_stands_for_none():
     assert decided([(0, 2)], [(1, 2)], 3) == ([0, 1, 0], {2: "near duplicate"})
+
+
+def test_what_says_other_things_is_kept_however_alike_its_words_are():
+    texts = ["x < 12 holds here", "x > 12 holds here", "x <  12 holds here"]
+    near = np.array([(0, 1), (0, 2), (1, 2)], np.int64)
+    judge = Judge(texts.__getitem__)
+    kept_as, reasons = decide(near, NONE, np.empty(0, np.int64), 3, judge, np.ones(3))
+    assert (kept_as.tolist(), reasons) == ([0, 1, 0], {2: "near duplicate"})
+    assert judge.told_apart == [(1, 0)]
 
 
 @settings(deadline=None, max_examples=40)

@@ -7,11 +7,13 @@ import pytest
 
 from components.core.artifacts.data import Planted
 from components.data.duplicates.minhash import Matching
+from components.data.duplicates.near_misses import FORM
 from components.data.duplicates.planted import (
     change_words,
     measure,
     plant,
     require_found,
+    require_kept,
     score,
 )
 from components.data.repository import library, speeches
@@ -31,7 +33,7 @@ def test_every_form_is_planted_alike_and_a_copy_of_what_it_names():
     items = plant(TEXTS, 8, MATCHING)
     assert items == plant(TEXTS, 8, MATCHING)
     assert items != plant(TEXTS, 8, Matching(seed=4))
-    forms = Counter(item.form for item in items)
+    forms = Counter(item.form for item in items if not item.form.startswith(FORM))
     assert set(forms.values()) == {8, 32}
     texts = {item.document.id: " ".join(item.document.text.lower().split()) for item in items}
     assert len(texts) == len(items)
@@ -129,3 +131,29 @@ def test_too_few_found_or_too_much_taken_is_an_error_with_the_numbers_and_the_re
     with pytest.raises(ValueError, match=r"5% 0\.760 \(60 false alarms\).*raise threshold"):
         require_found([wrong], 0.95, 0.95)
     require_found([missed, wrong], 0.9, 0.7)
+
+
+def test_near_misses_of_every_kind_are_planted_and_kept(tmp_path):
+    rows = {row.form: row for row in measure(TEXTS, 20, MATCHING, tmp_path)}
+    kept = [row for form, row in rows.items() if form.startswith(FORM)]
+    assert len(kept) == 15
+    for row in kept:
+        assert (row.found, row.false_alarms) == (row.planted, 0), row
+    for word in ("operator", "number", "name", "content", "code", "maths", "chat", "table"):
+        assert any(word in row.form for row in kept)
+
+
+def test_a_near_miss_that_is_left_out_is_a_false_alarm_of_every_form():
+    items = plant(TEXTS, 8, MATCHING)
+    place = next(n for n, item in enumerate(items) if item.form == f"{FORM}chat, other name")
+    rows = {row.form: row for row in score(items, {place: ("near duplicate", "near miss/9")})}
+    assert rows[f"{FORM}chat, other name"].recall == 7 / 8
+    assert rows["re-cased"].false_alarms == 1
+
+
+def test_near_misses_that_are_left_out_stop_the_flow_with_the_numbers():
+    row = Planted(form=f"{FORM}code", planted=200, found=198, due=200, due_found=198)
+    require_kept([row], 0.99)
+    with pytest.raises(ValueError, match=r"code 190 of 200.*0\.99.*raise threshold"):
+        require_kept([row.model_copy(update={"found": 190})], 0.99)
+    require_found([row.model_copy(update={"found": 0, "due_found": 0})], 0.95, 0.95)
