@@ -211,3 +211,14 @@ class PreferencePairs(Artifact):
     """Lines of the file."""
     sampled_accuracy: float
     """Share of all samples that the checker accepted, 0 to 1."""
+
+
+class ReferenceScores(Artifact):
+    """ln p of the answers of preference pairs: `scores.npy`, float32, shape (pairs, 2).
+
+    A row is a line of `pairs.jsonl`: the chosen answer, the rejected one. Lines that cannot be
+    learnt from are NaN.
+    """
+
+    num_pairs: int
+    """Pairs that were scored."""

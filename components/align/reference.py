@@ -1,0 +1,65 @@
+"""Reference: how likely a model finds the answers of preference pairs, before it is aligned."""
+
+from pathlib import Path
+from typing import ClassVar
+
+from pydantic import Field
+
+from components.core.artifacts.base import Frozen
+from components.core.artifacts.data import PreferencePairs, ReferenceScores
+from components.core.artifacts.models import Checkpoint
+from components.core.component import Component
+from components.core.settings import settings
+
+SCORES = "scores.npy"
+
+
+class ReferenceInputs(Frozen):
+    """What `Reference` reads."""
+
+    model: Checkpoint
+    """The frozen reference."""
+    pairs: PreferencePairs
+    """Chosen and rejected answers."""
+
+
+class Reference(Component[ReferenceInputs, ReferenceScores]):
+    """Score every answer once, so that the reference need not be in memory while a policy learns.
+
+    Scored again only when the pairs, the tokenizer or the model change. Writes `scores.npy`.
+    """
+
+    version: ClassVar[str] = "1.0.0"
+
+    batch_size: int = Field(default=32, ge=1)
+    """Pairs that are scored at once."""
+
+    def run(self, inputs: ReferenceInputs, out: Path) -> ReferenceScores:
+        """Write the scores.
+
+        Raises:
+            ValueError: no pair can be learnt from.
+        """
+        import numpy as np
+        import torch
+
+        from components.lib.device import move
+        from components.lib.examples.pairs import PairExamples, read_pairs
+        from components.lib.models.folders import load_model, load_tokenizer
+        from components.lib.objectives.preference import log_probabilities
+
+        torch.set_num_threads(settings().num_threads)
+        tokenizer = load_tokenizer(inputs.model.path)
+        model = move(load_model(inputs.model.path)).eval()
+        max_length = model.config.max_position_embeddings
+        found = read_pairs(inputs.pairs.path, tokenizer, max_length)
+        examples = PairExamples(found.pairs, tokenizer, sequence_length=1)  # a pair a sequence
+        scores = np.full((len(found.pairs) + len(found.left_out), 2), np.nan, np.float32)
+        for start in range(0, len(examples), self.batch_size):
+            indices = np.arange(start, min(start + self.batch_size, len(examples)))
+            with torch.no_grad():
+                made, _ = log_probabilities(model, examples.batch(indices))
+            lines = [found.pairs[index].line for index in indices]
+            scores[lines] = made.cpu().numpy()
+        np.save(out / SCORES, scores)
+        return ReferenceScores(path=out, num_pairs=len(examples))
