@@ -16,7 +16,11 @@ from components.core.artifacts.reports import Budget
 from components.data.vocabulary import TrainVocabulary
 from components.evals.probe import Probe
 from components.finetune.sft import SFT
-from components.lib.training.hyperparameters import DialledHyperparameters, Hyperparameters
+from components.lib.training.hyperparameters import (
+    DialledHyperparameters,
+    EpochHyperparameters,
+    Hyperparameters,
+)
 from components.pretrain.train import Train
 from components.release.gate import Gate
 from components.release.register import Register
@@ -186,7 +190,7 @@ def smoke() -> Recipe:
         align=DirectPreference(
             budget=Budget(),
             sample=SamplePreferences(num_prompts=64, num_samples=16),
-            dpo=DPO(batch_size=8),
+            dpo=DPO(training=EpochHyperparameters(batch_size=8)),
         ),
         compress=Int8(budget=Budget(max_bits_per_byte_increase=0.02)),
         evals=Evals(num_sequences=32, probe=Probe(num_instructions=48)),

@@ -152,7 +152,7 @@ def _say_what_is_left_out(found: "EncodedPairs", num_trained: int, out: Path) ->
     if found.left_out:
         counts = ", ".join(f"{count} {reason}" for reason, count in found.reasons().items())
         logger.warning("%d pairs are left out: %s", len(found.left_out), counts)
-    counted = {
+    counted: dict[str, float] = {
         "pairs_trained": num_trained,
         "pairs_held_out": len(found.pairs) - num_trained,
         "pairs_left_out": len(found.left_out),

@@ -3,8 +3,6 @@
 from pathlib import Path
 from typing import ClassVar
 
-from pydantic import Field
-
 from components.core.artifacts.base import Frozen
 from components.core.artifacts.data import PreferencePairs, ReferenceScores
 from components.core.artifacts.models import Checkpoint
@@ -12,6 +10,8 @@ from components.core.component import Component
 from components.core.settings import settings
 
 SCORES = "scores.npy"
+
+_PAIRS_AT_ONCE = 32
 
 
 class ReferenceInputs(Frozen):
@@ -31,9 +31,6 @@ class Reference(Component[ReferenceInputs, ReferenceScores]):
 
     version: ClassVar[str] = "1.0.0"
 
-    batch_size: int = Field(default=32, ge=1)
-    """Pairs that are scored at once."""
-
     def run(self, inputs: ReferenceInputs, out: Path) -> ReferenceScores:
         """Write the scores.
 
@@ -44,7 +41,7 @@ class Reference(Component[ReferenceInputs, ReferenceScores]):
         import torch
 
         from components.lib.device import move
-        from components.lib.examples.pairs import PairExamples, read_pairs
+        from components.lib.examples.pairs import PAIRS, PairExamples, read_pairs
         from components.lib.models.folders import load_model, load_tokenizer
         from components.lib.objectives.preference import log_probabilities
 
@@ -53,13 +50,14 @@ class Reference(Component[ReferenceInputs, ReferenceScores]):
         model = move(load_model(inputs.model.path)).eval()
         max_length = model.config.max_position_embeddings
         found = read_pairs(inputs.pairs.path, tokenizer, max_length)
-        examples = PairExamples(found.pairs, tokenizer, sequence_length=1)  # a pair a sequence
+        examples = PairExamples(found.pairs, tokenizer, sequence_length=1)  # as short as can be
         scores = np.full((len(found.pairs) + len(found.left_out), 2), np.nan, np.float32)
-        for start in range(0, len(examples), self.batch_size):
-            indices = np.arange(start, min(start + self.batch_size, len(examples)))
+        for start in range(0, len(examples), _PAIRS_AT_ONCE):
+            indices = np.arange(start, min(start + _PAIRS_AT_ONCE, len(examples)))
+            batch = examples.batch(indices)
             with torch.no_grad():
-                made, _ = log_probabilities(model, examples.batch(indices))
-            lines = [found.pairs[index].line for index in indices]
-            scores[lines] = made.cpu().numpy()
+                made, _ = log_probabilities(model, batch)
+            lines = batch.extras[PAIRS].flatten()
+            scores[lines[lines >= 0]] = made.cpu().numpy()[lines >= 0]
         np.save(out / SCORES, scores)
         return ReferenceScores(path=out, num_pairs=len(examples))

@@ -105,7 +105,10 @@ def test_the_loss_is_what_trl_computes_for_the_same_pairs(
 def test_without_a_reference_it_is_what_trl_computes(
     loss, smoothing, policy, batch, rows, tokenizer, tmp_path
 ):
-    """CPO's sigmoid is DPO's with a reference that finds all equally likely."""
+    """CPO's sigmoid is DPO's with a reference that finds all equally likely.
+
+    Its loss is given our log-probabilities.
+    """
     trainer = CPOTrainer(
         model=policy,
         args=CPOConfig(
@@ -114,21 +117,20 @@ def test_without_a_reference_it_is_what_trl_computes(
             beta=2.0,
             simpo_gamma=0.5,
             label_smoothing=smoothing,
-            cpo_alpha=0.0,
-            per_device_train_batch_size=NUM_PAIRS,
-            max_length=256,
             gradient_checkpointing=False,
             **TRL,
         ),
         train_dataset=Dataset.from_list(rows),
         processing_class=tokenizer,
     )
-    with torch.no_grad():
-        inputs = next(iter(trainer.get_train_dataloader()))
-        theirs = float(trainer.get_batch_loss_metrics(policy, inputs, "train")[0])
-    options = PreferenceOptions(beta=2.0, label_smoothing=smoothing, margin=0.5)
     nothing = torch.zeros(NUM_PAIRS, 2)
-    assert ours(policy, batch, nothing, loss, options) == pytest.approx(theirs, rel=1e-4)
+    options = PreferenceOptions(beta=2.0, label_smoothing=smoothing, margin=0.5)
+    with torch.no_grad():
+        scores = Preference(nothing, loss, options).scores(policy, batch)
+    lengths = (scores.chosen_tokens, scores.rejected_tokens) if loss == "simpo" else (1, 1)
+    theirs, *_ = trainer.cpo_loss(scores.chosen / lengths[0], scores.rejected / lengths[1])
+    mine = ours(policy, batch, nothing, loss, options)
+    assert mine == pytest.approx(float(theirs.mean()), rel=1e-5)
 
 
 def test_packed_answers_are_as_likely_as_each_alone(policy, batch):
