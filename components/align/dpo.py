@@ -5,7 +5,7 @@ The loss is TRL's: `loss_type` and `beta` below are all there is to configure of
 
 import json
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -15,6 +15,9 @@ from components.core.artifacts.models import Checkpoint
 from components.core.component import Component
 from components.core.settings import settings
 from components.core.tracking import spool
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
 
 
 class DPOInputs(Frozen):
@@ -53,15 +56,17 @@ class DPO(Component[DPOInputs, Checkpoint]):
         from datasets import Dataset
         from transformers.trainer_callback import PrinterCallback
         from trl.trainer.dpo_config import DPOConfig
-        from trl.trainer.dpo_trainer import DPOTrainer
 
+        from components.lib.models.config import context_length
         from components.lib.models.folders import describe, load_model, load_tokenizer, save_model
 
         torch.set_num_threads(settings().num_threads)
         tokenizer = load_tokenizer(inputs.model.path)
         model = load_model(inputs.model.path)
+        longest = context_length(model.config.to_dict())
         with (inputs.pairs.path / "pairs.jsonl").open(encoding="utf-8") as lines:
-            pairs = [json.loads(line) for line in lines]
+            encoded = [_encoded(tokenizer, json.loads(line)) for line in lines]
+        pairs = [pair for pair in encoded if len(pair["prompt_ids"]) < longest]
         config = DPOConfig(
             output_dir=str(out / "checkpoints"),
             loss_type=[self.loss_type],
@@ -70,7 +75,7 @@ class DPO(Component[DPOInputs, Checkpoint]):
             num_train_epochs=self.num_epochs,
             per_device_train_batch_size=self.batch_size,
             precompute_ref_log_probs=True,
-            max_length=model.config.max_position_embeddings,
+            max_length=longest,
             gradient_checkpointing=False,
             bf16=False,
             logging_steps=5,
@@ -80,7 +85,7 @@ class DPO(Component[DPOInputs, Checkpoint]):
             dataloader_pin_memory=torch.cuda.is_available(),
             seed=self.seed,
         )
-        trainer = DPOTrainer(
+        trainer = _trainer_of_ids()(
             model=model,
             args=config,
             train_dataset=Dataset.from_list(pairs),  # `from_json` keeps a copy in a global cache
@@ -92,5 +97,30 @@ class DPO(Component[DPOInputs, Checkpoint]):
         for entry in trainer.state.log_history:
             numbers = {name: float(value) for name, value in entry.items()}
             spool.append(out, int(numbers.pop("step")), numbers)
-        save_model(model, tokenizer, out)
-        return describe(out, model.config.max_position_embeddings)
+        save_model(model, inputs.model.path, out)
+        return describe(out, longest)
+
+
+def _encoded(tokenizer: "PreTrainedTokenizerFast", pair: dict[str, str]) -> dict[str, list[int]]:
+    """Return the ids of a pair: each answer ends as the chat template ends it."""
+    from components.lib.text.chat import answer_end
+
+    prompt, *answers = (
+        tokenizer.encode(pair[name], add_special_tokens=False)
+        for name in ("prompt", "chosen", "rejected")
+    )
+    end = answer_end(tokenizer)
+    chosen, rejected = ([*answer, end] for answer in answers)
+    return {"prompt_ids": prompt, "chosen_ids": chosen, "rejected_ids": rejected}
+
+
+def _trainer_of_ids() -> Any:
+    """Return TRL's trainer for pairs of ids: of text it would end answers by the tokenizer's eos
+    token, which need not be what ends a turn, and set a second beginning before the template's."""
+    from trl.trainer.dpo_trainer import DPOTrainer
+
+    class Trainer(DPOTrainer):
+        def _prepare_dataset(self, dataset: Any, *_: Any) -> Any:
+            return dataset
+
+    return Trainer

@@ -34,7 +34,8 @@ class SFT(Component[SFTInputs, Checkpoint]):
 
     Prompts are rendered by the tokenizer's own chat template, the one every later stage uses.
     A batch is packed: several dialogues share a sequence and are hidden from each other, so that
-    hardly any padding is computed, with the losses that each dialogue would have alone.
+    hardly any padding is computed, with the losses that each dialogue would have alone. A model
+    that cannot hide them from each other gets a dialogue a sequence.
     Writes a model and tokenizer in Hugging Face layout, and `ledger.jsonl`: what each step saw.
     """
 
@@ -68,6 +69,7 @@ def sft_worker(payload: dict[str, Any]) -> None:
     from components.lib.examples.dialogues import Dialogues
     from components.lib.examples.shards import Sequences
     from components.lib.models.folders import flops_per_token, load_model, load_tokenizer
+    from components.lib.models.proof import hides_documents
     from components.lib.objectives.next_token import NextToken
     from components.lib.tasks.microtasks import read_microtasks
     from components.lib.training.fit import TrainSpec
@@ -80,8 +82,11 @@ def sft_worker(payload: dict[str, Any]) -> None:
     model = load_model(inputs.model.path)
     folder = inputs.instructions.path
     length = component.sequence_length
-    dialogues = Dialogues(tokenizer, read_microtasks(folder / "train.jsonl"), length)
-    held_out = Dialogues(tokenizer, read_microtasks(folder / "validation.jsonl"), length)
+    packs = hides_documents(model)
+    dialogues, held_out = (
+        Dialogues(tokenizer, read_microtasks(folder / name), length, packs)
+        for name in ("train.jsonl", "validation.jsonl")
+    )
     text = Sequences(inputs.shards.path / "train", component.replay_length)
     task = TrainSpec(
         examples=WithReplay(dialogues, text, component.replay_share),
@@ -89,7 +94,8 @@ def sft_worker(payload: dict[str, Any]) -> None:
         evaluate=lambda: {"validation_loss": _validation_loss(model, held_out)},
         flops_per_token=flops_per_token(model, component.replay_length),
     )
-    train_and_save(model, tokenizer, task, component.training, Path(payload["out"]))
+    beside, out = inputs.model.path, Path(payload["out"])
+    train_and_save(model, beside, task, component.training, out)
 
 
 def _validation_loss(model: "PreTrainedModel", held_out: "Dialogues") -> float:

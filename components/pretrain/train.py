@@ -209,4 +209,4 @@ def train_worker(payload: dict[str, Any]) -> None:
     ids = SpecialIds.of(tokenizer)
     model = build_model(shape, inputs.vocabulary.vocab_size, ids, training.seed)
     task = component.task(inputs, model)
-    train_and_save(model, tokenizer, task, training, Path(payload["out"]))
+    train_and_save(model, inputs.vocabulary.path, task, training, Path(payload["out"]))

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerFast
+from transformers import PreTrainedModel
 
 from components.core.settings import settings
 from components.lib.device import device, keep_memory
@@ -14,13 +14,14 @@ from components.lib.training.hyperparameters import Hyperparameters
 
 def train_and_save(
     model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerFast,
+    beside: Path,
     task: TrainSpec,
     training: Hyperparameters,
     out: Path,
 ) -> None:
     """Train `model`, one process of a data-parallel group or alone, and save it in `out`.
 
+    It gets the tokenizer that lies `beside` the model that it began with, or in that folder alone.
     Raises what `fit` raises.
     """
     if torch.cuda.is_available():
@@ -32,5 +33,5 @@ def train_and_save(
         task,
         training,
         out,
-        finish=lambda weights: save_model(model, tokenizer, out, weights),
+        finish=lambda weights: save_model(model, beside, out, weights),
     )
