@@ -115,8 +115,11 @@ def _encoded(tokenizer: "PreTrainedTokenizerFast", pair: dict[str, str]) -> dict
 
 
 def _trainer_of_ids() -> Any:
-    """Return TRL's trainer for pairs of ids: of text it would end answers by the tokenizer's eos
-    token, which need not be what ends a turn, and set a second beginning before the template's."""
+    """Return TRL's trainer for pairs that are ids.
+
+    It would end answers that are text by the tokenizer's eos token, which need not be what ends a
+    turn, and set a second beginning before the one of the template.
+    """
     from trl.trainer.dpo_trainer import DPOTrainer
 
     class Trainer(DPOTrainer):

@@ -15,10 +15,11 @@ from components.pretrain.model_files import ModelFiles
 class Adopt(Component[ModelFiles, Checkpoint]):
     """Take a model in: its files are copied, a GGUF file is unpacked, and the model is tried.
 
-    What comes along stays as it is, byte by byte: every file of the tokenizer, the chat template and
-    the generation config. A model without a chat template gets the platform's, spelled in tokens
-    that it has; `eos_token_id` of `generation_config.json` gains the token that ends an answer where
-    it lacks that. Writes a model in Hugging Face layout and `base.json`: what is known of it.
+    What comes along stays as it is, byte by byte: every file of the tokenizer, the chat template
+    and the generation config. A model without a chat template gets the platform's, spelled in
+    tokens that it has; `eos_token_id` of `generation_config.json` gains the token that ends an
+    answer where it lacks that. Writes a model in Hugging Face layout, and in `base.json` what is
+    known of it.
     """
 
     version: ClassVar[str] = "2.0.0"

@@ -27,7 +27,7 @@ _OURS = ("artifact.json", "verdict.json", "trainer_state.json", "training_args.j
 
 
 class ModelFiles(Artifact):
-    """A model in Hugging Face layout, or in a GGUF file of the folder: its content is its identity."""
+    """A model in Hugging Face layout, or in a GGUF file of the folder, named by its content."""
 
     gguf: str = ""
     """Name of the GGUF file in the folder; empty means the folder is the model."""

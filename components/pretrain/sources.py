@@ -46,8 +46,8 @@ def resolve(source: str, expected: str = "") -> ModelFiles:
         found = _local(source)
     if expected and found.fingerprint != expected:
         raise ValueError(
-            f"{source} has the fingerprint {found.fingerprint}, and the recipe asks for {expected}: "
-            "bring the old files back, or set pretrain.content to the new ones."
+            f"{source} has the fingerprint {found.fingerprint}, and the recipe asks for "
+            f"{expected}: bring the old files back, or set pretrain.content to the new ones."
         )
     return found
 
