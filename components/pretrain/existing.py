@@ -11,6 +11,14 @@ from components.core.files import write_json
 from components.pretrain.facts import facts_of
 from components.pretrain.model_files import ModelFiles
 
+_VOCABULARIES = (
+    "vocab.json",
+    "vocab.txt",
+    "tokenizer.model",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+)
+
 
 class Adopt(Component[ModelFiles, Checkpoint]):
     """Take a model in: its files are copied, a GGUF file is unpacked, and the model is tried.
@@ -94,6 +102,8 @@ def _with_tokenizer(out: Path, named: str) -> str:
 
     if not (out / "tokenizer.json").is_file():
         try:
+            if not any((out / name).is_file() for name in _VOCABULARIES):
+                raise FileNotFoundError("no file of a vocabulary")  # of none it makes an empty one
             made: Any = AutoTokenizer.from_pretrained(
                 out, trust_remote_code=False, local_files_only=True
             )
