@@ -1,5 +1,6 @@
 """Where a model to begin with may come from: what a recipe names -> files on this machine."""
 
+import json
 import logging
 import os
 import re
@@ -139,15 +140,19 @@ def _cached(name: str, revision: str) -> Path | None:
     """Return the snapshot of a whole commit that was fetched before: nothing need be asked."""
     if not _COMMIT.fullmatch(revision):
         return None
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
+    from huggingface_hub.constants import HF_HUB_CACHE
 
-    try:
-        folder = Path(snapshot_download(name, revision=revision, local_files_only=True))
-    except (LocalEntryNotFoundError, OSError):
-        return None
-    whole = (folder / "config.json").exists() and any(folder.glob("*.safetensors"))
-    return folder if whole else None
+    place = Path(HF_HUB_CACHE) / f"models--{name.replace('/', '--')}" / "snapshots" / revision
+    return place if _is_whole(place) else None
+
+
+def _is_whole(folder: Path) -> bool:
+    """Return whether a snapshot has a config, a tokenizer and every file of its weights."""
+    index = folder / "model.safetensors.index.json"
+    names = {"model.safetensors"}
+    if index.is_file():
+        names = set(json.loads(index.read_text("utf-8"))["weight_map"].values())
+    return all((folder / name).is_file() for name in {"config.json", "tokenizer.json", *names})
 
 
 def _require_safetensors(source: str, names: list[str]) -> None:
