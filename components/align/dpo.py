@@ -35,7 +35,7 @@ class DPO(Component[DPOInputs, Checkpoint]):
     Writes a model and tokenizer in Hugging Face layout.
     """
 
-    version: ClassVar[str] = "1.1.0"
+    version: ClassVar[str] = "1.2.0"
 
     loss_type: Literal["sigmoid", "ipo", "hinge"] = "sigmoid"
     """`sigmoid` is DPO itself; `ipo` is Azar et al. 2023, `hinge` is SLiC (Zhao et al. 2023)."""
