@@ -14,6 +14,7 @@ from components.core.component import Component
 from components.core.processes.workers import train_on_workers
 from components.core.tracking import spool
 from components.lib.training.hyperparameters import EpochHyperparameters
+from components.lib.training.lora import LoRA
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -57,6 +58,8 @@ class DPO(Component[DPOInputs, Checkpoint]):
     """Of `simpo` alone: how far apart the rewards must be (its gamma)."""
     training: EpochHyperparameters = EpochHyperparameters()
     """Epochs, batch and learning rate. `batch_size` counts pairs, `micro_batch_size` sequences."""
+    lora: LoRA | None = None
+    """Train an adapter instead of all weights, and merge it."""
     sequence_length: int = Field(default=256, ge=8)
     """Tokens of a sequence that pairs are packed into, both answers of a pair side by side. A batch
     with a longer pair has sequences as long as that: nothing is cut."""
@@ -101,7 +104,9 @@ def dpo_worker(payload: dict[str, Any]) -> None:
     import numpy as np
 
     from components.lib.examples.pairs import PairExamples, read_pairs
+    from components.lib.models.config import context_length
     from components.lib.models.folders import flops_per_token, load_model, load_tokenizer
+    from components.lib.models.proof import hides_documents
     from components.lib.objectives.preference import Preference, PreferenceOptions
     from components.lib.training.fit import TrainSpec
     from components.lib.training.session import train_and_save
@@ -112,10 +117,12 @@ def dpo_worker(payload: dict[str, Any]) -> None:
 
     tokenizer = load_tokenizer(inputs.model.path)
     model = load_model(inputs.model.path)
-    found = read_pairs(inputs.pairs.path, tokenizer, model.config.max_position_embeddings)
+    found = read_pairs(inputs.pairs.path, tokenizer, context_length(model.config.to_dict()))
     trained, held_out = found.sides(component.held_out_share)
     options = PreferenceOptions(component.beta, component.label_smoothing, component.margin)
-    objective = Preference(_reference(component, inputs), component.loss_type, options)
+    objective = Preference(
+        _reference(component, inputs), component.loss_type, options, hides_documents(model)
+    )
     length = component.sequence_length
     examples = PairExamples(trained, tokenizer, length)
     validated = PairExamples(held_out[:_MAX_HELD_OUT], tokenizer, length)
@@ -130,7 +137,9 @@ def dpo_worker(payload: dict[str, Any]) -> None:
         flops_per_token=flops_per_token(model, length),
     )
     _say_what_is_left_out(found, len(trained), out)
-    train_and_save(model, tokenizer, task, component.training.of(len(trained)), out)
+    train_and_save(
+        model, inputs.model.path, task, component.training.of(len(trained)), out, component.lora
+    )
 
 
 def _reference(component: DPO, inputs: DPOInputs) -> "Tensor":

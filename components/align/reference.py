@@ -42,13 +42,16 @@ class Reference(Component[ReferenceInputs, ReferenceScores]):
 
         from components.lib.device import move
         from components.lib.examples.pairs import PAIRS, PairExamples, read_pairs
+        from components.lib.models.config import context_length
         from components.lib.models.folders import load_model, load_tokenizer
+        from components.lib.models.proof import hides_documents
         from components.lib.objectives.preference import log_probabilities
 
         torch.set_num_threads(settings().num_threads)
         tokenizer = load_tokenizer(inputs.model.path)
         model = move(load_model(inputs.model.path)).eval()
-        max_length = model.config.max_position_embeddings
+        max_length = context_length(model.config.to_dict())
+        packs = hides_documents(model)
         found = read_pairs(inputs.pairs.path, tokenizer, max_length)
         examples = PairExamples(found.pairs, tokenizer, sequence_length=1)  # as short as can be
         scores = np.full((len(found.pairs) + len(found.left_out), 2), np.nan, np.float32)
@@ -56,7 +59,7 @@ class Reference(Component[ReferenceInputs, ReferenceScores]):
             indices = np.arange(start, min(start + _PAIRS_AT_ONCE, len(examples)))
             batch = examples.batch(indices)
             with torch.no_grad():
-                made, _ = log_probabilities(model, batch)
+                made, _ = log_probabilities(model, batch, packs)
             lines = batch.extras[PAIRS].flatten()
             scores[lines[lines >= 0]] = made.cpu().numpy()[lines >= 0]
         np.save(out / SCORES, scores)

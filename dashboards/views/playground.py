@@ -96,7 +96,8 @@ def _answer(
     """Have a model answer, showing the tokens as they come."""
     ids: list[int] = []
     for asked, answer in turns if remembers else []:
-        ids += [*talk.ask(asked), *(token.id for token in answer), talk.end]
+        ids += [*talk.ask(asked), *(token.id for token in answer)]
+        ids += [] if talk.end is None else [talk.end]
     made: list[Chosen] = []
     with st.chat_message("user"):
         st.text(message)

@@ -84,8 +84,8 @@ def test_a_stage_is_left_out_and_brought_back() -> None:
 
 
 def test_a_field_of_another_alternative_chooses_it() -> None:
-    made = changed(smoke(), ["pretrain.folder=/models/otter"])
-    assert made.pretrain == ExistingModel(folder="/models/otter")
+    made = changed(smoke(), ["pretrain.source=/models/otter"])
+    assert made.pretrain == ExistingModel(source="/models/otter")
     assert isinstance(changed(made, ["pretrain.depth=2"]).pretrain, FromScratch)
 
 

@@ -87,12 +87,12 @@ def test_a_value_is_changed_an_alternative_chosen_and_a_stage_left_out(
     form = Form(page, planning, interface)
     form.fill("150", "Corpus", "Clean", "Min Characters")
     form.choose("Existing Model", "Pretrain")
-    form.fill("/models/otter", "Pretrain", "Folder")
+    form.fill("/models/otter", "Pretrain", "Source")
     form.choose("None", "Align")
     browser.keep(page, f"prefect-form-{interface}")
     form.submit()
     [run] = until(lambda: [run for run in _runs(planning) if run["id"] not in before], 30)
-    changes = ["clean.min_characters=150", "pretrain.folder=/models/otter", "align=null"]
+    changes = ["clean.min_characters=150", "pretrain.source=/models/otter", "align=null"]
     assert run["parameters"]["recipe"] == changed(tiny(), changes).model_dump(mode="json")
 
 

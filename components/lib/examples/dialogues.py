@@ -13,7 +13,7 @@ from components.lib.examples.batches import IGNORED, POSITIONS, Batch
 from components.lib.examples.packing import best_fit
 from components.lib.examples.windows import positions
 from components.lib.tasks.microtasks import MicroTask
-from components.lib.text.chat import END_OF_TEXT, PADDING, encode_prompt, token_id
+from components.lib.text.chat import answer_end, encode_prompt, padding_id
 
 
 class Stretch(NamedTuple):
@@ -35,15 +35,21 @@ class Dialogues:
     """
 
     def __init__(
-        self, tokenizer: PreTrainedTokenizerFast, tasks: Sequence[MicroTask], sequence_length: int
+        self,
+        tokenizer: PreTrainedTokenizerFast,
+        tasks: Sequence[MicroTask],
+        sequence_length: int,
+        packs: bool = True,
     ) -> None:
         """Encode `tasks` with the tokenizer's chat template, for sequences of this many tokens.
 
         A batch with a longer dialogue has sequences of that dialogue's length: nothing is cut.
+        Unless it `packs`, a sequence has one dialogue, for models that hide none from another.
         """
-        end = token_id(tokenizer, END_OF_TEXT)
-        self._padding = token_id(tokenizer, PADDING)
+        end = answer_end(tokenizer)
+        self._padding = padding_id(tokenizer)
         self._sequence_length = sequence_length
+        self._packs = packs
         completions = tokenizer(
             [task.completion for task in tasks], add_special_tokens=False
         ).input_ids
@@ -60,6 +66,8 @@ class Dialogues:
     def batch(self, indices: NDArray[np.int64], beside: Sequence[Stretch] = ()) -> Batch:
         """Return the chosen dialogues, and what else is to be learnt `beside` them, packed."""
         chosen = [self._stretches[index] for index in indices.tolist()]
+        if not self._packs:
+            return one_a_row([*chosen, *beside], self._padding)
         return pack([*chosen, *beside], self._sequence_length, self._padding)
 
 
@@ -69,6 +77,16 @@ def answered(prompt: list[int], answer: list[int]) -> Stretch:
     targets = ids[1:].copy()
     targets[: len(prompt) - 1] = IGNORED
     return Stretch(ids[:-1], targets)
+
+
+def one_a_row(stretches: Sequence[Stretch], padding: int) -> Batch:
+    """Return a batch with a stretch a sequence, each padded after its end."""
+    ends = np.array([len(stretch.inputs) for stretch in stretches])
+    shape = (len(stretches), int(ends.max()))
+    inputs, targets = np.full(shape, padding), np.full(shape, IGNORED)
+    for row, (stretch, end) in enumerate(zip(stretches, ends.tolist(), strict=True)):
+        inputs[row, :end], targets[row, :end] = stretch
+    return Batch(inputs, targets, lengths=ends)
 
 
 class Placement(NamedTuple):

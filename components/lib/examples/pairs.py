@@ -15,7 +15,7 @@ from transformers import PreTrainedTokenizerFast
 
 from components.lib.examples.batches import Batch
 from components.lib.examples.dialogues import Stretch, answered, pack, place
-from components.lib.text.chat import END_OF_TEXT, PADDING, token_id
+from components.lib.text.chat import answer_end, padding_id
 
 PAIRS = "pairs"  # (B, S) of a batch's extras: the line of the pair there, -1 for none
 ANSWERS = (
@@ -77,11 +77,12 @@ def read_pairs(folder: Path, tokenizer: PreTrainedTokenizerFast, max_length: int
         rows = [json.loads(line) for line in lines]
     pairs: list[Pair] = []
     left_out: dict[int, str] = {}
+    end = answer_end(tokenizer)
     for line, row in enumerate(rows):
         pair = Pair(
             line,
             row["prompt"],
-            *(_encoded(tokenizer, row, side) for side in ("chosen", "rejected")),
+            *(_encoded(tokenizer, row, side, end) for side in ("chosen", "rejected")),
         )
         if (reason := _unusable(row, pair, max_length)) is None:
             pairs.append(pair)
@@ -97,10 +98,12 @@ def read_pairs(folder: Path, tokenizer: PreTrainedTokenizerFast, max_length: int
     return found
 
 
-def _encoded(tokenizer: PreTrainedTokenizerFast, row: dict[str, str], side: str) -> Stretch:
+def _encoded(
+    tokenizer: PreTrainedTokenizerFast, row: dict[str, str], side: str, end: int
+) -> Stretch:
     prompt = tokenizer.encode(row["prompt"], add_special_tokens=False)
     answer = tokenizer.encode(row[side], add_special_tokens=False, split_special_tokens=True)
-    return answered(prompt, [*answer, token_id(tokenizer, END_OF_TEXT)])
+    return answered(prompt, [*answer, end])
 
 
 def _unusable(row: dict[str, str], pair: Pair, max_length: int) -> str | None:
@@ -125,7 +128,7 @@ class PairExamples:
     ) -> None:
         """Give batches of `pairs` in sequences of so many tokens, or of the longest pair's."""
         self._pairs = pairs
-        self._padding = token_id(tokenizer, PADDING)
+        self._padding = padding_id(tokenizer)
         self._sequence_length = sequence_length
 
     def __len__(self) -> int:

@@ -5,6 +5,7 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -89,9 +90,14 @@ class Preference(Objective):
         reference: Tensor,
         loss: str,
         options: PreferenceOptions,
+        packs: bool = True,
     ) -> None:
-        """Compare with `reference`: ln p of each pair's answers, (pairs, 2); zeros for none."""
-        self._reference = reference
+        """Compare with `reference`: ln p of each pair's answers, (pairs, 2); zeros for none.
+
+        A model that does not hide the texts of a sequence from each other reads each by itself,
+        unless it `packs`.
+        """
+        self._reference, self._packs = reference, packs
         self._loss, self._options = PREFERENCE_LOSSES[loss], options
         self._seen: Tensor | None = None  # pairs, those ranked right, rewards; since `observed`
 
@@ -109,7 +115,7 @@ class Preference(Objective):
 
     def scores(self, model: PreTrainedModel, batch: Batch) -> Scores:
         """Return the scores of the pairs of a batch."""
-        found, tokens = log_probabilities(model, batch)
+        found, tokens = log_probabilities(model, batch, self._packs)
         numbers = put(batch.extras[PAIRS]).flatten()  # (B S,)
         there = numbers >= 0
         ratios = found[there] - self._reference.to(found.device)[numbers[there]]
@@ -150,23 +156,49 @@ class Preference(Objective):
         self._seen = seen if self._seen is None else self._seen + seen
 
 
-def log_probabilities(model: PreTrainedModel, batch: Batch) -> tuple[Tensor, Tensor]:
+def log_probabilities(
+    model: PreTrainedModel, batch: Batch, packs: bool = True
+) -> tuple[Tensor, Tensor]:
     """Return ln p of the answers of a batch of pairs, and their tokens: both (B S, 2).
 
     Slots that hold no pair have 0 of both.
     """
+    nats = _nats(model, batch) if packs else _nats_of_each(model, batch)
     targets = put(batch.targets)
-    with autocast():
-        output: Any = model(**model_inputs(batch), use_cache=False)
-    nats = F.cross_entropy(
-        output.logits.float().flatten(0, 1),
-        targets.flatten(),
-        ignore_index=IGNORED,
-        reduction="none",
-    ).view_as(targets)  # (B, T)
     owners = put(batch.extras[ANSWERS])  # (B, T)
     num_slots = batch.extras[PAIRS].shape[1]
     empty = nats.new_zeros(len(nats), 1 + 2 * num_slots)
     found = empty.scatter_add(1, owners, -nats)
     tokens = empty.scatter_add(1, owners, (targets != IGNORED).float())
     return found[:, 1:].reshape(-1, 2), tokens[:, 1:].reshape(-1, 2)
+
+
+def _nats(model: PreTrainedModel, batch: Batch) -> Tensor:
+    """Return -ln p of each target, 0 where there is none, (B, T)."""
+    targets = put(batch.targets)
+    with autocast():
+        output: Any = model(**model_inputs(batch), use_cache=False)
+    flat = output.logits.float().flatten(0, 1)
+    nats = F.cross_entropy(flat, targets.flatten(), ignore_index=IGNORED, reduction="none")
+    return nats.view_as(targets)
+
+
+def _nats_of_each(model: PreTrainedModel, batch: Batch) -> Tensor:
+    """Return the same, from a batch in which each text of a sequence has a row of its own."""
+    answers = batch.extras[ANSWERS]
+    texts = [
+        (row, columns)
+        for row, owners in enumerate(answers)
+        for owner in range(1, int(owners.max()) + 1)
+        if len(columns := np.flatnonzero(owners == owner))
+    ]
+    shape = (len(texts), max(len(columns) for _, columns in texts))
+    inputs, targets = np.zeros(shape, np.int64), np.full(shape, IGNORED)
+    for place, (row, columns) in enumerate(texts):
+        inputs[place, : len(columns)] = batch.inputs[row, columns]
+        targets[place, : len(columns)] = batch.targets[row, columns]
+    alone = _nats(model, Batch(inputs, targets))
+    nats = alone.new_zeros(answers.shape)
+    for place, (row, columns) in enumerate(texts):
+        nats[row, columns] = alone[place, : len(columns)]
+    return nats

@@ -160,6 +160,14 @@ def test_packed_answers_are_as_likely_as_each_alone(policy, batch):
     assert int(tokens.sum()) == batch.num_targets()
 
 
+def test_a_model_that_hides_no_text_from_another_reads_each_by_itself(policy, batch):
+    with torch.no_grad():
+        packed, tokens = log_probabilities(policy, batch)
+        each, same_tokens = log_probabilities(policy, batch, packs=False)
+    assert torch.allclose(each, packed, atol=1e-3)
+    assert torch.equal(tokens, same_tokens)
+
+
 def test_a_policy_that_is_its_reference_loses_ln_2(instruct, batch, reference):
     model = in_doubles(instruct)
     assert ours(model, batch, reference, "sigmoid", PreferenceOptions()) == pytest.approx(
