@@ -39,6 +39,7 @@ class Adopt(Component[ModelFiles, Checkpoint]):
             ValueError: the files changed since they were named, are damaged or incomplete, or hold
                 a model that no stage can use.
         """
+        from components.lib.models.companions import BASE_FACTS
         from components.lib.models.config import context_length, raw_config, reads
         from components.lib.models.folders import describe, load_model, num_parameters
         from components.lib.models.proof import hides_documents, require_decoder
@@ -63,7 +64,7 @@ class Adopt(Component[ModelFiles, Checkpoint]):
             _with_end_ids(out)
         facts = facts_of(out, inputs, metadata)
         known = {"parameters": num_parameters(model), "chat_template": template, "packs": packs}
-        write_json(out / "base.json", facts | known)
+        write_json(out / BASE_FACTS, facts | known)
         return describe(out, context_length(model.config.to_dict()))
 
 
