@@ -123,7 +123,7 @@ def _trainer_of_ids() -> Any:
     from trl.trainer.dpo_trainer import DPOTrainer
 
     class Trainer(DPOTrainer):
-        def _prepare_dataset(self, dataset: Any, *_: Any) -> Any:
+        def _prepare_dataset(self, dataset: Any, *_: Any, **__: Any) -> Any:  # pyright: ignore
             return dataset
 
     return Trainer

@@ -99,7 +99,7 @@ def _with_tokenizer(out: Path, named: str) -> str:
     from transformers import AutoTokenizer
 
     from components.lib.models.folders import load_tokenizer
-    from components.lib.text.chat import TEXT_TEMPLATE
+    from components.lib.text.chat import TEXT_TEMPLATE, decode
 
     if not (out / "tokenizer.json").is_file():
         try:
@@ -122,7 +122,7 @@ def _with_tokenizer(out: Path, named: str) -> str:
         return "its own"
     spelled = "<|user|>a<|assistant|>b"
     ids = tokenizer.encode(spelled, add_special_tokens=False)
-    is_back = tokenizer.decode(ids, clean_up_tokenization_spaces=False).strip() == spelled
+    is_back = decode(tokenizer, ids).strip() == spelled
     if not is_back or tokenizer.eos_token_id is None:
         return "none"
     (out / "chat_template.jinja").write_text(TEXT_TEMPLATE, encoding="utf-8")
@@ -131,15 +131,13 @@ def _with_tokenizer(out: Path, named: str) -> str:
 
 def _with_end_ids(out: Path) -> None:
     """Let generation stop at what ends an answer: a model whose end is not told never stops."""
-    from components.lib.models.config import end_ids
+    from components.lib.models.config import end_ids, ids
     from components.lib.models.folders import load_tokenizer
     from components.lib.text.chat import answer_end
 
     tokenizer, known = load_tokenizer(out), end_ids(out)
     wanted = {answer_end(tokenizer)} if tokenizer.chat_template is not None else set[int]()
-    wanted |= (
-        {tokenizer.eos_token_id} if not known and tokenizer.eos_token_id is not None else set()
-    )
+    wanted |= set() if known else ids(tokenizer.eos_token_id)
     if wanted <= known:
         return
     file = out / "generation_config.json"

@@ -88,7 +88,8 @@ def hides_documents(model: PreTrainedModel) -> bool:
 
 
 def _some_ids(model: PreTrainedModel, seed: int) -> Tensor:
-    size = model.get_input_embeddings().weight.shape[0]
+    embedding: Any = model.get_input_embeddings()
+    size = int(embedding.weight.shape[0])
     random = torch.Generator().manual_seed(seed)
     return torch.randint(size, (1, _LENGTH), generator=random).to(model.device)
 
