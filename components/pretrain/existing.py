@@ -39,6 +39,7 @@ class Adopt(Component[ModelFiles, Checkpoint]):
             ValueError: the files changed since they were named, are damaged or incomplete, or hold
                 a model that no stage can use.
         """
+        from components.lib.models.companions import BASE_FACTS
         from components.lib.models.config import context_length, raw_config, reads
         from components.lib.models.folders import describe, load_model, num_parameters
         from components.lib.models.proof import hides_documents, require_decoder
@@ -63,7 +64,7 @@ class Adopt(Component[ModelFiles, Checkpoint]):
             _with_end_ids(out)
         facts = facts_of(out, inputs, metadata)
         known = {"parameters": num_parameters(model), "chat_template": template, "packs": packs}
-        write_json(out / "base.json", facts | known)
+        write_json(out / BASE_FACTS, facts | known)
         return describe(out, context_length(model.config.to_dict()))
 
 
@@ -98,7 +99,7 @@ def _with_tokenizer(out: Path, named: str) -> str:
     from transformers import AutoTokenizer
 
     from components.lib.models.folders import load_tokenizer
-    from components.lib.text.chat import TEXT_TEMPLATE
+    from components.lib.text.chat import TEXT_TEMPLATE, decode
 
     if not (out / "tokenizer.json").is_file():
         try:
@@ -121,7 +122,7 @@ def _with_tokenizer(out: Path, named: str) -> str:
         return "its own"
     spelled = "<|user|>a<|assistant|>b"
     ids = tokenizer.encode(spelled, add_special_tokens=False)
-    is_back = tokenizer.decode(ids, clean_up_tokenization_spaces=False).strip() == spelled
+    is_back = decode(tokenizer, ids).strip() == spelled
     if not is_back or tokenizer.eos_token_id is None:
         return "none"
     (out / "chat_template.jinja").write_text(TEXT_TEMPLATE, encoding="utf-8")
@@ -130,15 +131,13 @@ def _with_tokenizer(out: Path, named: str) -> str:
 
 def _with_end_ids(out: Path) -> None:
     """Let generation stop at what ends an answer: a model whose end is not told never stops."""
-    from components.lib.models.config import end_ids
+    from components.lib.models.config import end_ids, ids
     from components.lib.models.folders import load_tokenizer
     from components.lib.text.chat import answer_end
 
     tokenizer, known = load_tokenizer(out), end_ids(out)
     wanted = {answer_end(tokenizer)} if tokenizer.chat_template is not None else set[int]()
-    wanted |= (
-        {tokenizer.eos_token_id} if not known and tokenizer.eos_token_id is not None else set()
-    )
+    wanted |= set() if known else ids(tokenizer.eos_token_id)
     if wanted <= known:
         return
     file = out / "generation_config.json"

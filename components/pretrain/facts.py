@@ -1,6 +1,5 @@
 """What is known of a model that somebody made: shown on the cards of all that is made of it."""
 
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -53,9 +52,3 @@ def _parsed(header: str) -> dict[str, Any]:
     except yaml.YAMLError:
         return {}
     return found if isinstance(found, dict) else {}
-
-
-def read_facts(folder: Path) -> dict[str, Any] | None:
-    """Return what is known of the model that the one in `folder` began with, if it is known."""
-    file = folder / "base.json"
-    return json.loads(file.read_text("utf-8")) if file.is_file() else None

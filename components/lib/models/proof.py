@@ -49,11 +49,11 @@ def require_decoder(model: PreTrainedModel) -> None:
 
 def _require_attention(model: PreTrainedModel, ids: Tensor, whole: Tensor) -> None:
     """Hold the fast attention against the plain one: a variant may ask for what it leaves out."""
-    chosen, net = model.config._attn_implementation, model
+    chosen = str(getattr(model.config, "_attn_implementation"))  # noqa: B009 - it has no other name
     if chosen == "eager" or not getattr(model, "_supports_attention_backend", False):
         return
     model.set_attn_implementation("eager")
-    call: Any = net
+    call: Any = model
     try:
         plain: Tensor = call(input_ids=ids, use_cache=False).logits
     finally:
@@ -71,11 +71,10 @@ def hides_documents(model: PreTrainedModel) -> bool:
 
     Some architectures take no positions, or do not look at them: packed texts would see each other.
     """
-    was_training, net = model.training, model
-    net.eval()
+    was_training = model.training
+    call: Any = model.eval()
     one, other = _some_ids(model, 0), _some_ids(model, 1)
     positions = torch.arange(_LENGTH, device=model.device).repeat(2)[None]
-    call: Any = net
     try:
         packed = call(
             input_ids=torch.cat([one, other], 1), position_ids=positions, use_cache=False
@@ -85,11 +84,12 @@ def hides_documents(model: PreTrainedModel) -> bool:
     except (TypeError, ValueError):  # it takes no `position_ids`
         return False
     finally:
-        net.train(was_training)
+        model.train(was_training)
 
 
 def _some_ids(model: PreTrainedModel, seed: int) -> Tensor:
-    size = model.get_input_embeddings().weight.shape[0]
+    embedding: Any = model.get_input_embeddings()
+    size = int(embedding.weight.shape[0])
     random = torch.Generator().manual_seed(seed)
     return torch.randint(size, (1, _LENGTH), generator=random).to(model.device)
 

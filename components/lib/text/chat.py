@@ -83,7 +83,9 @@ def encode_text(tokenizer: "PreTrainedTokenizerFast", text: str) -> list[int]:
 
 def beginning(tokenizer: "PreTrainedTokenizerFast") -> list[int]:
     """Return the ids that the tokenizer sets before every text, such as Llama's beginning."""
-    plain, whole = (tokenizer.encode("a", add_special_tokens=with_them) for with_them in (0, 1))
+    plain, whole = (
+        tokenizer.encode("a", add_special_tokens=with_them) for with_them in (False, True)
+    )
     return before(plain, whole)
 
 

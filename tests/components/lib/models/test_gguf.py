@@ -31,7 +31,7 @@ NAMES = {
 def model() -> LlamaForCausalLM:
     torch.manual_seed(0)
     config = LlamaConfig(
-        vocab_size=259,
+        vocab_size=260,
         hidden_size=32,
         intermediate_size=64,
         num_hidden_layers=1,
@@ -66,11 +66,11 @@ def file(model, tmp_path_factory) -> Path:
     writer.add_rope_freq_base(10000.0)
     writer.add_rope_dimension_count(16)
     writer.add_layer_norm_rms_eps(1e-6)
-    writer.add_vocab_size(259)
+    writer.add_vocab_size(260)
     writer.add_tokenizer_model("gpt2")
-    tokens = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", *sorted(ByteLevel.alphabet())]
+    tokens = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", *sorted(ByteLevel.alphabet()), "ab"]
     writer.add_token_list(tokens)
-    writer.add_token_types([3, 3, 3] + [1] * 256)
+    writer.add_token_types([3, 3, 3] + [1] * 257)
     writer.add_token_merges(["a b"])
     writer.add_bos_token_id(1)
     writer.add_eos_token_id(2)
