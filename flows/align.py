@@ -1,6 +1,7 @@
 """A model learns to prefer what was chosen."""
 
 from components.align.dpo import DPO, DPOInputs
+from components.align.reference import Reference, ReferenceInputs
 from components.align.sample import SampleInputs, SamplePreferences
 from components.core.artifacts.models import Checkpoint
 from components.core.artifacts.reports import Budget
@@ -15,6 +16,8 @@ class DirectPreference(Stage):
     """What it may cost the model; the gate of the release holds it."""
     sample: SamplePreferences = SamplePreferences()
     """Where the pairs come from."""
+    reference: Reference = Reference()
+    """How likely the model finds the answers before."""
     dpo: DPO = DPO()
     """The training."""
 
@@ -22,4 +25,6 @@ class DirectPreference(Stage):
         """Sample answers to `prepared.preferences`, then train `model` on the pairs."""
         sampled = SampleInputs(model=model, preferences=prepared.preferences)
         pairs = step(self.sample, sampled)
-        return step(self.dpo, DPOInputs(model=model, pairs=pairs))
+        scored = ReferenceInputs(model=model, pairs=pairs)
+        reference = step(self.reference, scored) if self.dpo.has_reference else None
+        return step(self.dpo, DPOInputs(model=model, pairs=pairs, reference=reference))

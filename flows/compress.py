@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from components.compress.demands import export_problems
+from components.compress.demands import config_problems, export_problems
 from components.compress.quantize import Quantize
 from components.core.artifacts.models import Checkpoint, CompressedModel
 from components.core.artifacts.reports import Budget
@@ -26,3 +26,6 @@ class Int8(Stage):
         """Yield what the export would refuse."""
         if (shape := base.shape()) is not None:
             yield from (f"compress: {problem}" for problem in export_problems(shape))
+        if (config := base.config()) is not None:
+            for problem in config_problems(config):
+                yield f"compress: {problem} Leave it out (--set compress=null)."

@@ -18,7 +18,11 @@ from components.data.vocabulary import TrainVocabulary
 from components.data.vocabulary_report import ReportVocabulary
 from components.evals.probe import Probe
 from components.finetune.sft import SFT
-from components.lib.training.hyperparameters import DialledHyperparameters, Hyperparameters
+from components.lib.training.hyperparameters import (
+    DialledHyperparameters,
+    EpochHyperparameters,
+    Hyperparameters,
+)
 from components.pretrain.train import Train
 from components.release.gate import Gate
 from components.release.register import Register
@@ -195,7 +199,7 @@ def smoke() -> Recipe:
         align=DirectPreference(
             budget=Budget(),
             sample=SamplePreferences(num_prompts=48, num_samples=16),
-            dpo=DPO(batch_size=8),
+            dpo=DPO(training=EpochHyperparameters(batch_size=8)),
         ),
         compress=Int8(budget=Budget(max_bits_per_byte_increase=0.02)),
         evals=Evals(num_sequences=16, probe=Probe(num_instructions=32, num_resamples=200)),

@@ -1,7 +1,7 @@
 """What a stage of a recipe is: it takes a model, makes another, and may cost so much."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, get_args, get_type_hints
 
 from components.core.artifacts.base import Artifact, Frozen
@@ -81,6 +81,10 @@ class Base(Stage):
 
     def shape(self) -> Shape | None:
         """Return the sizes of the model, None where they are not known before it is there."""
+        return None
+
+    def config(self) -> Mapping[str, Any] | None:
+        """Return the `config.json` of a model that exists, None where it is not known before."""
         return None
 
     def vocabulary(self) -> Vocabulary | None:

@@ -38,8 +38,9 @@ class TokenizeInputs(Frozen):
 class Tokenize(Component[TokenizeInputs, TokenShards]):
     """Encode documents and cut each split's one long stream of ids into shards.
 
-    Every document is followed by the end-of-text token; text that looks like a special token is
-    encoded as text. Nothing is padded or truncated, so one set of shards serves any sequence
+    Every document is followed by the token that ends one, and begins with the one that the
+    tokenizer sets before every text, if it does; text that looks like a special token is encoded as
+    text. Nothing is padded or truncated, so one set of shards serves any sequence
     length. Writes `<split>/shard_00000.npy`, ...: uint16 (uint32 if there are more than 65,536
     ids), shape (shard_tokens,), the last one shorter; `<split>/document_starts.npy`: int64, shape
     (documents + 1,), where in the stream each document begins, and its end;
@@ -50,7 +51,7 @@ class Tokenize(Component[TokenizeInputs, TokenShards]):
     piece; where it does not, all is encoded by `tokenizers`, with a warning.
     """
 
-    version: ClassVar[str] = "1.1.0"
+    version: ClassVar[str] = "1.2.0"
 
     shard_tokens: int = Field(default=100_000_000, gt=0)
     """Length of a shard, in tokens (200 MB at the default)."""
@@ -60,14 +61,21 @@ class Tokenize(Component[TokenizeInputs, TokenShards]):
         import numpy as np
 
         from components.lib.examples.shards import BYTE_LENGTHS, token_dtype
+        from components.lib.text.framing import framing
         from components.lib.text.tokens import byte_lengths
 
         vocabulary = inputs.vocabulary
+        frame = framing(vocabulary.path)
         dtype = token_dtype(vocabulary.vocab_size)
         shutil.rmtree(out / _PIECES, ignore_errors=True)
         (out / _PIECES).mkdir()
         pieces = cut([inputs.corpus.path / f"{split}.jsonl" for split in SPLITS], PIECE_BYTES)
-        payload = {"tokenizer": str(vocabulary.path / "tokenizer.json"), "dtype": dtype.name}
+        payload = {
+            "tokenizer": str(vocabulary.path / "tokenizer.json"),
+            "dtype": dtype.name,
+            "begin": frame.begin,
+            "end": frame.end,
+        }
         sizes = _encode_all(pieces, out, payload)
         num_tokens: dict[str, int] = {}
         for split in SPLITS:
@@ -84,6 +92,8 @@ class Tokenize(Component[TokenizeInputs, TokenShards]):
             vocab_size=vocabulary.vocab_size,
             num_tokens=num_tokens,
             num_bytes=inputs.corpus.num_bytes,
+            begin_of_text=frame.begin,
+            bytes_added=frame.bytes_added,
         )
 
 
@@ -111,9 +121,6 @@ def _encode_all(pieces: Sequence[Piece], out: Path, payload: dict[str, Any]) -> 
 def encode(piece: Piece, out: Path, payload: dict[str, Any]) -> dict[str, Any]:
     """Encode the documents of a piece: ids in one file, lengths and names in others."""
     import numpy as np
-    from tokenizers import Tokenizer
-
-    from components.lib.text.chat import END_OF_TEXT
 
     content = Path(payload["tokenizer"]).read_text("utf-8")
     documents = list(piece.documents())
@@ -122,28 +129,34 @@ def encode(piece: Piece, out: Path, payload: dict[str, Any]) -> dict[str, Any]:
         encoded, refused = saved_encoder(content)(texts), ""
     else:
         encoded, refused = encode_proved(content, texts)
-    end_of_text = Tokenizer.from_str(content).token_to_id(END_OF_TEXT)
-    assert end_of_text is not None, payload["tokenizer"]
-    ids = _with_ends(encoded, end_of_text, np.dtype(payload["dtype"]))
+    ids, lengths = _framed(encoded, payload)
     target = _target(out, piece)
     np.save(target, ids)
-    np.save(_lengths(target), encoded.lengths + 1)
+    np.save(_lengths(target), lengths)
     names = "".join(f"{json.dumps(document.id)}\n" for document in documents)
     _names(target).write_text(names, encoding="utf-8")
     return {"tokens": len(ids), "refused": refused}
 
 
-def _with_ends(encoded: Encoded, end_of_text: int, dtype: "np.dtype[Any]") -> "NDArray[Any]":
-    """Return the stream of ids with `end_of_text` after each document."""
+def _framed(
+    encoded: Encoded, payload: dict[str, Any]
+) -> tuple["NDArray[Any]", "NDArray[np.int64]"]:
+    """Return the stream of ids with what frames each document, and how long each then is."""
     import numpy as np
 
-    ends = np.cumsum(encoded.lengths + 1) - 1  # where the stream has it
-    stream = np.empty(len(encoded.ids) + len(ends), dtype)
+    begin, end = payload["begin"], payload["end"]
+    lengths = encoded.lengths + (1 if begin is None else 2)
+    ends = np.cumsum(lengths) - 1  # where the stream has `end`
+    stream = np.empty(int(lengths.sum()), np.dtype(payload["dtype"]))
     is_text = np.ones(len(stream), bool)
     is_text[ends] = False
+    stream[ends] = end
+    if begin is not None:
+        begins = ends + 1 - lengths
+        is_text[begins] = False
+        stream[begins] = begin
     stream[is_text] = encoded.ids
-    stream[ends] = end_of_text
-    return stream
+    return stream, lengths
 
 
 def _write_shards(

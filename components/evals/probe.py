@@ -68,7 +68,7 @@ class Probe(Component[ProbeInputs, ProbeReport]):
         from components.lib.inference.held_out import HeldOut
         from components.lib.models.folders import load_tokenizer
         from components.lib.tasks.microtasks import is_correct, read_microtasks, take_evenly
-        from components.lib.text.chat import decode
+        from components.lib.text.chat import decode, encode_text
 
         model = open_model(inputs.model)
         tokenizer = load_tokenizer(inputs.model.path)
@@ -78,7 +78,7 @@ class Probe(Component[ProbeInputs, ProbeReport]):
         given = answers(model, tokenizer, tasks)
         right = np.array([is_correct(t, a) for t, a in zip(tasks, given, strict=True)], float)
         kinds = np.array([task.task for task in tasks])
-        beginnings = [tokenizer.encode(text, add_special_tokens=False) for text in _PROMPTS]
+        beginnings = [encode_text(tokenizer, text) for text in _PROMPTS]
         completions = [decode(tokenizer, row) for row in model.generate(beginnings, 32)]
 
         report = ProbeReport(

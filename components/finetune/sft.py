@@ -11,6 +11,7 @@ from components.core.artifacts.models import Checkpoint
 from components.core.component import Component
 from components.core.processes.workers import train_on_workers
 from components.lib.training.hyperparameters import Hyperparameters
+from components.lib.training.lora import LoRA
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -34,11 +35,12 @@ class SFT(Component[SFTInputs, Checkpoint]):
 
     Prompts are rendered by the tokenizer's own chat template, the one every later stage uses.
     A batch is packed: several dialogues share a sequence and are hidden from each other, so that
-    hardly any padding is computed, with the losses that each dialogue would have alone.
+    hardly any padding is computed, with the losses that each dialogue would have alone. A model
+    that cannot hide them from each other gets a dialogue a sequence.
     Writes a model and tokenizer in Hugging Face layout, and `ledger.jsonl`: what each step saw.
     """
 
-    version: ClassVar[str] = "3.0.0"
+    version: ClassVar[str] = "3.1.0"
 
     training: Hyperparameters = Hyperparameters(
         num_steps=480, batch_size=64, micro_batch_size=32, learning_rate=0.005
@@ -46,6 +48,8 @@ class SFT(Component[SFTInputs, Checkpoint]):
     """Steps, batch and learning rate. `batch_size` counts dialogues, the text for replay comes on
     top; `micro_batch_size`, and `examples` in the ledger, count the sequences they are packed into.
     """
+    lora: LoRA | None = None
+    """Train an adapter instead of all weights, and merge it."""
     sequence_length: int = Field(default=128, ge=8)
     """Tokens of such a sequence. A batch with a longer dialogue has sequences as long as that one:
     nothing is cut."""
@@ -69,6 +73,7 @@ def sft_worker(payload: dict[str, Any]) -> None:
     from components.lib.examples.dialogues import Dialogues
     from components.lib.examples.shards import Sequences
     from components.lib.models.folders import flops_per_token, load_model, load_tokenizer
+    from components.lib.models.proof import hides_documents
     from components.lib.objectives.next_token import NextToken
     from components.lib.tasks.microtasks import read_microtasks
     from components.lib.training.fit import TrainSpec
@@ -81,8 +86,11 @@ def sft_worker(payload: dict[str, Any]) -> None:
     model = load_model(inputs.model.path)
     folder = inputs.instructions.path
     length = component.sequence_length
-    dialogues = Dialogues(tokenizer, read_microtasks(folder / "train.jsonl"), length)
-    held_out = Dialogues(tokenizer, read_microtasks(folder / "validation.jsonl"), length)
+    packs = hides_documents(model)
+    dialogues, held_out = (
+        Dialogues(tokenizer, read_microtasks(folder / name), length, packs)
+        for name in ("train.jsonl", "validation.jsonl")
+    )
     text = Sequences(inputs.shards.path / "train", component.replay_length)
     task = TrainSpec(
         examples=WithReplay(dialogues, text, component.replay_share),
@@ -90,7 +98,8 @@ def sft_worker(payload: dict[str, Any]) -> None:
         evaluate=lambda: {"validation_loss": _validation_loss(model, held_out)},
         flops_per_token=flops_per_token(model, component.replay_length),
     )
-    train_and_save(model, tokenizer, task, component.training, Path(payload["out"]))
+    beside, out = inputs.model.path, Path(payload["out"])
+    train_and_save(model, beside, task, component.training, out, component.lora)
 
 
 def _validation_loss(model: "PreTrainedModel", held_out: "Dialogues") -> float:

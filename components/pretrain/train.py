@@ -51,7 +51,7 @@ class Train(Component[TrainInputs, Checkpoint], ModelKind):
     If documents are packed or masked, `packing.json` says how full sequences are and what was cut.
     """
 
-    version: ClassVar[str] = "2.1.0"
+    version: ClassVar[str] = "2.2.0"
 
     depth: int = Field(default=4, ge=1)
     """Number of blocks, from which all other sizes follow: see components/lib/models/dial.py."""
@@ -211,4 +211,4 @@ def train_worker(payload: dict[str, Any]) -> None:
     ids = SpecialIds.of(tokenizer)
     model = build_model(shape, inputs.vocabulary.vocab_size, ids, training.seed)
     task = component.task(inputs, model)
-    train_and_save(model, tokenizer, task, training, Path(payload["out"]))
+    train_and_save(model, inputs.vocabulary.path, task, training, Path(payload["out"]))

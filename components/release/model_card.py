@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from tabulate import tabulate
@@ -10,6 +11,7 @@ from components.core.artifacts.base import Frozen
 from components.core.artifacts.data import DataCard
 from components.core.artifacts.models import Checkpoint, CompressedModel
 from components.core.artifacts.reports import BaselineReport, StageReport
+from components.lib.models.config import context_length, of_text
 
 _NOT_STATED = "not stated"
 
@@ -66,19 +68,34 @@ def licence(data: DataCard) -> str:
 def _what(facts: Facts) -> str:
     config: dict[str, Any] = json.loads((facts.model.path / "config.json").read_text("utf-8"))
     kind = ", ".join(config.get("architectures") or [config.get("model_type", "unknown")])
-    length = config.get("max_position_embeddings") or config.get("n_positions")
+    length = context_length(config)
     stages = ", ".join(line.stage for line in facts.ledger)
     rows = [
         ("architecture", f"{kind} (transformers)"),
         ("parameters", f"{facts.model.num_parameters:,}"),
         ("context", f"{length} tokens"),
-        ("vocabulary", f"{config.get('vocab_size')} tokens"),
+        ("vocabulary", f"{of_text(config).get('vocab_size')} tokens"),
+        *_base(facts.model.path),
         ("stages", stages),
         ("float32 weights", f"{facts.model.bytes_on_disk / 1e6:.1f} MB"),
     ]
     if (small := facts.compressed) is not None:
         rows.append(("ONNX export", f"{small.bytes_on_disk / 1e6:.1f} MB under `onnx/`"))
     return _table(["", ""], rows)
+
+
+def _base(folder: Path) -> Iterator[tuple[str, str]]:
+    """Yield what is known of the model that the first stage took in, if it took one in."""
+    file = folder / "base.json"
+    if not file.is_file():
+        return
+    base = json.loads(file.read_text("utf-8"))
+    yield "base", " ".join(filter(None, [base["source"], base["revision"]]))
+    yield "content of the base", f"`{base['content']}`"
+    yield "licence of the base", base["licence"]
+    yield "chat template", base["chat_template"]
+    special = [base["begin"] or "none", " ".join(base["ends"]), base["padding"] or "none"]
+    yield "begins, ends, fills up with", ", ".join(f"`{token}`" for token in special)
 
 
 def _sources(data: DataCard) -> dict[str, dict[str, Any]]:

@@ -1,5 +1,6 @@
 """The scorecard of a flow run, put together from its journal and the records beside the files."""
 
+import json
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from components.core.record import Record, read_record
 from components.core.tracking import spool
 
 _PROBE = "evals.probe"
+_ADOPT = "pretrain.existing"
 _BASELINES = "evals.baselines"
 _REGISTER = "release.register"
 _MEASURED = (
@@ -61,6 +63,8 @@ class StageRow(Frozen):
     """Greedy, batch 1."""
     decode_speedup: float | None = None
     """Ratio to the model it was made from, run by transformers in turns with it."""
+    base: dict[str, Any] | None = None
+    """Of a model that was taken in: what is known of it, as its `base.json` says."""
     machine: Machine | None = None
     """What it was made on; None for what was made before this was recorded."""
 
@@ -138,9 +142,15 @@ def _row(step: Step, record: Record, probes: dict[str, dict[str, Any]]) -> Stage
         accuracy_by_task=probe.get("accuracy_by_task"),
         decode_speedup=_speedup(made),
         machine=record.machine,
+        base=_base(step.path) if step.component == _ADOPT else None,
         training=_last_metrics(step.path) if "flops_per_token" in made else None,
         **{name: made[name] for name in _MEASURED if name in made},
     )
+
+
+def _base(folder: Path) -> dict[str, Any] | None:
+    file = folder / "base.json"
+    return json.loads(file.read_text("utf-8")) if file.is_file() else None
 
 
 def _last_metrics(folder: Path) -> dict[str, float]:

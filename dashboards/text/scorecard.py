@@ -1,6 +1,7 @@
 """The scorecard of a pipeline run: a table for the terminal and one in Markdown."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from rich.table import Table
 from tabulate import tabulate
@@ -152,7 +153,21 @@ def _speed(row: StageRow) -> str:
 
 
 def _title(report: Report) -> str:
-    return f"{report.origin.flow} {report.origin.run_name}, data {report.data_revision[:12]}"
+    run = f"{report.origin.flow} {report.origin.run_name}, data {report.data_revision[:12]}"
+    return "\n".join([run, *(_base(row.base) for row in report.stages if row.base)])
+
+
+def _base(base: dict[str, Any]) -> str:
+    """Return what a run began with, in a line."""
+    where = " ".join(filter(None, [base["source"], base["revision"]]))
+    ends, pad = " ".join(base["ends"]) or "none", base["padding"] or "none"
+    return (
+        f"Base: {base['architecture']}, {base['parameters']:,} parameters, "
+        f"context {base['context']:,}, vocabulary {base['vocabulary']:,}, "
+        f"begins {base['begin'] or 'none'}, "
+        f"ends {ends}, fills up with {pad}, chat template: {base['chat_template']}, licence "
+        f"{base['licence']}; {where} (content {base['content']})"
+    )
 
 
 def _caption(report: Report) -> str:

@@ -144,7 +144,8 @@ def _said(talk: "Conversation", turns: list[_Turn]) -> list[int]:
     """Return the ids of a talk so far."""
     ids: list[int] = []
     for asked, answer in turns:
-        ids += [*talk.ask(asked), *(token.id for token in answer), talk.end]
+        ids += [*talk.ask(asked), *(token.id for token in answer)]
+        ids += [] if talk.end is None else [talk.end]
     return ids
 
 

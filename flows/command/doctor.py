@@ -24,7 +24,7 @@ from components.data.repository import dataset
 from infra.ports import port_holder
 
 _CONSTRAINTS = Path(__file__).resolve().parents[1] / "constraints.txt"
-_SHOWN = ("prefect", "mlflow", "ray", "dvc", "torch", "transformers", "trl", "onnxruntime")
+_SHOWN = ("prefect", "mlflow", "ray", "dvc", "torch", "transformers", "onnxruntime")
 _BFLOAT16_FLAGS = ("avx512_bf16", "amx_bf16", "bf16")  # /proc/cpuinfo on x86 and on Arm
 _GIB = 1 << 30
 

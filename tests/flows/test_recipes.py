@@ -97,8 +97,8 @@ def test_an_encoder_is_not_taught_to_answer() -> None:
         Recipe(**encoder, **nothing)
 
 
-def test_an_existing_model_needs_a_folder() -> None:
-    with pytest.raises(ValidationError, match=r"set pretrain\.folder"):
+def test_an_existing_model_needs_a_source() -> None:
+    with pytest.raises(ValidationError, match=r"set pretrain\.source"):
         Recipe(pretrain=ExistingModel())
 
 
@@ -109,7 +109,7 @@ def test_an_existing_model_needs_a_folder() -> None:
         {"align": {"betta": 1}},
         {"align": {"dpo": {"beta": "strong"}}},
         {"pretrain": None},
-        {"pretrain": {"train": {}, "folder": "/both"}},
+        {"pretrain": {"train": {}, "source": "/both"}},
     ],
     ids=str,
 )

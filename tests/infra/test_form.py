@@ -94,11 +94,11 @@ def test_a_recipe_that_is_written_out_is_the_one_that_runs(
     form.choose("Written out", "Recipe")
     form.fill("150", "Corpus", "Clean", "Min Characters")
     form.choose("Existing Model", "Pretrain")
-    form.fill("/models/otter", "Pretrain", "Folder")
+    form.fill("/models/otter", "Pretrain", "Source")
     form.choose("None", "Align")
     form.submit()
     run = _new_run(planning, before)
-    changes = ["clean.min_characters=150", "pretrain.folder=/models/otter", "align=null"]
+    changes = ["clean.min_characters=150", "pretrain.source=/models/otter", "align=null"]
     made = wanted("pipeline", run["parameters"]["recipe"], run["parameters"].get("set", ()))
     assert made == changed(tiny(), changes)
 

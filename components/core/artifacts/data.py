@@ -173,6 +173,11 @@ class TokenShards(Artifact):
     """Tokens of each split."""
     num_bytes: dict[str, int]
     """UTF-8 bytes of the text that the tokens of each split stand for."""
+    begin_of_text: int | None = None
+    """Id that stands before every document, where the tokenizer sets one before every text."""
+    bytes_added: int = 0
+    """Bytes by which the lengths of a document's tokens exceed its text: the space, say, that some
+    tokenizers set before the first word."""
 
 
 class ContaminationReport(Artifact):
@@ -211,3 +216,14 @@ class PreferencePairs(Artifact):
     """Lines of the file."""
     sampled_accuracy: float
     """Share of all samples that the checker accepted, 0 to 1."""
+
+
+class ReferenceScores(Artifact):
+    """ln p of the answers of preference pairs: `scores.npy`, float32, shape (pairs, 2).
+
+    A row is a line of `pairs.jsonl`: the chosen answer, the rejected one. Lines that cannot be
+    learnt from are NaN.
+    """
+
+    num_pairs: int
+    """Pairs that were scored."""

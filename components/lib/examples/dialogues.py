@@ -13,7 +13,7 @@ from components.lib.examples.batches import IGNORED, POSITIONS, Batch
 from components.lib.examples.packing import best_fit
 from components.lib.examples.windows import positions
 from components.lib.tasks.microtasks import MicroTask
-from components.lib.text.chat import END_OF_TEXT, PADDING, encode_prompt, token_id
+from components.lib.text.chat import answer_end, encode_prompt, padding_id
 
 
 class Stretch(NamedTuple):
@@ -35,21 +35,27 @@ class Dialogues:
     """
 
     def __init__(
-        self, tokenizer: PreTrainedTokenizerFast, tasks: Sequence[MicroTask], sequence_length: int
+        self,
+        tokenizer: PreTrainedTokenizerFast,
+        tasks: Sequence[MicroTask],
+        sequence_length: int,
+        packs: bool = True,
     ) -> None:
         """Encode `tasks` with the tokenizer's chat template, for sequences of this many tokens.
 
         A batch with a longer dialogue has sequences of that dialogue's length: nothing is cut.
+        Unless it `packs`, a sequence has one dialogue, for models that hide none from another.
         """
-        end = token_id(tokenizer, END_OF_TEXT)
-        self._padding = token_id(tokenizer, PADDING)
+        end = answer_end(tokenizer)
+        self._padding = padding_id(tokenizer)
         self._sequence_length = sequence_length
+        self._packs = packs
         completions = tokenizer(
             [task.completion for task in tasks], add_special_tokens=False
         ).input_ids
         pairs = zip(tasks, completions, strict=True)
         self._stretches = [
-            _stretch(encode_prompt(tokenizer, task.prompt), [*answer, end])
+            answered(encode_prompt(tokenizer, task.prompt), [*answer, end])
             for task, answer in pairs
         ]
 
@@ -60,32 +66,76 @@ class Dialogues:
     def batch(self, indices: NDArray[np.int64], beside: Sequence[Stretch] = ()) -> Batch:
         """Return the chosen dialogues, and what else is to be learnt `beside` them, packed."""
         chosen = [self._stretches[index] for index in indices.tolist()]
+        if not self._packs:
+            return one_a_row([*chosen, *beside], self._padding)
         return pack([*chosen, *beside], self._sequence_length, self._padding)
 
 
-def _stretch(prompt: list[int], answer: list[int]) -> Stretch:
+def answered(prompt: list[int], answer: list[int]) -> Stretch:
+    """Return a prompt and its answer, of which the answer alone bears a loss."""
     ids = np.array(prompt + answer)
     targets = ids[1:].copy()
     targets[: len(prompt) - 1] = IGNORED
     return Stretch(ids[:-1], targets)
 
 
-def pack(stretches: Sequence[Stretch], sequence_length: int, padding: int) -> Batch:
-    """Return a batch of sequences that hold each stretch whole, as few as best fit finds.
+def one_a_row(stretches: Sequence[Stretch], padding: int) -> Batch:
+    """Return a batch with a stretch a sequence, each padded after its end."""
+    ends = np.array([len(stretch.inputs) for stretch in stretches])
+    shape = (len(stretches), int(ends.max()))
+    inputs, targets = np.full(shape, padding), np.full(shape, IGNORED)
+    for row, (stretch, end) in enumerate(zip(stretches, ends.tolist(), strict=True)):
+        inputs[row, :end], targets[row, :end] = stretch
+    return Batch(inputs, targets, lengths=ends)
 
-    A pure function of the stretches. Sequences are as long as the longest stretch where that is
-    longer than `sequence_length`. Positions begin again at 0 in each stretch, which hides it from
-    the others (see `model_inputs`), and in each token of the padding after them.
+
+class Placement(NamedTuple):
+    """Where stretches lie in the sequences of a batch."""
+
+    rows: NDArray[np.int64]
+    """The sequence of each stretch, (stretches,)."""
+    starts: NDArray[np.int64]
+    """The position of its first token there, (stretches,)."""
+    length: int
+    """Tokens of a sequence."""
+
+
+def place(sizes: NDArray[np.int64], sequence_length: int, together: int = 1) -> Placement:
+    """Place stretches of some sizes in as few sequences as best fit finds.
+
+    A pure function of the sizes. Each `together` stretches in a row lie side by side in one
+    sequence. Sequences are as long as the longest of these where that is longer than
+    `sequence_length`.
+    """
+    bundles = sizes.reshape(-1, together).sum(1)
+    length = max(sequence_length, int(bundles.max()))
+    rows = best_fit(bundles, length).repeat(together)
+    starts = np.empty_like(sizes)
+    ends = np.zeros(int(rows.max()) + 1, np.int64)
+    for index, (row, size) in enumerate(zip(rows.tolist(), sizes.tolist(), strict=True)):
+        starts[index] = ends[row]
+        ends[row] += size
+    return Placement(rows, starts, length)
+
+
+def pack(
+    stretches: Sequence[Stretch], sequence_length: int, padding: int, together: int = 1
+) -> Batch:
+    """Return a batch of sequences that hold each stretch whole, where `place` puts it.
+
+    Positions begin again at 0 in each stretch, which hides it from the others (see
+    `model_inputs`), and in each token of the padding after them.
     """
     sizes = np.array([len(stretch.inputs) for stretch in stretches])
-    length = max(sequence_length, int(sizes.max()))
-    row_of = best_fit(sizes, length)
-    shape = (int(row_of.max()) + 1, length)
+    placed = place(sizes, sequence_length, together)
+    shape = (int(placed.rows.max()) + 1, placed.length)
     inputs, targets = np.full(shape, padding), np.full(shape, IGNORED)
     begins = np.ones(shape, bool)
     ends = np.zeros(len(inputs), np.int64)
-    for stretch, size, row in zip(stretches, sizes.tolist(), row_of.tolist(), strict=True):
-        start, end = ends[row], ends[row] + size
+    for stretch, row, start in zip(
+        stretches, placed.rows.tolist(), placed.starts.tolist(), strict=True
+    ):
+        end = start + len(stretch.inputs)
         inputs[row, start:end], targets[row, start:end] = stretch
         begins[row, start + 1 : end] = False
         ends[row] = end

@@ -117,7 +117,10 @@ class Sequences:
     def _shards_of(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
         return np.searchsorted(self._starts, indices, side="right") - 1
 
+    def evenly(self, number: int) -> NDArray[np.int64]:
+        """Return which windows, at most `number`, are taken evenly from all."""
+        return np.unique(np.linspace(0, len(self) - 1, min(number, len(self))).astype(np.int64))
+
     def spread(self, number: int) -> NDArray[np.int64]:
         """Return at most `number` windows taken evenly from all, shape (n, T + 1)."""
-        chosen = np.unique(np.linspace(0, len(self) - 1, min(number, len(self))).astype(np.int64))
-        return self.windows(chosen)
+        return self.windows(self.evenly(number))

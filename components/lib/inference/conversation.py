@@ -4,6 +4,7 @@ Where the folder has an int8 export, nothing here loads torch or transformers: a
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -61,8 +62,11 @@ class Conversation:
         """
         self._tokenizer = ChatTokenizer(folder)
         self.model = open_model(folder, num_threads, as_exported)
-        ends = sorted(self.model.end_ids)
-        self.end = ends[0] if self._tokenizer.end_id is None else self._tokenizer.end_id
+
+    @cached_property
+    def end(self) -> int | None:
+        """Id that the chat template sets after an answer."""
+        return self._tokenizer.answer_end
 
     def next_tokens(self, text: str, number: int) -> list[tuple[str, float]]:
         """Return the likeliest tokens after `text` with their probabilities."""
@@ -72,7 +76,7 @@ class Conversation:
 
     def read(self, text: str) -> list[int]:
         """Return the ids of text to go on from."""
-        return self._tokenizer.encode(text)
+        return self._tokenizer.encode_text(text)
 
     def ask(self, message: str) -> list[int]:
         """Return the ids of one user message, as the chat template frames it."""
@@ -114,9 +118,9 @@ class Conversation:
             yield self.text(seen)[len(said) :]
 
     def _chosen(self, drawn: Iterator[Drawn], num_likeliest: int) -> Iterator[Chosen]:
-        decode = self._tokenizer.decode
+        decode, end = self._tokenizer.decode, self._tokenizer.end_id
         for token, probabilities in drawn:
-            if token == self.end:
+            if token == end:
                 return
             best = likeliest(probabilities, num_likeliest)
             top = tuple((decode([each]), share) for each, share in best)

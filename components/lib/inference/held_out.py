@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from components.core.artifacts.data import TokenShards
 from components.core.artifacts.reports import HeldOutText
+from components.lib.examples.documents import Documents
 from components.lib.examples.shards import BYTE_LENGTHS, Sequences
 from components.lib.text.tokens import bits_per_byte
 
@@ -28,9 +29,18 @@ class HeldOut:
 
     def __init__(self, shards: TokenShards, split: str, length: int, number: int) -> None:
         """Take at most `number` sequences of `length` targets."""
-        self.windows = Sequences(shards.path / split, length).spread(number)  # (B, T + 1)
+        sequences = Sequences(shards.path / split, length)
+        chosen = sequences.evenly(number)
+        self.windows = sequences.windows(chosen)  # (B, T + 1)
+        self._begin = shards.begin_of_text
+        if self._begin is not None:  # the first token is no target, so that the text stays whole
+            self.windows[:, 0] = self._begin
         lengths = np.load(shards.path / BYTE_LENGTHS)
         self.num_bytes = int(lengths[self.windows[:, 1:]].sum())
+        if shards.bytes_added:
+            firsts = Documents(shards.path / split).starts[:-1] + (self._begin is not None)
+            places = sequences.positions(chosen)[:, None] + np.arange(1, length + 1)
+            self.num_bytes -= shards.bytes_added * int(np.isin(places, firsts).sum())
 
     @classmethod
     def of(cls, shards: TokenShards, text: HeldOutText) -> "HeldOut":
@@ -40,10 +50,15 @@ class HeldOut:
     def bits_per_byte(self, model: Scorer) -> float:
         """Return what `model` needs for a byte: nats of all targets / (ln 2 x their bytes).
 
-        The end of a document is a target like any other, though it stands for no text.
+        The end of a document is a target like any other, though it stands for no text. What the
+        tokenizer sets before every text is none: a model need not guess it, and some were never
+        taught to. Where there is such a token each sequence begins with it.
         """
         nats = 0.0
         for start in range(0, len(self.windows), _BATCH):
             rows = self.windows[start : start + _BATCH]
-            nats += float(model.negative_log_likelihood(rows).sum(dtype=np.float64))
+            found = model.negative_log_likelihood(rows)
+            if self._begin is not None:
+                found = np.where(rows[:, 1:] == self._begin, 0.0, found)
+            nats += float(found.sum(dtype=np.float64))
         return bits_per_byte(nats, self.num_bytes)

@@ -18,6 +18,7 @@ from transformers.generation.logits_process import (
 from components.lib.device import autocast, device, move
 from components.lib.inference.language_model import LanguageModel
 from components.lib.inference.sampling import Sampling
+from components.lib.models.config import context_length, ids
 
 _BATCH = 128
 
@@ -28,11 +29,12 @@ class TorchModel(LanguageModel):
     def __init__(self, model: PreTrainedModel) -> None:
         """Wrap `model` and move it to this process's device."""
         config: Any = model.config
-        end: int | list[int] = config.eos_token_id
-        ends = end if isinstance(end, list) else [end]
-        super().__init__(config.max_position_embeddings, config.vocab_size, frozenset(ends))
+        text = config.get_text_config()
+        ends = ids(config.eos_token_id, text.eos_token_id, _named_for_generation(model))
+        super().__init__(context_length(config.to_dict()), text.vocab_size, ends)
         self._model: Any = move(model)
-        self._padding = ends[0] if config.pad_token_id is None else int(config.pad_token_id)
+        known = sorted(each for each in ids(text.pad_token_id, *ends) if each < text.vocab_size)
+        self._padding = text.pad_token_id if text.pad_token_id in known else min(known, default=0)
 
     def sample(
         self, prompts: list[list[int]], max_new_tokens: int, temperature: float, seed: int
@@ -74,7 +76,7 @@ class TorchModel(LanguageModel):
 
     @torch.no_grad()
     def _continue(self, prompts: list[list[int]], config: GenerationConfig) -> list[list[int]]:
-        config.eos_token_id, config.pad_token_id = sorted(self.end_ids), self._padding
+        config.eos_token_id, config.pad_token_id = sorted(self.end_ids) or None, self._padding
         order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))  # little padding a batch
         answers: dict[int, list[int]] = {}
         for start in range(0, len(order), _BATCH):
@@ -96,6 +98,11 @@ class TorchModel(LanguageModel):
         """Cut at the first end: a row that is done goes on with padding until its batch is."""
         end = next((index for index, token in enumerate(ids) if token in self.end_ids), len(ids))
         return ids[:end]
+
+
+def _named_for_generation(model: PreTrainedModel) -> Any:
+    """Return the ids that the generation config ends at: of a chat model, more than the config."""
+    return getattr(getattr(model, "generation_config", None), "eos_token_id", None)
 
 
 class _Reading:

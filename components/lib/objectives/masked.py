@@ -78,7 +78,7 @@ def answers(model: PreTrainedModel, batch: Batch) -> Answers:
     """Ask both heads; the vocabulary is asked for at the hidden tokens alone."""
     inputs, targets = (put(x) for x in (batch.inputs, batch.targets))
     types, labels = (put(batch.extras[name]) for name in ("token_type_ids", "next_sentence"))
-    is_token = inputs != model.config.pad_token_id
+    is_token = put(batch.holds_tokens())  # by places: a random word may have the id of padding
     mask = None if bool(is_token.all()) else is_token.long()
     is_target = targets != IGNORED
     if isinstance(model, FSDPModule):  # its parts must not be called alone

@@ -17,6 +17,7 @@ CLS = "<|cls|>"  # opens what an encoder reads; what it finds of the whole is re
 SPECIAL_TOKENS = (END_OF_TEXT, PADDING, USER, ASSISTANT, MASK, CLS)  # in the order of their ids
 
 _MESSAGE = "\0"  # stands for a user's message while the template is rendered
+_ANSWER = "\1"  # stands for an answer
 
 TEMPLATE = (
     "{% for message in messages %}"
@@ -26,6 +27,10 @@ TEMPLATE = (
     "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
 )
 
+TEXT_TEMPLATE = TEMPLATE.replace("'<|endoftext|>'", "eos_token")
+"""The same for a tokenizer that has none of these tokens but one that ends a text: what marks the
+turns is spelled in its own tokens, so that the vocabulary stays as it is."""
+
 
 def token_id(tokenizer: "PreTrainedTokenizerFast", token: str) -> int:
     """Return the id of a special token."""
@@ -34,10 +39,91 @@ def token_id(tokenizer: "PreTrainedTokenizerFast", token: str) -> int:
     return found
 
 
+def padding_id(tokenizer: "PreTrainedTokenizerFast") -> int:
+    """Return the id that fills a batch up.
+
+    It may be the id that ends an answer, which has to be learnt: what is padding is told by places,
+    never by this id.
+    """
+    for found in (tokenizer.pad_token_id, tokenizer.eos_token_id):
+        if isinstance(found, int):
+            return found
+    return 0
+
+
+def answer_end(tokenizer: "PreTrainedTokenizerFast") -> int:
+    """Return the id that ends an answer: the first token that the chat template sets after one.
+
+    Where it sets none, that is the token which the tokenizer names as the end.
+
+    Raises:
+        ValueError: neither of the two names one.
+    """
+    messages = [
+        {"role": "user", "content": _MESSAGE},
+        {"role": "assistant", "content": _ANSWER},
+    ]
+    after = _rendered(tokenizer, messages, is_open=False).rpartition(_ANSWER)[2]
+    added = tokenizer.added_tokens_decoder
+    for token in tokenizer.encode(after, add_special_tokens=False):
+        if token in added:
+            return token
+    if isinstance(tokenizer.eos_token_id, int):
+        return tokenizer.eos_token_id
+    raise ValueError(
+        f"Neither the chat template nor the tokenizer of {tokenizer.name_or_path} names a token "
+        "that ends an answer. Name one as eos_token in its tokenizer_config.json."
+    )
+
+
+def encode_text(tokenizer: "PreTrainedTokenizerFast", text: str) -> list[int]:
+    """Return the ids of text to go on from, after what the tokenizer sets before every text."""
+    return [*beginning(tokenizer), *tokenizer.encode(text, add_special_tokens=False)]
+
+
+def beginning(tokenizer: "PreTrainedTokenizerFast") -> list[int]:
+    """Return the ids that the tokenizer sets before every text, such as Llama's beginning."""
+    plain, whole = (
+        tokenizer.encode("a", add_special_tokens=with_them) for with_them in (False, True)
+    )
+    return before(plain, whole)
+
+
+def before(plain: list[int], whole: list[int]) -> list[int]:
+    """Return what stands before the ids `plain` within the ids `whole`."""
+    for start in range(len(whole) - len(plain) + 1):
+        if whole[start : start + len(plain)] == plain:
+            return whole[:start]
+    return []
+
+
 def render_prompt(tokenizer: "PreTrainedTokenizerFast", prompt: str) -> str:
-    """Return the text that asks the model to answer one user message."""
-    messages = [{"role": "user", "content": prompt}]
-    text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    """Return the text that asks the model to answer one user message.
+
+    Raises:
+        ValueError: the tokenizer has no chat template, or one that takes no such message.
+    """
+    return _rendered(tokenizer, [{"role": "user", "content": prompt}], is_open=True)
+
+
+def _rendered(
+    tokenizer: "PreTrainedTokenizerFast", messages: list[dict[str, str]], is_open: bool
+) -> str:
+    from jinja2 import TemplateError
+
+    if tokenizer.chat_template is None:
+        raise ValueError(
+            f"The tokenizer of {tokenizer.name_or_path} has no chat template, and cannot spell "
+            "the platform's. Put one into its chat_template.jinja."
+        )
+    try:
+        text = tokenizer.apply_chat_template(
+            messages, tokenize=False, add_generation_prompt=is_open
+        )
+    except TemplateError as error:
+        raise ValueError(
+            f"The chat template of {tokenizer.name_or_path} refuses a plain dialogue ({error})."
+        ) from error
     assert isinstance(text, str)
     return text
 
@@ -47,14 +133,19 @@ def encode_prompt(tokenizer: "PreTrainedTokenizerFast", prompt: str) -> list[int
 
     What looks like a special token in it is text: nobody can end a turn from within.
     """
-    before, after = render_prompt(tokenizer, _MESSAGE).split(_MESSAGE)
+    parts = render_prompt(tokenizer, _MESSAGE).split(_MESSAGE)
+    if len(parts) != 2:
+        raise ValueError(
+            f"The chat template of {tokenizer.name_or_path} shows a message {len(parts) - 1} "
+            "times: it must show it once."
+        )
     message = tokenizer.encode(prompt, add_special_tokens=False, split_special_tokens=True)
-    frame = (tokenizer.encode(text, add_special_tokens=False) for text in (before, after))
+    frame = (tokenizer.encode(text, add_special_tokens=False) for text in parts)
     return [*next(frame), *message, *next(frame)]
 
 
 def decode(tokenizer: "PreTrainedTokenizerFast", ids: list[int]) -> str:
     """Return the text of some token ids."""
-    text = tokenizer.decode(ids)
+    text = tokenizer.decode(ids, clean_up_tokenization_spaces=False)
     assert isinstance(text, str)
     return text

@@ -12,6 +12,8 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
+from components.lib.text.chat import before
+
 _NAMES = (
     "bos_token",
     "eos_token",
@@ -22,6 +24,7 @@ _NAMES = (
     "mask_token",
 )
 _MESSAGE = "\0"  # stands for a user's message while the template is rendered
+_ANSWER = "\1"  # stands for an answer
 
 
 class ChatTokenizer:
@@ -51,13 +54,38 @@ class ChatTokenizer:
 
     @cached_property
     def end_id(self) -> int | None:
-        """Id of the token that ends an answer, if the tokenizer names one."""
+        """Id of the token that ends a text, if the tokenizer names one."""
         end = self._special_tokens.get("eos_token")
         return None if end is None else self._tokenizer.token_to_id(end)
+
+    @cached_property
+    def answer_end(self) -> int | None:
+        """Id that the chat template sets after an answer, else `end_id`."""
+        from components.lib.text.template import render
+
+        messages = [
+            {"role": "user", "content": _MESSAGE},
+            {"role": "assistant", "content": _ANSWER},
+        ]
+        text = render(self._template, messages, self._special_tokens, asks=False)
+        added = self._tokenizer.get_added_tokens_decoder()
+        after = self.encode(text.rpartition(_ANSWER)[2])
+        return next((token for token in after if token in added), self.end_id)
 
     def encode(self, text: str) -> list[int]:
         """Return the ids of text; special tokens in it are special."""
         return self._ids(text, special_as_text=False)
+
+    def encode_text(self, text: str) -> list[int]:
+        """Return the ids of text to go on from, after what the tokenizer sets before every text."""
+        return [*self._beginning, *self.encode(text)]
+
+    @cached_property
+    def _beginning(self) -> list[int]:
+        whole, plain = (
+            self._tokenizer.encode("a", add_special_tokens=b).ids for b in (True, False)
+        )
+        return before(plain, whole)
 
     def encode_prompt(self, message: str) -> list[int]:
         """Return the ids that ask the model to answer one user message.

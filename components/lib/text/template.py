@@ -17,8 +17,13 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Namespace
 
 
-def render(template: str, messages: list[dict[str, str]], special_tokens: Mapping[str, str]) -> str:
-    """Return the text that asks for an answer to `messages`; templates read `special_tokens`.
+def render(
+    template: str,
+    messages: list[dict[str, str]],
+    special_tokens: Mapping[str, str],
+    asks: bool = True,
+) -> str:
+    """Return the text of `messages`; templates read `special_tokens`. If it `asks`, for an answer.
 
     Raises:
         ValueError: the template refuses the messages, or is none.
@@ -31,7 +36,7 @@ def render(template: str, messages: list[dict[str, str]], special_tokens: Mappin
                 messages=messages,
                 tools=None,
                 documents=None,
-                add_generation_prompt=True,
+                add_generation_prompt=asks,
                 **special_tokens,
             )
         )

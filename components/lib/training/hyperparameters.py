@@ -69,3 +69,29 @@ class DialledHyperparameters(Loop):
     """Peak learning rate of the hidden matrices; else it falls with width and grows with batch."""
     weight_decay: float | None = Field(default=None, ge=0)
     """Decoupled weight decay of the matrices; else it falls as training gets longer."""
+
+
+class EpochHyperparameters(Loop):
+    """The same for a set of examples that is seen a few times over, from a finished model on."""
+
+    optimizer: Literal["muon", "adamw"] = "adamw"
+    """Muon for the hidden matrices and AdamW for the rest, or AdamW for all."""
+    schedule: Literal["wsd", "cosine", "linear", "constant"] = "linear"
+    """Course of the learning rate after the warm-up."""
+    embedding_multiplier: float = Field(default=1.0, gt=0)
+    """Embeddings learn this many times faster."""
+    warmup_fraction: float = Field(default=0.1, ge=0, le=1)
+    """Share of the steps in which the learning rate rises."""
+    num_epochs: int = Field(default=1, ge=1)
+    """Times that every example is seen."""
+    batch_size: int = Field(default=32, gt=0)
+    """Examples of a step, over all processes."""
+    learning_rate: float = Field(default=1e-4, gt=0)
+    """Peak learning rate, in AdamW's scale."""
+    weight_decay: float = Field(default=0.0, ge=0)
+    """Decoupled weight decay of the matrices."""
+
+    def of(self, num_examples: int) -> Hyperparameters:
+        """Return them with the steps that so many examples take."""
+        num_steps = -(-num_examples * self.num_epochs // self.batch_size)
+        return Hyperparameters(**self.model_dump(exclude={"num_epochs"}), num_steps=num_steps)

@@ -101,18 +101,29 @@ class Patience:
 
 
 def training_state(model: PreTrainedModel, optimizers: Optimizers) -> dict[str, Any]:
-    """Return the tensors of a checkpoint, by names that any number of processes shares."""
+    """Return the tensors of a checkpoint, by names that any number of processes shares.
+
+    Weights that are not trained are left out: they are in the model that the training began with.
+    """
+    frozen = _frozen(model)
+    weights = get_model_state_dict(model).items()
+    trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
     return {
-        "model": get_model_state_dict(model),
+        "model": {name: value for name, value in weights if not frozen or name in trained},
         "optimizers": get_optimizer_state_dict(model, optimizers.all),
     }
+
+
+def _frozen(model: PreTrainedModel) -> bool:
+    return any(not parameter.requires_grad for parameter in model.parameters())
 
 
 def load_training_state(
     model: PreTrainedModel, optimizers: Optimizers, state: dict[str, Any]
 ) -> None:
     """Load what `training_state` returned."""
-    set_model_state_dict(model, state["model"])
+    options = StateDictOptions(strict=not _frozen(model))
+    set_model_state_dict(model, state["model"], options=options)
     set_optimizer_state_dict(model, optimizers.all, state["optimizers"])
 
 

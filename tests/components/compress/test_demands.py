@@ -32,7 +32,7 @@ def saved(vocabulary, tmp_path):
     def save(wanted: Shape):
         tokenizer = load_tokenizer(vocabulary.path)
         model = build_model(wanted, vocabulary.vocab_size, SpecialIds.of(tokenizer), seed=0)
-        save_model(model, tokenizer, tmp_path / "model")
+        save_model(model, vocabulary.path, tmp_path / "model")
         return tmp_path / "model"
 
     return save

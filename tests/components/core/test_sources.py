@@ -24,7 +24,7 @@ def test_the_record_of_a_real_component_names_its_libraries_and_no_others(docume
     [
         ("components.pretrain.train", {"torch", "transformers", "tokenizers", "safetensors"}),
         ("components.finetune.sft", {"torch", "transformers", "tokenizers"}),
-        ("components.align.dpo", {"torch", "transformers", "trl"}),
+        ("components.align.dpo", {"torch", "transformers", "numpy"}),
         ("components.compress.quantize", {"onnxruntime", "onnxruntime-genai", "onnx-ir"}),
         ("components.data.mask", {"python-stdnum", "phonenumbers", "spacy"}),
         ("components.release.gate", {"numpy"}),

@@ -83,7 +83,7 @@ def test_a_model_that_learned_the_test_by_heart_gets_all_of_it(
     training = Hyperparameters(num_steps=100, batch_size=6, learning_rate=0.01, evaluate_every=1000)
     task = TrainSpec(Dialogues(tokenizer, tasks, 64), NextToken(), dict, 1.0)
     fit(model, task, training, tmp_path)
-    save_model(model, tokenizer, tmp_path / "oracle")
+    save_model(model, checkpoint.path, tmp_path / "oracle")
     oracle = checkpoint.model_copy(update={"path": tmp_path / "oracle"})
     probe = PROBE.model_copy(update={"num_instructions": 6})
     report = probe.run(

@@ -1,9 +1,15 @@
 """SFT: the answers get likelier, and the model stands on its own."""
 
+import os
+import signal
+import threading
+
 import numpy as np
 import pytest
 import torch
+from peft import PeftModel
 
+from components.core.processes.preemption import Preempted
 from components.core.settings import settings
 from components.finetune.replay import WithReplay
 from components.finetune.sft import SFT, SFTInputs
@@ -16,7 +22,9 @@ from components.lib.inference.torch_model import TorchModel
 from components.lib.ledger.chain import batch_hash, read
 from components.lib.models.folders import load_model, load_tokenizer
 from components.lib.tasks.microtasks import read_microtasks
+from components.lib.text.chat import encode_prompt
 from components.lib.training.hyperparameters import Hyperparameters
+from components.lib.training.lora import LoRA
 
 
 @torch.no_grad()
@@ -136,3 +144,55 @@ def test_more_text_than_instructions_is_refused_since_a_batch_cannot_hold_it():
     training = Hyperparameters(num_steps=1, batch_size=4, learning_rate=0.01)
     with pytest.raises(ValueError, match="replay_share"):
         SFT(training=training, replay_share=0.6)
+
+
+LORA = Hyperparameters(
+    num_steps=40,
+    batch_size=16,
+    learning_rate=0.01,
+    optimizer="adamw",
+    embedding_multiplier=1.0,
+    checkpoint_every=5,
+)
+
+
+@pytest.fixture(scope="module")
+def tuned(checkpoint, instructions, shards, tmp_path_factory):
+    """The base after its adapter saw what `instruct` saw."""
+    inputs = SFTInputs(model=checkpoint, instructions=instructions, shards=shards)
+    return SFT(training=LORA, lora=LoRA(rank=8)).run(inputs, tmp_path_factory.mktemp("lora"))
+
+
+def test_an_adapter_learns_and_is_saved_alone_and_merged(checkpoint, tuned, instructions):
+    tasks = read_microtasks(instructions.path / "validation.jsonl")[:40]
+    before, after = nats_per_token(checkpoint.path, tasks), nats_per_token(tuned.path, tasks)
+    assert after < before - 1.0
+    assert tuned.num_parameters == checkpoint.num_parameters
+    base, merged = load_model(checkpoint.path), load_model(tuned.path)
+    assert torch.equal(base.model.embed_tokens.weight, merged.model.embed_tokens.weight)
+    adapter = PeftModel.from_pretrained(base, tuned.path / "adapter").eval()
+    tokenizer = load_tokenizer(tuned.path)
+    for task in tasks[:10]:
+        prompt = torch.tensor([encode_prompt(tokenizer, task.prompt)])
+        made = [
+            model.generate(input_ids=prompt, max_new_tokens=16, do_sample=False)
+            for model in (adapter, merged)
+        ]
+        assert torch.equal(*made), "the merged model says something else than its adapter"
+
+
+def test_an_adapter_told_to_leave_goes_on_to_the_same_weights(
+    checkpoint, tuned, instructions, shards, tmp_path
+):
+    inputs = SFTInputs(model=checkpoint, instructions=instructions, shards=shards)
+    component = SFT(training=LORA, lora=LoRA(rank=8))
+    stopped = threading.Timer(1.5, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    stopped.start()
+    with pytest.raises(Preempted):
+        component.run(inputs, tmp_path)
+    assert 0 < len(read(tmp_path)) < 40, "it was to be stopped half-way"
+    weights = next((tmp_path / "checkpoints").rglob("*.distcp"), None)
+    assert weights is None or weights.stat().st_size < checkpoint.bytes_on_disk
+    resumed = component.run(inputs, tmp_path)
+    for name in ("adapter/adapter_model.safetensors", "model.safetensors", "ledger.jsonl"):
+        assert (resumed.path / name).read_bytes() == (tuned.path / name).read_bytes(), name

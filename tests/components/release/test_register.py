@@ -1,5 +1,6 @@
 """Register: a version in a real MLflow registry, whose folder loads without code of ours."""
 
+import importlib.util
 import json
 import re
 import subprocess
@@ -19,6 +20,8 @@ from components.core.artifacts.reports import (
 )
 from components.core.record import Record, write_record
 from components.core.settings import settings
+from components.pretrain.existing import Adopt
+from components.pretrain.model_files import ModelFiles
 from components.release.description import description
 from components.release.model_card import Facts
 from components.release.opponent import is_champion, opponent
@@ -175,6 +178,31 @@ def test_the_released_folder_is_whole_and_holds_none_of_the_working_files(instru
     assert json.loads((made.path / "verdict.json").read_text())["passed"] is True
     names = {file.name for file in made.path.rglob("*")}
     assert not names & {"artifact.json", "metrics.jsonl", "checkpoints"}
+
+
+def test_a_release_of_a_foreign_base_has_its_tokenizer_byte_by_byte_and_says_what_it_was(tmp_path):
+    place = Path(__file__).parents[1] / "pretrain" / "foreign.py"
+    spec = importlib.util.spec_from_file_location("foreign", place)
+    assert spec is not None
+    assert spec.loader is not None
+    foreign = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(foreign)
+    folder = foreign.smol(tmp_path / "model")
+    base = Adopt().run(ModelFiles.of(folder), _folder("pretrain.existing/2.0.0/base"))
+    made = _release("weasel", "one", base)
+    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
+        assert (made.path / name).read_bytes() == (folder / name).read_bytes(), name
+    card = (made.path / "README.md").read_text("utf-8")
+    rows = {cells[1].strip(): cells[2].strip() for cells in map(_split, card.splitlines()) if cells}
+    assert rows["base"] == str(folder)
+    assert rows["content of the base"] == f"`{ModelFiles.of(folder).fingerprint}`"
+    assert rows["chat template"] == "its own"
+    assert rows["context"] == "256 tokens"
+
+
+def _split(line: str) -> list[str]:
+    """Return the cells of a row of a table, none of any other line."""
+    return line.split("|") if line.startswith("|") else []
 
 
 def test_the_registry_holds_the_files_too(instruct):

@@ -107,3 +107,26 @@ def test_a_run_that_measured_nothing_has_no_empty_table() -> None:
     shown = markdown(_report(stages=(_CLEANED,), baselines={}, model=None))
     assert "Nothing was released in this run." in shown
     assert "bits/byte" not in shown
+
+
+def test_a_run_that_began_with_a_model_says_first_what_it_was() -> None:
+    base = {
+        "source": "hf://somebody/otter@main",
+        "revision": "c0ffee",
+        "content": "0123456789abcdef",
+        "architecture": "LlamaForCausalLM",
+        "parameters": 134_515_008,
+        "context": 8192,
+        "vocabulary": 49152,
+        "begin": "<|im_start|>",
+        "ends": ["<|im_end|>"],
+        "padding": None,
+        "licence": "apache-2.0",
+        "chat_template": "its own",
+    }
+    report = _report()
+    row = report.stages[0].model_copy(update={"base": base})
+    lines = markdown(report.model_copy(update={"stages": (row,)})).splitlines()
+    assert lines[1].startswith("Base: LlamaForCausalLM, 134,515,008 parameters, context 8,192")
+    told = ("49,152", "<|im_end|>", "fills up with none", "its own", "apache-2.0", "c0ffee")
+    assert all(word in lines[1] for word in told)

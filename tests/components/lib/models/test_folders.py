@@ -28,7 +28,7 @@ def tiny(**changes):
 
 @pytest.fixture
 def folder(vocabulary, tmp_path):
-    save_model(tiny(), load_tokenizer(vocabulary.path), tmp_path / "model")
+    save_model(tiny(), vocabulary.path, tmp_path / "model")
     return tmp_path / "model"
 
 
@@ -94,7 +94,7 @@ def test_a_token_meets_two_of_eight_experts_and_all_of_the_rest():
 @pytest.mark.parametrize("architecture", ["qwen3", "gpt2", "sliding", "moe", "bert"])
 def test_every_architecture_comes_back_as_it_was_saved(architecture, vocabulary, tmp_path):
     model = of(architecture).eval()
-    save_model(model, load_tokenizer(vocabulary.path), tmp_path)
+    save_model(model, vocabulary.path, tmp_path)
     loaded = load_model(tmp_path)
     assert type(loaded) is type(model)
     ways = ("_attn_implementation", "_experts_implementation")
@@ -111,7 +111,7 @@ def test_every_architecture_comes_back_as_it_was_saved(architecture, vocabulary,
 
 
 def test_an_encoder_without_one_of_its_heads_is_refused(vocabulary, tmp_path):
-    save_model(of("bert"), load_tokenizer(vocabulary.path), tmp_path)
+    save_model(of("bert"), vocabulary.path, tmp_path)
     weights = load_file(tmp_path / "model.safetensors")
     del weights["cls.seq_relationship.weight"]
     save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
