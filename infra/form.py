@@ -26,7 +26,10 @@ def form(flow: Flow[..., Any]) -> dict[str, Any]:
     A parameter that the flow does not have is refused too; Prefect lets it pass, and the run
     crashes without a word.
     """
-    schema = {**parameter_schema(flow).model_dump_for_openapi(), "additionalProperties": False}
+    schema: dict[str, Any] = {
+        **parameter_schema(flow).model_dump_for_openapi(),
+        "additionalProperties": False,
+    }
     for model in _models(schema):
         if "title" in model:  # the words on a tab
             model["title"] = _WORD.sub(" ", model["title"])

@@ -3,8 +3,7 @@
 The record and the spool beside the files are the truth. `.mlflow.json` says what of them MLflow has
 already, so whatever a slow, dead or restarted server missed is shipped later: when it answers, by
 the next step, or by `bloomery sync`. A point that is sent twice counts once.
-A metric keeps its first 1,000 points, then those whose step is a multiple of 10, of 100 above
-10,000, and so on. The last point is always there.
+Long metrics are thinned, and the last point is always there.
 """
 
 import math
@@ -14,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
-from pydantic import Field
 
 from components.core.artifacts.base import Frozen
 from components.core.component import Component
@@ -24,7 +22,6 @@ from components.core.record import RECORD, REPORT, git_revision, read_record
 from components.core.servers.databases import hidden
 from components.core.servers.endpoints import tracking_uri
 from components.core.settings import settings
-from components.core.tracking import spool
 from components.core.tracking.client import (
     back_to,
     client,
@@ -38,26 +35,13 @@ from components.core.tracking.client import (
     refusal,
     tag_not_finite,
 )
+from components.core.tracking.thinning import Sent, batches, metrics
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Metric
 
 _STATE = ".mlflow.json"
 _MAX_PARAM_LENGTH, _MAX_TAG_LENGTH = 6000, 8000  # MLflow's limits
-_BATCH = 500  # metrics of a call; MLflow takes 1,000
-_NUM_KEPT = 1000  # points of a metric before it is thinned
-
-
-class Sent(Frozen):
-    """What MLflow has of the points of a step."""
-
-    offset: int = 0
-    """Bytes of the spool that were read."""
-    last_step: dict[str, int] = Field(default_factory=dict)
-    """Highest step of each metric."""
-    num_points: dict[str, int] = Field(default_factory=dict)
-    """Points of each metric."""
 
 
 class Shipment(Frozen):
@@ -165,7 +149,7 @@ def send_points(mlflow: "MlflowClient", out: Path, shipment: Shipment) -> Iterat
     """Send what the spool has beyond `shipment`; yields it after each call that was answered."""
     run_id = shipment.run_id
     assert run_id is not None
-    for sent, batch in _batches(mlflow, out, shipment):
+    for sent, batch in batches(mlflow, out, shipment.run_id, shipment.sent):
         finite = [metric for metric in batch if math.isfinite(metric.value)]
         mlflow.log_batch(run_id, metrics=finite)
         odd = {m.key: f"{m.value} at step {m.step}" for m in batch if not math.isfinite(m.value)}
@@ -178,7 +162,7 @@ def close_run(mlflow: "MlflowClient", out: Path, shipment: Shipment) -> Shipment
     assert shipment.run_id is not None
     assert shipment.parent is not None
     assert shipment.status is not None
-    last = {metric.key: metric for _, metric in _metrics(out, 0)}
+    last = {metric.key: metric for _, metric in metrics(out, 0)}
     for metric in last.values():  # those that thinning took out
         if math.isfinite(metric.value):
             mlflow.log_batch(shipment.run_id, metrics=[metric])
@@ -246,63 +230,3 @@ def without_deleted(mlflow: "MlflowClient", shipment: Shipment) -> Shipment:
         shipment = shipment.with_(run_id=None, sent=Sent())
     is_gone = shipment.parent and not is_active(mlflow, shipment.parent)
     return shipment.with_(parent=None) if is_gone else shipment
-
-
-def _batches(
-    mlflow: "MlflowClient", out: Path, shipment: Shipment
-) -> "Iterator[tuple[Sent, list[Metric]]]":
-    """Yield what to send in one call, and what MLflow has after it."""
-    choice = _Choice(mlflow, shipment)
-    offset, batch = shipment.sent.offset, list["Metric"]()
-    for after, metric in _metrics(out, offset):
-        if after != offset and len(batch) >= _BATCH:  # all metrics of a point go together
-            yield choice.sent(offset), batch
-            batch = []
-        offset = after
-        if choice.takes(metric):
-            batch.append(metric)
-    if offset != shipment.sent.offset:
-        yield choice.sent(offset), batch
-
-
-class _Choice:
-    """Which points MLflow is to have: thinned, and none that it has."""
-
-    def __init__(self, mlflow: "MlflowClient", shipment: Shipment) -> None:
-        """Begin after what was sent."""
-        self._mlflow = mlflow
-        self._run_id = shipment.run_id or ""
-        self._last_step = dict(shipment.sent.last_step)
-        self._num_points = dict(shipment.sent.num_points)
-        self._known: dict[str, set[tuple[int, float]]] = {}
-
-    def takes(self, metric: "Metric") -> bool:
-        """Return whether to send it, and count it."""
-        key, step, last = metric.key, metric.step, self._last_step.get(metric.key, -1)
-        num_points = self._num_points.get(key, 0)
-        is_kept = num_points < _NUM_KEPT or step % 10 ** max(1, len(str(step - 1)) - 3) == 0
-        if not is_kept or (step <= last and self._has(metric)):
-            return False
-        self._last_step[key], self._num_points[key] = max(step, last), num_points + 1
-        return True
-
-    def sent(self, offset: int) -> Sent:
-        """Return the account of what was taken so far."""
-        return Sent(offset=offset, last_step={**self._last_step}, num_points={**self._num_points})
-
-    def _has(self, metric: "Metric") -> bool:
-        """Return whether MLflow has this value at this step: a resumed run writes it again."""
-        if metric.key not in self._known:
-            points = self._mlflow.get_metric_history(self._run_id, metric.key)
-            self._known[metric.key] = {(point.step, point.value) for point in points}
-        return (metric.step, metric.value) in self._known[metric.key]
-
-
-def _metrics(out: Path, offset: int) -> "Iterator[tuple[int, Metric]]":
-    """Yield (offset after its point, metric) for all of the spool from `offset` on."""
-    from mlflow.entities import Metric
-
-    for after, point in spool.read(out, offset):
-        when = int(point["time"] * 1000)
-        for key, value in point["metrics"].items():
-            yield after, Metric(key, value, when, point["step"])
