@@ -15,7 +15,9 @@ from typing import NamedTuple
 
 import pytest
 
+from components.core.execute import execute
 from components.core.settings import settings
+from components.pretrain.existing import Adopt
 from components.pretrain.model_files import ModelFiles
 from components.pretrain.sources import resolve
 
@@ -56,15 +58,15 @@ def test_what_is_not_the_models_does_not_count(folder):
     assert resolve(str(folder)).fingerprint == known
 
 
-def test_an_artifact_is_found_by_its_short_path_and_proved_by_its_record(smoke, monkeypatch):
-    artifacts = smoke.project / ".bloomery" / "artifacts"
-    monkeypatch.setenv("BLOOMERY_HOME", str(artifacts.parent))
-    settings.cache_clear()
-    (made,) = (artifacts / "finetune.sft").glob("*/*/config.json")
-    short = made.parent.relative_to(artifacts).as_posix()
+def test_an_artifact_is_found_by_its_short_path_and_proved_by_its_record(folder):
+    made = execute(Adopt(), ModelFiles.of(folder)).path
+    short = made.relative_to(settings().artifacts).as_posix()
     found = resolve(short)
-    assert found.path == made.parent.resolve()
-    assert found.revision == f"finetune.sft {made.parent.parent.name} {made.parent.name}"
+    assert found.path == made.resolve()
+    assert found.revision == f"pretrain.existing {Adopt.version} {made.name}"
+    (made / "config.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"config\.json is not the file that pretrain\.existing"):
+        resolve(short)
 
 
 @pytest.mark.parametrize(
