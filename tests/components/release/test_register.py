@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from components.compress.quantize import Quantize
 from components.core.artifacts.data import DataCard
 from components.core.artifacts.models import Checkpoint, CompressedModel
 from components.core.artifacts.reports import (
@@ -189,7 +190,7 @@ def test_a_release_of_a_foreign_base_has_its_tokenizer_byte_by_byte_and_says_wha
     spec.loader.exec_module(foreign)
     folder = foreign.smol(tmp_path / "model")
     base = Adopt().run(ModelFiles.of(folder), _folder("pretrain.existing/2.0.0/base"))
-    made = _release("weasel", "one", base)
+    made = _release("stoat", "one", base)
     for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
         assert (made.path / name).read_bytes() == (folder / name).read_bytes(), name
     card = (made.path / "README.md").read_text("utf-8")
@@ -291,10 +292,15 @@ def test_without_compression_the_model_itself_is_the_candidate(instruct):
 
 
 def test_the_examples_of_the_card_run_as_they_are_written(instruct, tmp_path):
-    made = _release("mole", "one", instruct, compressed=None)
+    (tmp_path / "int8").mkdir()
+    small = Quantize().run(instruct, tmp_path / "int8")
+    made = _release("mole", "one", instruct, compressed=small)
     card = (made.path / "README.md").read_text("utf-8")
-    (code,) = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=made.path, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
+    examples = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
+    assert ["onnxruntime_genai" in code for code in examples] == [False, True]
+    for code in examples:
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=made.path, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.strip()
