@@ -88,7 +88,7 @@ class CleanDocuments(Frozen):
 
 
 @kept_ray()
-def data(corpus: CorpusSteps, tokens: TokenSteps, base: Base) -> Prepared:
+def prepare(corpus: CorpusSteps, tokens: TokenSteps, base: Base) -> Prepared:
     """Make what stages read of `data/`, at the revision that `data.dvc` pins.
 
     Raises:

@@ -6,18 +6,18 @@ after a change to a late stage, run the same command again.
 
     bloomery run                          # this flow, recipe `tiny`
     bloomery run --set align.beta=0.2     # the same with one decision changed
-    bloomery run finetune                 # as far as one stage
+    bloomery run finetune                 # as far as one stage: a flow that is named after it
 """
 
 from typing import Any
 
-from prefect import flow
+from prefect import Flow, flow
 from prefect.client.schemas.objects import State
 
 from components.core.artifacts.models import Checkpoint, CompressedModel, Release
 from components.core.artifacts.reports import StageReport
 from flows.approval import require_answerable
-from flows.data import data
+from flows.data import prepare
 from flows.evals import MEASURED, baselines, measured
 from flows.parameters import DEFAULT, Given, Set, refused, run_name, wanted
 from flows.publish import publish
@@ -44,14 +44,41 @@ def pipeline(recipe: Given = DEFAULT, set: Set = ()) -> Made:
             require_answerable(chosen.release.approval)
     except ValueError as error:
         return refused(error)
-    return build(chosen, chosen.stages(), chosen.release)
+    return _build(chosen, chosen.stages(), chosen.release)
 
 
-def build(recipe: Recipe, stages: tuple[Stage, ...], releasing: ReleaseSteps | None) -> Made:
+def _as_far_as(stage: str) -> Flow[..., Made]:
+    """Return the pipeline up to one stage, a flow of its own that is named after the stage."""
+
+    @flow(name=stage, flow_run_name=run_name)
+    @preemptible
+    def run(recipe: Given = DEFAULT, set: Set = ()) -> Made:
+        """Take raw text as far as this stage, measured at every stage boundary.
+
+        A run that cannot begin fails with the reason: the recipe or a change is wrong, or the
+        recipe leaves the stage out.
+        """
+        try:
+            chosen = wanted(stage, recipe, set)
+        except ValueError as error:
+            return refused(error)
+        return _build(chosen, chosen.until(stage), None)
+
+    return run
+
+
+data = _as_far_as("data")
+pretrain = _as_far_as("pretrain")
+finetune = _as_far_as("finetune")
+align = _as_far_as("align")
+compress = _as_far_as("compress")
+
+
+def _build(recipe: Recipe, stages: tuple[Stage, ...], releasing: ReleaseSteps | None) -> Made:
     """Make the data, apply `stages` in order, probe after each, and release if that is wanted."""
     if not stages:
-        return data(recipe.corpus, recipe.tokens, recipe.pretrain)
-    prepared = subflow(data, "data")(recipe.corpus, recipe.tokens, recipe.pretrain)
+        return prepare(recipe.corpus, recipe.tokens, recipe.pretrain)
+    prepared = subflow(prepare, "data")(recipe.corpus, recipe.tokens, recipe.pretrain)
     length = recipe.pretrain.measured_length()
     to_beat = subflow(baselines, "baselines")(recipe.evals, prepared, length)
 

@@ -10,10 +10,10 @@ CODE = ("components", "dashboards", "flows", "infra")
 MOST_FLOORS = 7
 STAGE = "a stage"
 HEIGHTS = {
-    "flows.command": 5,
+    "flows.command": 6,
+    "infra": 5,
     "flows": 4,
     "dashboards": 3,
-    "infra": 3,
     STAGE: 3,
     "components.lib": 2,
     "components.core": 1,

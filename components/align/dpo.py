@@ -13,8 +13,8 @@ from components.core.artifacts.models import Checkpoint
 from components.core.component import Component
 from components.core.processes.workers import train_on_workers
 from components.core.tracking import spool
+from components.lib.models.lora import LoRA
 from components.lib.training.hyperparameters import EpochHyperparameters
-from components.lib.training.lora import LoRA
 
 if TYPE_CHECKING:
     from torch import Tensor

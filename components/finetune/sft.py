@@ -10,8 +10,8 @@ from components.core.artifacts.data import Instructions, TokenShards
 from components.core.artifacts.models import Checkpoint
 from components.core.component import Component
 from components.core.processes.workers import train_on_workers
+from components.lib.models.lora import LoRA
 from components.lib.training.hyperparameters import Hyperparameters
-from components.lib.training.lora import LoRA
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

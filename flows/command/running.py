@@ -53,8 +53,7 @@ def run_flow(flow: str, recipe: str, changes: list[str]) -> Ran:
 
     wanted(flow, recipe, changes)  # what is wrong is said before anything starts
     parameters = described(flow, recipe, changes)
-    module = "flows.pipeline" if flow == "pipeline" else "flows.until"
-    function = getattr(importlib.import_module(module), flow)
+    function = getattr(importlib.import_module("flows.pipeline"), flow)
     _show_own_lines()
     if servers is None:
         served = (

@@ -10,9 +10,8 @@ from prefect.utilities.schema_tools.validation import ValidationError, is_valid_
 from components.align.dpo import DPO
 from components.core.docstrings import field_docstrings
 from flows.ingest import ingest
-from flows.pipeline import pipeline
+from flows.pipeline import pipeline, pretrain
 from flows.recipes import RECIPES, Recipe, smoke
-from flows.until import pretrain
 from infra import refusal
 from infra.form import form
 

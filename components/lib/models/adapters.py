@@ -13,7 +13,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from components.lib.models.folders import load_model
-from components.lib.training.lora import LoRA
+from components.lib.models.lora import LoRA
 
 ADAPTER = "adapter"
 """Folder, beside the merged model, that PEFT loads on top of the model it began with."""

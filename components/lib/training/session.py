@@ -11,9 +11,9 @@ from transformers import PreTrainedModel
 from components.core.settings import settings
 from components.lib.device import device, keep_memory
 from components.lib.models.folders import save_model
+from components.lib.models.lora import LoRA
 from components.lib.training.fit import TrainSpec, fit
 from components.lib.training.hyperparameters import Hyperparameters
-from components.lib.training.lora import LoRA
 
 _NUM_PROVED, _PROVED_LENGTH = 8, 512  # sequences and their tokens that a merge is proved on
 

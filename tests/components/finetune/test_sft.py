@@ -21,10 +21,10 @@ from components.lib.inference.held_out import HeldOut
 from components.lib.inference.torch_model import TorchModel
 from components.lib.ledger.chain import batch_hash, read
 from components.lib.models.folders import load_model, load_tokenizer
+from components.lib.models.lora import LoRA
 from components.lib.tasks.microtasks import read_microtasks
 from components.lib.text.chat import encode_prompt
 from components.lib.training.hyperparameters import Hyperparameters
-from components.lib.training.lora import LoRA
 
 
 @torch.no_grad()

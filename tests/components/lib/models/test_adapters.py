@@ -18,7 +18,7 @@ from transformers import (
 
 from components.lib.models.adapters import ADAPTER, adapt, merged, prove_merge, save_adapter
 from components.lib.models.folders import load_model
-from components.lib.training.lora import LoRA
+from components.lib.models.lora import LoRA
 
 SIZES = {"vocab_size": 100, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2}
 HEADS = {"num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8}
