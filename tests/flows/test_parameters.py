@@ -35,7 +35,7 @@ def test_fields_that_are_left_out_are_those_of_the_recipe_that_is_named() -> Non
 
 
 def test_fields_of_another_alternative_choose_it() -> None:
-    made = wanted("pretrain", {"pretrain": {"folder": "/models/otter"}}, ())
+    made = wanted("pretrain", {"pretrain": {"source": "/models/otter"}}, ())
     assert made.pretrain == ExistingModel(folder="/models/otter")
 
 
@@ -79,7 +79,7 @@ def test_what_cannot_run_is_told_in_the_words_of_the_command_line(
     [
         {"align": None, "align.beta": 0.5},
         {"align": {"dpo": {"beta": 0.1}}, "align.dpo.beta": 0.5},
-        {"pretrain.folder": "/models/otter", "pretrain.depth": 3},
+        {"pretrain.source": "/models/otter", "pretrain.depth": 3},
     ],
     ids=str,
 )

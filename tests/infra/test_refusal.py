@@ -59,7 +59,7 @@ def test_a_recipe_that_is_written_out_explains_every_field_and_demands_none() ->
         {"recipe": "smoke", "set": {"pretrain.depth": 3, "align": None}},
         {"recipe": smoke().model_dump(mode="json")},
         {"recipe": {"name": "smoke", "pretrain": {"train": {"depth": 3}}, "align": None}},
-        {"recipe": {"pretrain": {"folder": "/models/otter"}}},
+        {"recipe": {"pretrain": {"source": "/models/otter"}}},
     ],
     ids=lambda parameters: json.dumps(parameters)[:60],
 )
