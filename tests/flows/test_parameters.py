@@ -36,7 +36,7 @@ def test_fields_that_are_left_out_are_those_of_the_recipe_that_is_named() -> Non
 
 def test_fields_of_another_alternative_choose_it() -> None:
     made = wanted("pretrain", {"pretrain": {"source": "/models/otter"}}, ())
-    assert made.pretrain == ExistingModel(folder="/models/otter")
+    assert made.pretrain == ExistingModel(source="/models/otter")
 
 
 def test_changes_come_after_the_fields() -> None:
