@@ -14,6 +14,7 @@ from transformers import PreTrainedModel
 
 from components.lib.models.folders import load_model
 from components.lib.models.lora import LoRA
+from components.lib.models.nf4 import quantize, round_off
 
 ADAPTER = "adapter"
 """Folder, beside the merged model, that PEFT loads on top of the model it began with."""
@@ -31,6 +32,8 @@ def adapt(model: PreTrainedModel, lora: LoRA, seed: int) -> None:
         ValueError: a target is no linear map of this model.
     """
     torch.manual_seed(seed)
+    if lora.base == "nf4":
+        quantize(model)
     try:
         inject_adapter_in_model(_config(lora), model)
     except ValueError as error:
@@ -71,10 +74,18 @@ def save_adapter(
     config.save_pretrained(str(folder))
 
 
-def merged(base: Path, adapter: Path) -> PreTrainedModel:
+def merged(base: Path, adapter: Path, lora: LoRA) -> PreTrainedModel:
     """Return the model in `base` with the adapter added into its weights, in float32."""
-    model: Any = PeftModel.from_pretrained(load_model(base), str(adapter))
+    model: Any = PeftModel.from_pretrained(_base(base, lora), str(adapter))
     return model.merge_and_unload(safe_merge=True)
+
+
+def _base(folder: Path, lora: LoRA) -> PreTrainedModel:
+    """Return the model in `folder` as the adapter saw it, in float32."""
+    model = load_model(folder)
+    if lora.base == "nf4":
+        round_off(model)
+    return model
 
 
 @torch.no_grad()
@@ -86,7 +97,7 @@ def prove_merge(base: Path, out: Path, texts: Tensor, lora: LoRA) -> None:
     Raises:
         ValueError: the logits differ by more than `lora` allows.
     """
-    adapter: Any = PeftModel.from_pretrained(load_model(base), str(out / ADAPTER)).eval()
+    adapter: Any = PeftModel.from_pretrained(_base(base, lora), str(out / ADAPTER)).eval()
     together: Any = load_model(out)
     expected: Tensor = adapter(input_ids=texts, use_cache=False).logits  # (B, T, V)
     found: Tensor = together(input_ids=texts, use_cache=False).logits

@@ -22,6 +22,10 @@ class LoRA(Frozen):
     method: Literal["lora", "rslora", "dora"] = "lora"
     """`rslora` is scaled so that large ranks learn (Kalajdzievski 2023); `dora` learns how long
     each row is apart from where it points (Liu et al. 2024)."""
+    base: Literal["float32", "nf4"] = "float32"
+    """`nf4` keeps what is not trained in 4 bits, for memory (Dettmers et al. 2023, QLoRA). The
+    merged model is that of the rounded weights, and what rounding costs is measured after the stage
+    as all that it costs. Needs bitsandbytes."""
     targets: tuple[str, ...] = ()
     """Names of linear maps, such as `["q_proj", "v_proj"]`; none means all within the blocks."""
     max_merge_difference: float = Field(default=1e-4, gt=0)

@@ -10,10 +10,12 @@ from transformers import PreTrainedModel
 
 from components.core.settings import settings
 from components.lib.device import device, keep_memory
+from components.lib.group import Group
 from components.lib.models.folders import save_model
 from components.lib.models.lora import LoRA
 from components.lib.training.fit import TrainSpec, fit
 from components.lib.training.hyperparameters import Hyperparameters
+from components.lib.training.parallel import is_sharded
 
 _NUM_PROVED, _PROVED_LENGTH = 8, 512  # sequences and their tokens that a merge is proved on
 
@@ -33,7 +35,8 @@ def train_and_save(
     some of the examples, and the adapter by itself in a folder of its own.
 
     Raises:
-        ValueError: the merged model is not the adapter. Else what `fit` raises.
+        ValueError: the merged model is not the adapter, or a base in 4 bits is to be sharded. Else
+            what `fit` raises.
     """
     if torch.cuda.is_available():
         torch.cuda.set_device(device())
@@ -43,6 +46,11 @@ def train_and_save(
     if lora is not None:
         from components.lib.models.adapters import adapt  # PEFT takes seconds to import
 
+        if lora.base == "nf4" and is_sharded(Group.current()):
+            raise ValueError(
+                "A base in nf4 cannot be sharded. Set BLOOMERY_DATA_PARALLEL=replicate, or keep it "
+                "in float32 (lora.base)."
+            )
         adapt(model, lora, training.seed)
         finish = partial(_save_merged, model, beside, out, lora, _some_texts(task))
     fit(
@@ -66,7 +74,7 @@ def _save_merged(
     from components.lib.models.adapters import ADAPTER, merged, prove_merge, save_adapter
 
     save_adapter(model, lora, base.name, weights, out / ADAPTER)
-    save_model(merged(base, out / ADAPTER), base, out)
+    save_model(merged(base, out / ADAPTER, lora), base, out)
     prove_merge(base, out, texts, lora)
 
 

@@ -196,3 +196,14 @@ def test_an_adapter_told_to_leave_goes_on_to_the_same_weights(
     resumed = component.run(inputs, tmp_path)
     for name in ("adapter/adapter_model.safetensors", "model.safetensors", "ledger.jsonl"):
         assert (resumed.path / name).read_bytes() == (tuned.path / name).read_bytes(), name
+
+
+def test_an_adapter_over_a_base_in_four_bits_learns_and_is_merged(
+    checkpoint, instructions, shards, tmp_path
+):
+    inputs = SFTInputs(model=checkpoint, instructions=instructions, shards=shards)
+    training = LORA.model_copy(update={"num_steps": 20, "checkpoint_every": 200})
+    made = SFT(training=training, lora=LoRA(rank=8, base="nf4")).run(inputs, tmp_path)
+    tasks = read_microtasks(instructions.path / "validation.jsonl")[:20]
+    assert nats_per_token(made.path, tasks) < nats_per_token(checkpoint.path, tasks) - 0.5
+    assert (made.path / "merge.json").exists()

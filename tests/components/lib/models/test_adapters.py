@@ -43,7 +43,7 @@ def tuned(kind, lora, folder, steps=20):
         optimizer.step()
         optimizer.zero_grad()
     save_adapter(model, lora, "base", get_model_state_dict(model), folder / ADAPTER)
-    merged(folder / "base", folder / ADAPTER).save_pretrained(folder)
+    merged(folder / "base", folder / ADAPTER, lora).save_pretrained(folder)
     return model.eval()
 
 
@@ -64,6 +64,27 @@ def test_the_merged_model_is_the_one_that_was_trained(kind, method, tmp_path):
     assert torch.allclose(logits(load_model(tmp_path)), logits(trained), atol=1e-4)
     alone = PeftModel.from_pretrained(load_model(tmp_path / "base"), tmp_path / ADAPTER)
     assert torch.allclose(logits(alone), logits(trained), atol=1e-5)
+
+
+def test_a_base_in_four_bits_is_merged_as_it_was_rounded(tmp_path):
+    lora = LoRA(rank=4, base="nf4")
+    trained = tuned("tied", lora, tmp_path)
+    map_of = trained.model.layers[0].mlp.down_proj.base_layer
+    assert map_of.weight.numel() * map_of.weight.element_size() == 32 * 64 // 2
+    before = trained.model.layers[0].mlp.down_proj.base_layer.weight.data.clone()
+    logits(trained)
+    assert torch.equal(map_of.weight.data, before), "an evaluation changed the base"
+    prove_merge(tmp_path / "base", tmp_path, TEXTS, lora)
+    merged_logits = logits(load_model(tmp_path))
+    scale = float(merged_logits.abs().max())
+    assert float((merged_logits - logits(trained)).abs().max()) < 2e-2 * scale
+    unrounded = PeftModel.from_pretrained(load_model(tmp_path / "base"), tmp_path / ADAPTER)
+    assert float((logits(unrounded) - merged_logits).abs().max()) > 2e-2 * scale
+
+
+def test_a_model_without_linear_maps_of_torch_is_refused_in_four_bits(tmp_path):
+    with pytest.raises(ValueError, match="GPT2LMHeadModel has no linear maps of torch"):
+        tuned("gpt2", LoRA(base="nf4"), tmp_path)
 
 
 def test_before_it_is_trained_it_changes_nothing_and_then_nothing_else_changes(tmp_path):
