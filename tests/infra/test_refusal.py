@@ -10,8 +10,9 @@ from prefect.utilities.schema_tools.validation import ValidationError, is_valid_
 from components.align.dpo import DPO
 from components.core.docstrings import field_docstrings
 from flows.ingest import ingest
+from flows.parameters import DEFAULT
 from flows.pipeline import pipeline
-from flows.recipes import RECIPES, Recipe, smoke
+from flows.recipes import RECIPES, Recipe, recipe, smoke
 from flows.until import pretrain
 from infra import refusal
 from infra.form import form
@@ -48,6 +49,15 @@ def test_a_recipe_that_is_written_out_explains_every_field_and_demands_none() ->
     assert described == field_docstrings(Recipe)
     assert definitions["DPO"]["properties"]["beta"]["description"] == field_docstrings(DPO)["beta"]
     assert not any("required" in model for model in definitions.values())
+
+
+def test_a_recipe_that_is_written_out_begins_as_the_recipe_that_it_says_it_changes() -> None:
+    made = form(pipeline)
+    shown = recipe(DEFAULT).model_dump(mode="json")
+    assert made["properties"]["recipe"]["anyOf"][1]["default"] == shown  # the new interface's
+    fields = made["definitions"]["Recipe"]["properties"]
+    assert {name: fields[name]["default"] for name in shown} == shown  # the old one's
+    assert "default" not in fields["name"]
 
 
 @pytest.mark.parametrize(
