@@ -11,7 +11,12 @@ from components.lib.tasks import microtasks
 
 _CHECKOUT = Path(__file__).resolve().parents[1]
 _DOCUMENTS = 12  # of each source
-ENOUGH_TO_RUN = 24  # with these, each split of the recipe `smoke` has some addresses
+_ENOUGH_TO_RUN = 24  # with these, each split of the recipe `smoke` has some addresses
+
+
+def make_to_run(project: Path) -> Path:
+    """Write a project that the recipe `smoke` can run in, which reads the addresses alone."""
+    return make(project, _ENOUGH_TO_RUN)
 
 
 def make(project: Path, num_documents: int = _DOCUMENTS) -> Path:

@@ -20,7 +20,7 @@ _WORKER_SECONDS = 15  # it looks after what it has cancelled
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A stack whose trainings start a Ray of their own, and the data that they need."""
     folder = tmp_path_factory.mktemp("cancel")
-    project = str(small_project.make(folder / "project", small_project.ENOUGH_TO_RUN))
+    project = str(small_project.make_to_run(folder / "project"))
     ours = {"BLOOMERY_RAY_ADDRESS": "local", "BLOOMERY_PROJECT": project}
     started = ready(environment(folder / "home", **ours))
     made = started.command("trigger", "data", "--recipe", "smoke", "--wait")
