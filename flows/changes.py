@@ -89,7 +89,7 @@ def checked(kind: type[_Value], values: dict[str, Any]) -> _Value:
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        raise ValueError(f"The recipe is not valid. {' '.join(_told(error))}") from error
+        raise ValueError(f"The recipe is not valid. {' '.join(dict.fromkeys(_told(error)))}") from error
 
 
 def _told(error: ValidationError) -> Iterator[str]:

@@ -70,7 +70,7 @@ def test_a_recipe_that_is_written_out_begins_as_the_recipe_that_it_says_it_chang
         {"recipe": "smoke", "set": {"pretrain.depth": 3, "align": None}},
         {"recipe": smoke().model_dump(mode="json")},
         {"recipe": {"name": "smoke", "pretrain": {"train": {"depth": 3}}, "align": None}},
-        {"recipe": {"pretrain": {"folder": "/models/otter"}}},
+        {"recipe": {"pretrain": {"source": "/models/otter"}}},
     ],
     ids=lambda parameters: json.dumps(parameters)[:60],
 )
@@ -97,6 +97,11 @@ def test_what_cannot_run_is_refused_with_the_sentence_of_the_command_line(
     parameters: dict[str, Any], says: str
 ) -> None:
     assert says in _refusal(pipeline, parameters)
+
+
+def test_what_no_alternative_takes_is_said_once() -> None:
+    said = _refusal(pipeline, {"recipe": {"pretrain": {"folder": "/models/otter"}}})
+    assert said.count("pretrain.folder: Extra inputs are not permitted") == 1
 
 
 def test_a_flow_that_goes_as_far_as_a_stage_asks_nothing_of_those_after_it() -> None:
