@@ -89,7 +89,8 @@ def checked(kind: type[_Value], values: dict[str, Any]) -> _Value:
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        raise ValueError(f"The recipe is not valid. {' '.join(_told(error))}") from error
+        told = dict.fromkeys(_told(error))  # no alternative may take it, each for the same reason
+        raise ValueError(f"The recipe is not valid. {' '.join(told)}") from error
 
 
 def _told(error: ValidationError) -> Iterator[str]:

@@ -50,8 +50,11 @@ def _recipe(definitions: dict[str, Any]) -> dict[str, Any]:
         for field in model.get("properties", {}).values():
             field.pop("default", None)  # what is left out is the named recipe's
     names = list(RECIPES)
+    shown = recipe(DEFAULT).model_dump(mode="json")
     written = definitions["Recipe"]
     written["title"] = "Written out"
+    for name, value in shown.items():  # the old interface knows no default of an alternative
+        written["properties"][name]["default"] = value
     written["properties"][NAME] = {
         "title": "Name",
         "type": "string",
@@ -65,10 +68,7 @@ def _recipe(definitions: dict[str, Any]) -> dict[str, Any]:
         "default": DEFAULT,
         "anyOf": [
             {"title": "By name", "type": "string", "enum": names},
-            {
-                "$ref": "#/definitions/Recipe",
-                "default": recipe(DEFAULT).model_dump(mode="json"),
-            },
+            {"$ref": "#/definitions/Recipe", "default": shown},
         ],
     }
 

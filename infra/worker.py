@@ -4,6 +4,9 @@ Both need Prefect, whose import takes seconds: a child of this process, made onc
 imports the flows and registers them as soon as the server answers, while this one gets ready. The
 worker takes its first run once the supervisor has written down where the servers are.
 
+Prefect's worker (3.8.8) writes over the last state of a run that people cancelled, also of one that
+has ended by itself and said which checkpoint it left. Here that word stays.
+
     python -m infra.worker NAME
 """
 
@@ -14,6 +17,7 @@ import sys
 import time
 import traceback
 from pathlib import Path
+from typing import Any
 
 from components.core.servers.calls import answer
 from components.core.servers.endpoints import servers_file
@@ -44,6 +48,27 @@ def _register() -> int:
     os._exit(0)
 
 
+def keep_last_words() -> None:
+    """Have the worker leave a cancelled run that has ended by itself in the state that it chose."""
+    from prefect.client.schemas.objects import FlowRun
+    from prefect.exceptions import ObjectNotFound
+    from prefect.runner._state_proposer import StateProposer
+
+    propose = StateProposer.propose_cancelled
+
+    async def propose_unless_ended(
+        self: StateProposer, flow_run: FlowRun, state_updates: dict[str, Any] | None = None
+    ) -> bool:
+        try:
+            state = (await self._client.read_flow_run(flow_run.id)).state  # pyright: ignore[reportPrivateUsage]
+        except ObjectNotFound:
+            return False
+        has_ended = state is not None and state.is_cancelled()
+        return has_ended or await propose(self, flow_run, state_updates)
+
+    StateProposer.propose_cancelled = propose_unless_ended
+
+
 def main() -> None:
     """Start the worker in this process."""
     from prefect.cli import app
@@ -51,6 +76,7 @@ def main() -> None:
     child = _register()
     for module in ("prefect.cli.worker", "prefect.workers.process"):
         importlib.import_module(module)
+    keep_last_words()
     _, status = os.waitpid(child, 0)
     if status != 0:
         sys.exit("The deployments could not be registered.")

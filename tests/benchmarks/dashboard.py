@@ -43,7 +43,7 @@ def run(work: Work) -> list[Row]:
 def _measure(work: Work, num_runs: int) -> list[Row]:
     """Return the seconds of every page over a store with so many runs."""
     folder = work.out / str(num_runs)
-    project = small_project.make(folder / "project")
+    project = small_project.make_to_run(folder / "project")
     start = time.perf_counter()
     stack = ready(environment(folder / "home", BLOOMERY_PROJECT=str(project)))
     started = time.perf_counter() - start

@@ -13,7 +13,7 @@ from tests.infra.stacks import Stack, end, environment, ready, waiting_runs
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A stack over a small project, without a login and without Ray, that stops as it should."""
     folder = tmp_path_factory.mktemp("stack")
-    project = small_project.make(folder / "project")
+    project = small_project.make_to_run(folder / "project")
     started = ready(environment(folder / "home", BLOOMERY_PROJECT=str(project)))
     yield started
     up = started.process.poll() is None  # a test may have killed it

@@ -31,7 +31,7 @@ def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         "BLOOMERY_AUTH": _LOGIN,
         "BLOOMERY_RAY_ADDRESS": "local",  # the warm head, while the stack is up
         "BLOOMERY_ALLOWED_HOSTS": "mlflow.lab.org, bloomery.lab.org",
-        "BLOOMERY_PROJECT": str(small_project.make(folder / "project")),
+        "BLOOMERY_PROJECT": str(small_project.make_to_run(folder / "project")),
     }
     started = ready(environment(folder / "home", **ours), "--ray")
     yield started

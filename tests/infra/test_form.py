@@ -85,7 +85,7 @@ def _new_run(stack: Stack, before: set[str]) -> dict[str, Any]:
     return run
 
 
-@pytest.mark.parametrize("interface", ["v2"])  # the old one leaves what nobody fills in empty
+@pytest.mark.parametrize("interface", ["v1", "v2"])
 def test_a_recipe_that_is_written_out_is_the_one_that_runs(
     planning: Stack, page: "Page", interface: str
 ) -> None:

@@ -28,7 +28,7 @@ def variables(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, st
     with postgres("prefect", "mlflow") as server, s3("garden") as keys:
         yield environment(
             folder / "home",
-            BLOOMERY_PROJECT=str(small_project.make(folder / "project")),
+            BLOOMERY_PROJECT=str(small_project.make_to_run(folder / "project")),
             BLOOMERY_PREFECT_DATABASE=f"{server}/prefect",
             BLOOMERY_MLFLOW_DATABASE=f"{server}/mlflow",
             BLOOMERY_MLFLOW_ARTIFACTS="s3://garden/mlflow",
@@ -87,7 +87,7 @@ def test_another_machine_takes_what_is_in_the_bucket_and_makes_nothing(
     stack: Stack, done: str, tmp_path: Path
 ) -> None:
     other = {**stack.environment, "BLOOMERY_HOME": str(tmp_path / "home")}
-    other["BLOOMERY_PROJECT"] = str(small_project.make(tmp_path / "project"))
+    other["BLOOMERY_PROJECT"] = str(small_project.make_to_run(tmp_path / "project"))
     again = stack._replace(environment=other).command("run", "data", "--recipe", "smoke")
     assert again.returncode == 0, again.stdout + again.stderr
     (journal,) = (tmp_path / "home" / "runs").glob("*/steps.jsonl")

@@ -20,6 +20,8 @@ _MEANT = {"bloomery-tiny": "bloomery-smoke", "--step 400": "--step 20"}
 
 RUN = {
     "README.md": [
+        "bloomery runs",
+        "bloomery models",
         "bloomery report --json",
         "bloomery lineage bloomery-tiny",
         "bloomery ledger bloomery-tiny --step 400",
@@ -27,6 +29,7 @@ RUN = {
     "infra/README.md": [
         "bloomery run pretrain --recipe smoke",
         "bloomery run pretrain --recipe smoke --set pretrain.depth=4",
+        "bloomery release list",
         "bloomery sync",
     ],
 }

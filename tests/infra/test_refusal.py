@@ -10,8 +10,9 @@ from prefect.utilities.schema_tools.validation import ValidationError, is_valid_
 from components.align.dpo import DPO
 from components.core.docstrings import field_docstrings
 from flows.ingest import ingest
+from flows.parameters import DEFAULT
 from flows.pipeline import pipeline, pretrain
-from flows.recipes import RECIPES, Recipe, smoke
+from flows.recipes import RECIPES, Recipe, recipe, smoke
 from infra import refusal
 from infra.form import form
 
@@ -47,6 +48,15 @@ def test_a_recipe_that_is_written_out_explains_every_field_and_demands_none() ->
     assert described == field_docstrings(Recipe)
     assert definitions["DPO"]["properties"]["beta"]["description"] == field_docstrings(DPO)["beta"]
     assert not any("required" in model for model in definitions.values())
+
+
+def test_a_recipe_that_is_written_out_begins_as_the_recipe_that_it_says_it_changes() -> None:
+    made = form(pipeline)
+    shown = recipe(DEFAULT).model_dump(mode="json")
+    assert made["properties"]["recipe"]["anyOf"][1]["default"] == shown  # the new interface's
+    fields = made["definitions"]["Recipe"]["properties"]
+    assert {name: fields[name]["default"] for name in shown} == shown  # the old one's
+    assert "default" not in fields["name"]
 
 
 @pytest.mark.parametrize(
@@ -86,6 +96,11 @@ def test_what_cannot_run_is_refused_with_the_sentence_of_the_command_line(
     parameters: dict[str, Any], says: str
 ) -> None:
     assert says in _refusal(pipeline, parameters)
+
+
+def test_what_no_alternative_takes_is_said_once() -> None:
+    said = _refusal(pipeline, {"recipe": {"pretrain": {"folder": "/models/otter"}}})
+    assert said.count("pretrain.folder: Extra inputs are not permitted") == 1
 
 
 def test_a_flow_that_goes_as_far_as_a_stage_asks_nothing_of_those_after_it() -> None:

@@ -64,7 +64,7 @@ def test_of_a_hundred_calls_at_once_none_is_lost(planning: Stack) -> None:
 def test_a_new_revision_of_the_data_starts_the_pipeline_once_people_want_it(
     planning: Stack,
 ) -> None:
-    (automation,) = planning.call("/automations/filter", {})[1]
+    automation = planning.automations()["A new data revision starts the pipeline"]
     assert not automation["enabled"]
     path = f"/automations/{automation['id']}"
     assert planning.call(path, {"enabled": True}, "PATCH")[0] == 204
