@@ -68,7 +68,7 @@ def _common_from(one: Sequence[str], i: int, other: Sequence[str], j: int) -> in
         i, j = i + _AT_ONCE, j + _AT_ONCE
     over = max(0, i - len(one))
     i, j = i - over, j - over
-    return i - start + _common(one[i : i + _AT_ONCE], other[j : j + _AT_ONCE])
+    return i - start + common(one[i : i + _AT_ONCE], other[j : j + _AT_ONCE])
 
 
 def _small_gap(one: Sequence[str], i: int, other: Sequence[str], j: int) -> tuple[int, int] | None:
@@ -86,11 +86,11 @@ def _gaps(one: Sequence[str], other: Sequence[str]) -> Iterator[Difference]:
     for a, b in [*_anchors(one, other), (len(one), len(other))]:
         if a < i or b < j:
             continue  # inside the run of the anchor before
-        back = _common(one[i:a][::-1], other[j:b][::-1])
+        back = common(one[i:a][::-1], other[j:b][::-1])
         start, other_start = a - back, b - back
         for gap in _between(one[i:start], other[j:other_start]):
             yield Difference(i + gap.start, i + gap.end, j + gap.other_start, j + gap.other_end)
-        size = _common(one[a:], other[b:])
+        size = common(one[a:], other[b:])
         i, j = a + size, b + size
 
 
@@ -98,7 +98,7 @@ def _between(one: Sequence[str], other: Sequence[str]) -> Iterator[Difference]:
     if not one and not other:
         return
     if not one or not other or len(one) + len(other) > _SHORT:
-        head = _common(one, other)
+        head = common(one, other)
         yield Difference(head, len(one), head, len(other))
         return
     for kind, *places in SequenceMatcher(None, one, other, autojunk=False).get_opcodes():
@@ -132,7 +132,7 @@ def _once(tokens: Sequence[str]) -> dict[tuple[str, ...], int]:
     return {run: at for at, run in enumerate(runs) if counts[run] == 1}
 
 
-def _common(one: Sequence[str], other: Sequence[str]) -> int:
+def common(one: Sequence[str], other: Sequence[str]) -> int:
     """Return how many first tokens are the same."""
     for number, (a, b) in enumerate(zip(one, other, strict=False)):
         if a != b:

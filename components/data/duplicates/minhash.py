@@ -121,9 +121,13 @@ def normalise(text: str) -> str:
 
 def identity(text: str) -> bytes:
     """Return what makes two texts the same: all but white space, and case except in code."""
-    written = " ".join(text.split()).encode()
-    signs = len(written) - len(written.translate(None, _CODE_SIGNS))
-    return written if signs >= _IN_CODE * len(written) else normalise(text).encode()
+    return _identity(text, normalise(text))
+
+
+def _identity(text: str, normalised: str) -> bytes:
+    folded = normalised.encode()
+    signs = len(folded) - len(folded.translate(None, _CODE_SIGNS))
+    return " ".join(text.split()).encode() if signs >= _IN_CODE * len(folded) else folded
 
 
 def words_of(text: str) -> list[bytes]:
@@ -156,7 +160,8 @@ def _batches(texts: Iterable[str]) -> Iterator[list[str]]:
 
 def _sketch_batch(texts: list[str], matching: Matching) -> Sketches:
     normalised = [normalise(text) for text in texts]
-    digests = [hashlib.sha256(identity(text)).digest()[:16] for text in texts]
+    same = map(_identity, texts, normalised)
+    digests = [hashlib.sha256(written).digest()[:16] for written in same]
     words = [_spaced(text) for text in normalised]
     ends = np.cumsum([len(text) + 1 for text in words], dtype=np.int64)
     starts, hashes = word_hashes(b" ".join(words))
