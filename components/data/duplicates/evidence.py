@@ -139,9 +139,7 @@ def _gaps(one: Sequence[str], other: Sequence[str]) -> Iterator[Difference]:
 
 def _evidence(sides: _Sides, seen: Seen) -> Evidence:
     mine, theirs = sides.tokens
-    words, others = (
-        [token for token in side if not is_symbol(token)] for side in (mine, theirs)
-    )
+    words, others = ([token for token in side if not is_symbol(token)] for side in (mine, theirs))
     in_code = _in_code(sides, mine, theirs)
     if words != others and (missing := _missing(words, others)):
         return _left_out(sides, missing, in_code)
@@ -243,16 +241,14 @@ def _is_other_name(sides: _Sides) -> bool:
     if not all(capitals) or set(capitals[0]) == set(capitals[1]) or _is_misspelled(*capitals):
         return False
     return any(
-        text.is_name(token)
-        for text, side in zip(texts, sides.raw, strict=True)
-        for token in side
+        text.is_name(token) for text, side in zip(texts, sides.raw, strict=True) for token in side
     )
 
 
 def _in_code(sides: _Sides, mine: Sequence[str], theirs: Sequence[str]) -> int:
     """Return 1 if the difference stands in code, where any token does something."""
     mine, theirs = ([token for token in side if matters_in_code(token)] for side in (mine, theirs))
-    if mine == theirs or not (mine and theirs) and len(mine) + len(theirs) > _IN_CODE:
+    if mine == theirs or (not (mine and theirs) and len(mine) + len(theirs) > _IN_CODE):
         return 0
     gap = sides.gap
     return int(sides.one.is_code(*gap[:2]) and sides.other.is_code(*gap[2:]))

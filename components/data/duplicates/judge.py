@@ -107,7 +107,9 @@ def _other_case(one: Compared, other: Compared, found: Sequence[Difference]) -> 
         return 0
     if one.is_in_one_case or other.is_in_one_case:
         return 0
-    return sum(_is_recased_in_code(Place(one, a, a + 1), Place(other, b, b + 1)) for a, b in changed)
+    return sum(
+        _is_recased_in_code(Place(one, a, a + 1), Place(other, b, b + 1)) for a, b in changed
+    )
 
 
 def _is_recased_in_code(one: Place, other: Place) -> bool:

@@ -12,7 +12,7 @@ from components.core.servers.endpoints import Servers, named_api, running_server
 
 class _Healthy(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        status = 200 if self.path == "/api/health" else 404
+        status = 200 if self.path in ("/api/health", "/health") else 404
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.end_headers()
