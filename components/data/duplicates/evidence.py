@@ -30,7 +30,7 @@ _SPARSE = 0.06  # share of the words that such a copy lacks at most
 _IN_PLACE = 8  # tokens, of which more are a paragraph with a negation, not a sentence denied
 _TYPED_AS_ONE = 6  # letters, from which on a name with one other letter is misspelled
 _SMALL = 12  # tokens that are one difference, however they are aligned
-_QUOTES = frozenset("\"'`“”‘’«»„")
+_QUOTES = frozenset("\"'`“”\u2018\u2019«»„")
 _BRACKETS = frozenset("[(")
 
 Seen = Counter[tuple[tuple[str, ...], tuple[str, ...]]]

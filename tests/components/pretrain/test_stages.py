@@ -10,6 +10,7 @@ import torch
 from torch.nn import functional as F
 
 from components.align.dpo import DPO, DPOInputs
+from components.align.reference import Reference, ReferenceInputs
 from components.core.artifacts.data import PreferencePairs
 from components.core.artifacts.reports import HeldOutText
 from components.data.tokenize import Tokenize, TokenizeInputs
@@ -26,7 +27,7 @@ from components.lib.models.proof import hides_documents
 from components.lib.objectives.next_token import NextToken
 from components.lib.tasks.microtasks import generate
 from components.lib.text.chat import answer_end, encode_prompt, render_prompt
-from components.lib.training.hyperparameters import Hyperparameters
+from components.lib.training.hyperparameters import EpochHyperparameters, Hyperparameters
 from components.pretrain.existing import Adopt, vocabulary_of
 from components.pretrain.model_files import ModelFiles
 
@@ -154,7 +155,11 @@ def test_a_foreign_base_goes_through_the_stages_with_its_tokenizer_untouched(
     pairs = made(tmp_path, "pairs")
     (pairs / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     few = PreferencePairs(path=pairs, num_pairs=4, sampled_accuracy=0.5)
-    aligned = DPO(batch_size=2).run(DPOInputs(model=tuned, pairs=few), made(tmp_path, "aligned"))
+    scored = ReferenceInputs(model=tuned, pairs=few)
+    reference = Reference().run(scored, made(tmp_path, "reference"))
+    preferred = DPOInputs(model=tuned, pairs=few, reference=reference)
+    training = EpochHyperparameters(batch_size=2)
+    aligned = DPO(training=training).run(preferred, made(tmp_path, "aligned"))
     for folder in (tuned.path, aligned.path):
         for name in (*TOKENIZER_FILES, "generation_config.json", "base.json"):
             if (base.path / name).is_file():
