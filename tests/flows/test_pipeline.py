@@ -84,6 +84,7 @@ def test_the_scorecard_has_every_stage_in_order(report: dict[str, Any]) -> None:
         "pretrain.train",
         "finetune.sft",
         "align.sample",
+        "align.reference",
         "align.dpo",
         "compress.quantize",
         "release.gate",
