@@ -33,7 +33,6 @@ from components.core.settings import settings
 from components.release.registry import register, roll_back
 from flows.command.app import app
 from flows.command.history import runs
-from flows.origin import asked_for
 from flows.step import preemptible, step
 
 ROOT = Path(__file__).parents[3]
@@ -221,9 +220,6 @@ def test_a_flow_notes_how_it_stands_at_every_end(prefect):
         found = state_of(str(state.state_details.flow_run_id))
         assert (found.state, found.message) == (how, message)
         assert (found.origin.flow, found.origin.recipe) == ("ends", "smoke")
-    with asked_for("tiny", ["align=null"]):
-        state = ends("custom", "completed", return_state=True)
-    assert state_of(str(state.state_details.flow_run_id)).origin.recipe == "tiny, align=null"
     completed = next(row for row in runs() if row.state == "completed")
     folder, run = find_run(completed.id)
     assert run.origin == state_of(completed.id).origin
