@@ -109,25 +109,41 @@ def test_nobody_answers_somebody_refuses_somebody_approves(stack: Stack) -> None
 
 
 @pytest.mark.skipif(not browser.is_there(), reason="There is no browser.")
-def test_a_person_answers_in_the_browser_with_the_champion_beside_the_candidate(
+def test_a_person_refuses_and_approves_in_the_browser_with_the_champion_beside_the_candidate(
     stack: Stack,
 ) -> None:
-    if not _versions(stack):  # alone, this test needs a champion of its own
+    if not (before := _versions(stack)):  # alone, this test needs a champion of its own
         first = _suspended(stack, 0.98)
         assert _answer(stack, first, decision="approve", name="Ada") == 201
         until(lambda: stack.state(first) in FINAL, 200)
-    run = _suspended(stack, 0.98, "align.beta=0.3")
+        before = _versions(stack)
+    better = "finetune.sft.training.num_steps=80"  # twice the champion's
+    refused = _answered(stack, _suspended(stack, 0.98, better), "reject")
+    assert refused["name"] == "Rejected"
+    assert "Grace rejected it" in refused["message"]
+    assert _versions(stack) == before
+
+    approved = _answered(stack, _suspended(stack, 0.98, better), "approve")
+    assert approved["name"] == "Completed"
+    new, *_ = sorted(_versions(stack), key=lambda each: int(each["version"]), reverse=True)
+    assert int(new["version"]) == len(before) + 1
+    tags = {tag["key"]: tag["value"] for tag in new["tags"]}
+    assert tags["approved_by"] == "Grace"
+    url = f"{stack.mlflow}/api/2.0/mlflow/registered-models/alias?name=bloomery-smoke&alias=champion"
+    assert fetch(url)[1]["model_version"]["version"] == new["version"]
+
+
+def _answered(stack: Stack, run: str, decision: str) -> dict[str, Any]:
+    """Answer in the browser, and return the state that the run ends in."""
     _form(stack, run, "schema")
     with browser.opened() as page:
-        _answer_in(page, f"{stack.prefect}/runs/flow-run/{run}")
+        _answer_in(page, f"{stack.prefect}/runs/flow-run/{run}", decision)
     until(lambda: stack.state(run) in FINAL, 200)
-    state = stack.call(f"/flow_runs/{run}")[1]["state"]
-    assert state["name"] == "Rejected"
-    assert "Grace rejected it" in state["message"]
+    return stack.call(f"/flow_runs/{run}")[1]["state"]
 
 
-def _answer_in(page: "Page", address: str) -> None:
-    """Reject with a name, by what is on the screen without scrolling."""
+def _answer_in(page: "Page", address: str, decision: str) -> None:
+    """Decide with a name, by what is on the screen without scrolling."""
     page.goto(address)
     page.get_by_role("button", name="Resume").click()
     form = page.get_by_role("dialog").or_(page.locator(".p-modal")).first
@@ -137,7 +153,7 @@ def _answer_in(page: "Page", address: str) -> None:
     box = name.bounding_box()
     assert box is not None
     assert box["y"] < page.viewport_size["height"], "the form is below the fold"
-    browser.keep(page, "prefect-approval")
+    browser.keep(page, f"prefect-approval-{decision}")
     name.fill("Grace")
     form.get_by_role("button", name="Submit", exact=True).click()
     form.wait_for(state="hidden")
