@@ -52,7 +52,7 @@ def _command_lines(processes: list[psutil.Process]) -> str:
 
 
 def _checkpoint(stack: Stack) -> int | None:
-    (out,) = stack.home.glob("artifacts/pretrain.train/*/*")
+    (out,) = stack.home.glob("artifacts/pretrain.train/*/[!.]*")
     return saved_step(out)
 
 

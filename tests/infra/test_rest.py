@@ -105,6 +105,7 @@ def test_a_cron_makes_runs_that_are_done_until_it_is_switched_off(stack: Stack) 
     off = f"{path}/{made['id']}", {"active": False}, "PATCH"
     # again and again: the scheduler may be in the middle of planning
     until(lambda: stack.call(*off)[0] == 204 and not by_it(any_=["SCHEDULED"]), 60)
+    assert stack.call(path)[1][0]["parameters"] == parameters, "switched on it would run another"
     until(lambda: stack.state(run["id"]) in FINAL, 200)
     assert stack.state(run["id"]) == "COMPLETED"
 

@@ -127,7 +127,7 @@ def test_a_run_that_began_with_a_model_says_first_what_it_was() -> None:
     report = _report()
     row = report.stages[0].model_copy(update={"base": base})
     lines = markdown(report.model_copy(update={"stages": (row,)})).splitlines()
-    (said,) = [line for line in lines[:4] if line.startswith("Base: ")]
-    assert said.startswith("Base: LlamaForCausalLM, 134,515,008 parameters, context 8,192")
+    base_line = lines[lines.index("") + 2]  # the verdict, the run, and what it began with
+    assert base_line.startswith("Base: LlamaForCausalLM, 134,515,008 parameters, context 8,192")
     told = ("49,152", "<|im_end|>", "fills up with none", "its own", "apache-2.0", "c0ffee")
-    assert all(word in said for word in told)
+    assert all(word in base_line for word in told)
