@@ -35,6 +35,7 @@ report: .venv/ready       ## the scorecard of the last run
 .venv/ready: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[all]'
+	$(BIN)/python -m infra.templates  # two databases, migrated once
 	touch $@
 
 .venv/dev: .venv/ready

@@ -11,7 +11,6 @@ import inspect
 import logging
 import time
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -29,12 +28,13 @@ from prefect.settings import PREFECT_API_URL
 from prefect.workers.process import ProcessWorker
 
 from components.core.servers.calls import answer
+from infra import registration
 from infra.form import form
+from infra.registration import FILE
 from infra.services import POOL
 
 logger = logging.getLogger(__name__)
 
-FILE = Path(__file__).with_name("prefect.yaml")
 _PATIENCE_SECONDS = 120.0
 
 
@@ -167,3 +167,4 @@ if __name__ == "__main__":
     _wait_for_server()
     with get_client(sync_client=True) as session:
         deploy(session)
+    registration.note()

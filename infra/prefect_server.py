@@ -1,5 +1,6 @@
-"""`prefect server start` that knows our recipes, and whose SQLite transactions take their turn.
+"""`prefect server start` that knows our recipes, and whose SQLite transactions take their turn."""
 
+<<<<<<< HEAD
 Prefect 3.8.8 begins them DEFERRED: each reads first, checks the parameters (50 ms for ours), and
 writes at last, which SQLite refuses at once if another has written in between ("database is
 locked"). Of N calls at the same time one is accepted and N - 1 are answered 503. Here they wait for
@@ -53,6 +54,10 @@ async def _begin(session: AsyncSession, mode: str) -> AsyncGenerator[AsyncSessio
             yield transaction
     finally:
         SQLITE_BEGIN_MODE.reset(token)
+=======
+import gc
+import sys
+>>>>>>> upfast
 
 
 def keep_what_is_not_said() -> None:
@@ -68,10 +73,19 @@ def keep_what_is_not_said() -> None:
 
 def main() -> None:
     """Start the server in this process; the arguments are those of `prefect server start`."""
+    gc.disable()  # a sixth of the imports' time goes to it, and hardly anything of them is garbage
     from prefect.cli import app
 
+<<<<<<< HEAD
     AioSqliteConfiguration.begin_transaction = _begin_in_turn
     keep_what_is_not_said()
+=======
+    from infra import refusal, turns
+
+    gc.freeze()
+    gc.enable()
+    turns.take()
+>>>>>>> upfast
     refusal.teach()
     sys.argv = ["prefect", "server", "start", *sys.argv[1:]]
     app()

@@ -27,7 +27,7 @@ from components.core.servers.databases import refuse_dead_databases
 from components.core.servers.endpoints import Servers, servers_file
 from components.core.settings import settings
 from components.core.tracking.moved import follow_home
-from infra import janitor, services, status
+from infra import janitor, services, status, templates
 from infra.ports import port_holder
 from infra.reaper import SWEEP_EVERY_SECONDS, Reaper
 from infra.supervisor import STOPPING, Supervisor, supervised
@@ -59,8 +59,9 @@ def serve(with_ray: bool = False) -> None:
             left.unlink(missing_ok=True)
         servers = services.addresses(with_ray)
         _refuse_taken_ports(servers)
+        environment = {**services.environment(servers, home), **templates.begin_databases()}
         try:
-            with supervised(services.environment(servers, home), home) as supervisor:
+            with supervised(environment, home) as supervisor:
                 _start_all(supervisor, servers, home)
                 _watch(supervisor, servers, home)
         except KeyboardInterrupt:

@@ -1,7 +1,8 @@
 """A worker of the stack, which first registers the deployments.
 
 Both need Prefect, whose import takes seconds: a child of this process, made once that is imported,
-imports the flows and registers them as soon as the server answers, while this one gets ready. The
+imports the flows and registers them as soon as the server answers, while this one gets ready. Where
+the server has the deployments of this very code, nothing is imported and nothing registered. The
 worker takes its first run once the supervisor has written down where the servers are.
 
 Prefect's worker (3.8.8) writes over the last state of a run that people cancelled, also of one that
@@ -10,6 +11,7 @@ has ended by itself and said which checkpoint it left. Here that word stays.
     python -m infra.worker NAME
 """
 
+import gc
 import importlib
 import os
 import runpy
@@ -22,6 +24,7 @@ from typing import Any
 from components.core.servers.calls import answer
 from components.core.servers.endpoints import servers_file
 from components.core.settings import settings
+from infra import registration
 from infra.services import POOL
 
 _LOOK_EVERY_SECONDS = 0.1
@@ -38,16 +41,15 @@ def _register() -> int:
         return child
     try:
         importlib.import_module("flows.pipeline")
-        while answer(f"{os.environ['PREFECT_API_URL']}/health") is None:  # the supervisor gives up
-            time.sleep(_LOOK_EVERY_SECONDS)
+        _wait_for_server()
         runpy.run_module("infra.deploy", run_name="__main__")
-        registered().touch()
     except BaseException:
         traceback.print_exc()
         os._exit(1)
     os._exit(0)
 
 
+<<<<<<< HEAD
 def keep_last_words() -> None:
     """Have the worker leave a cancelled run that has ended by itself in the state that it chose."""
     from prefect.client.schemas.objects import FlowRun
@@ -67,19 +69,35 @@ def keep_last_words() -> None:
         return has_ended or await propose(self, flow_run, state_updates)
 
     StateProposer.propose_cancelled = propose_unless_ended
+=======
+def _wait_for_server() -> None:
+    while answer(f"{os.environ['PREFECT_API_URL']}/health") is None:  # the supervisor gives up
+        time.sleep(_LOOK_EVERY_SECONDS)
+>>>>>>> upfast
 
 
 def main() -> None:
     """Start the worker in this process."""
+    gc.disable()  # a sixth of the imports' time goes to it, and the child's memory is this one's
     from prefect.cli import app
 
-    child = _register()
+    child = None if registration.is_code_registered() else _register()
     for module in ("prefect.cli.worker", "prefect.workers.process"):
         importlib.import_module(module)
+<<<<<<< HEAD
     keep_last_words()
     _, status = os.waitpid(child, 0)
     if status != 0:
+=======
+    gc.freeze()
+    gc.enable()
+    if child is None:
+        _wait_for_server()
+        child = None if registration.is_there() else _register()
+    if child is not None and os.waitpid(child, 0)[1] != 0:
+>>>>>>> upfast
         sys.exit("The deployments could not be registered.")
+    registered().touch()
     while not servers_file().exists():
         time.sleep(_LOOK_EVERY_SECONDS)
     sys.argv = ["prefect", "worker", "start", "--pool", POOL, "--name", sys.argv[1]]

@@ -70,8 +70,11 @@ def run_flow(flow: str, recipe: str, changes: list[str]) -> Ran:
         refuse_dead_databases()
         os.environ.update(server_environment())
         if named_api() is None:
+            from infra.templates import begin_databases
+
+            over_copy = begin_databases()
             with interruptible():
-                _use(temporary_server.start())
+                _use(temporary_server.start(over_copy))
     return _run(function, parameters)
 
 

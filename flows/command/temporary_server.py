@@ -9,6 +9,7 @@ own, dies with the run however that ends, and is waited for as long as it makes 
 """
 
 import atexit
+import gc
 import logging
 import os
 import socket
@@ -36,8 +37,10 @@ _ROLE = {
 }
 
 
-def start() -> str:
+def start(environment: dict[str, str]) -> str:
     """Start a server that ends with this process, and return the URL of its API once it answers.
+
+    `environment` is what it alone is told.
 
     Raises:
         OSError: it ended, or does nothing any more; the message has the end of its log.
@@ -46,14 +49,14 @@ def start() -> str:
     log.parent.mkdir(parents=True, exist_ok=True)
     with socket.create_server(("127.0.0.1", 0)) as listening:  # no other can take the port
         port = listening.getsockname()[1]
-        server = _launch(listening.fileno(), log)
+        server = _launch(listening.fileno(), log, environment)
     atexit.register(_stop, server)
     url = f"http://127.0.0.1:{port}/api"
     _wait(server, url, log)
     return url
 
 
-def _launch(descriptor: int, log: Path) -> "subprocess.Popen[bytes]":
+def _launch(descriptor: int, log: Path, environment: dict[str, str]) -> "subprocess.Popen[bytes]":
     outside = {k: v for k, v in os.environ.items() if k != "PREFECT_API_URL"}
     with log.open("wb") as stream:
         return subprocess.Popen(
@@ -63,7 +66,12 @@ def _launch(descriptor: int, log: Path) -> "subprocess.Popen[bytes]":
             stderr=subprocess.STDOUT,
             pass_fds=(descriptor,),
             start_new_session=True,
-            env={**outside, **_ROLE, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
+            env={
+                **outside,
+                **_ROLE,
+                **environment,
+                "PYTHONPATH": os.pathsep.join(p for p in sys.path if p),
+            },
         )
 
 
@@ -118,9 +126,12 @@ def _serve(descriptor: int, parent: int) -> None:
     die_with_parent()
     if os.getppid() != parent:  # it died before that was asked for
         return
+    gc.disable()  # a sixth of the imports' time goes to it
     import uvicorn
     from prefect.server.api.server import create_app
 
+    gc.freeze()
+    gc.enable()
     config = uvicorn.Config(create_app, factory=True, log_level="error", lifespan="on")
     uvicorn.Server(config).run([socket.socket(fileno=descriptor)])
 
