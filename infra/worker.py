@@ -49,7 +49,6 @@ def _register() -> int:
     os._exit(0)
 
 
-<<<<<<< HEAD
 def keep_last_words() -> None:
     """Have the worker leave a cancelled run that has ended by itself in the state that it chose."""
     from prefect.client.schemas.objects import FlowRun
@@ -69,11 +68,11 @@ def keep_last_words() -> None:
         return has_ended or await propose(self, flow_run, state_updates)
 
     StateProposer.propose_cancelled = propose_unless_ended
-=======
+
+
 def _wait_for_server() -> None:
     while answer(f"{os.environ['PREFECT_API_URL']}/health") is None:  # the supervisor gives up
         time.sleep(_LOOK_EVERY_SECONDS)
->>>>>>> upfast
 
 
 def main() -> None:
@@ -84,18 +83,13 @@ def main() -> None:
     child = None if registration.is_code_registered() else _register()
     for module in ("prefect.cli.worker", "prefect.workers.process"):
         importlib.import_module(module)
-<<<<<<< HEAD
     keep_last_words()
-    _, status = os.waitpid(child, 0)
-    if status != 0:
-=======
     gc.freeze()
     gc.enable()
     if child is None:
         _wait_for_server()
         child = None if registration.is_there() else _register()
     if child is not None and os.waitpid(child, 0)[1] != 0:
->>>>>>> upfast
         sys.exit("The deployments could not be registered.")
     registered().touch()
     while not servers_file().exists():
