@@ -8,6 +8,7 @@ worker takes its first run once the supervisor has written down where the server
     python -m infra.worker NAME
 """
 
+import asyncio
 import gc
 import importlib
 import os
@@ -15,6 +16,7 @@ import runpy
 import sys
 import time
 import traceback
+from contextlib import suppress
 from pathlib import Path
 
 from components.core.servers.calls import answer
@@ -51,13 +53,12 @@ def _wait_for_server() -> None:
 
 
 def main() -> None:
-    """Start the worker in this process."""
+    """Start the worker in this process, as `prefect worker start` does after its command line."""
     gc.disable()  # a sixth of the imports' time goes to it, and the child's memory is this one's
-    from prefect.cli import app
 
     child = None if registration.is_code_registered() else _register()
-    for module in ("prefect.cli.worker", "prefect.workers.process"):
-        importlib.import_module(module)
+    from prefect.utilities.processutils import setup_signal_handlers_worker
+
     gc.freeze()
     gc.enable()
     if child is None:
@@ -68,8 +69,29 @@ def main() -> None:
     registered().touch()
     while not servers_file().exists():
         time.sleep(_LOOK_EVERY_SECONDS)
-    sys.argv = ["prefect", "worker", "start", "--pool", POOL, "--name", sys.argv[1]]
-    app()
+    setup_signal_handlers_worker(os.getpid(), "the worker", _say)
+    with suppress(asyncio.CancelledError, KeyboardInterrupt):
+        asyncio.run(_work(sys.argv[1]))
+
+
+async def _work(name: str) -> None:
+    from prefect.settings import get_current_settings
+    from prefect.workers.process import ProcessWorker
+
+    told = get_current_settings().worker
+    worker = ProcessWorker(
+        name=name,
+        work_pool_name=POOL,
+        prefetch_seconds=told.prefetch_seconds,
+        heartbeat_interval_seconds=int(told.heartbeat_seconds),
+    )
+    await worker.start(printer=_say)
+
+
+def _say(what: object, **_: object) -> None:
+    """Write to the log what Prefect would show in colours."""
+    sys.stdout.write(f"{what}\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":
