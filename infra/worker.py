@@ -55,8 +55,9 @@ def _wait_for_server() -> None:
 def main() -> None:
     """Start the worker in this process, as `prefect worker start` does after its command line."""
     gc.disable()  # a sixth of the imports' time goes to it, and the child's memory is this one's
-
+    importlib.import_module("prefect")
     child = None if registration.is_code_registered() else _register()
+    importlib.import_module("prefect.workers.process")
     from prefect.utilities.processutils import setup_signal_handlers_worker
 
     gc.freeze()
