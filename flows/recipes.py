@@ -172,10 +172,10 @@ def smoke() -> Recipe:
     """Every stage in about a minute: to see that a change runs, not to get a good model.
 
     Its budgets and its gate let everything pass that the pipeline can make in that time. It reads
-    one source, plants few items, and trains on so little that no worker has to start.
+    the smallest source, plants few items, and trains on so little that no worker has to start.
     """
     return Recipe(
-        corpus=CorpusSteps(sources=("speeches",), deduplicate=Deduplicate(num_planted=40)),
+        corpus=CorpusSteps(sources=("library",), deduplicate=Deduplicate(num_planted=40)),
         tokens=TokenSteps(
             vocabulary=TrainVocabulary(vocab_size=384),
             vocabulary_report=ReportVocabulary(sample_bytes=1 << 16),

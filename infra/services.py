@@ -71,7 +71,7 @@ def prefect(servers: Servers) -> Service:
     """Return the Prefect server: its API, its UI and its scheduler."""
     return Service(
         "prefect",
-        ["-m", "infra.prefect_server", "--host", settings().host],
+        ["-m", "infra.prefect_server", settings().host],
         lambda: answer(f"{servers.prefect}/api/health") is not None,
         servers.prefect,
         "start, schedule and watch runs",

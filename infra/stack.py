@@ -59,8 +59,8 @@ def serve(with_ray: bool = False) -> None:
             left.unlink(missing_ok=True)
         servers = services.addresses(with_ray)
         _refuse_taken_ports(servers)
-        environment = {**services.environment(servers, home), **templates.begin_databases()}
         try:
+            environment = {**services.environment(servers, home), **templates.begin_databases()}
             with supervised(environment, home) as supervisor:
                 _start_all(supervisor, servers, home)
                 _watch(supervisor, servers, home)

@@ -95,7 +95,8 @@ class DPO(Component[DPOInputs, Checkpoint]):
 
         if self.has_reference and inputs.reference is None:
             raise ValueError(f"loss_type={self.loss_type!r} needs the scores of a reference.")
-        train_on_workers(dpo_worker, self, inputs, out)
+        num_pairs = inputs.pairs.num_pairs * self.training.num_epochs  # a sequence each, at most
+        train_on_workers(dpo_worker, self, inputs, out, num_pairs * self.sequence_length)
         return describe(out, self.sequence_length)
 
 
