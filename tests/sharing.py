@@ -11,6 +11,8 @@ ON_ONE_STACK = (
     "tests/infra/test_approval.py",
     "tests/infra/test_browser.py",
     "tests/infra/test_form.py",
+    "tests/infra/test_mlflow_pages.py",
+    "tests/infra/test_notice.py",
     "tests/infra/test_readme.py",
     "tests/infra/test_rest.py",
     "tests/infra/test_stack.py",
