@@ -61,7 +61,8 @@ def keep_what_is_not_said() -> None:
 
     def what_is_said(self: DeploymentScheduleUpdate, **options: Any) -> dict[str, Any]:
         unsaid = {"parameters"} - self.model_fields_set
-        return dump(self, **{**options, "exclude": {*options.get("exclude", ()), *unsaid}})
+        options["exclude"] = {*options.get("exclude", ()), *unsaid}
+        return dump(self, **options)
 
     DeploymentScheduleUpdate.model_dump = what_is_said
 
