@@ -11,10 +11,11 @@ from prefect.server.schemas.actions import DeploymentScheduleUpdate
 
 def keep_what_is_not_said() -> None:
     """Have a change to a schedule keep the parameters unless it says others, in this process."""
-    dump: Any = DeploymentScheduleUpdate.model_dump
+    dump = DeploymentScheduleUpdate.model_dump
 
     def what_is_said(self: DeploymentScheduleUpdate, **options: Any) -> dict[str, Any]:
         unsaid = {"parameters"} - self.model_fields_set
-        return dump(self, **{**options, "exclude": {*options.get("exclude", ()), *unsaid}})
+        options["exclude"] = {*options.get("exclude", ()), *unsaid}
+        return dump(self, **options)
 
     DeploymentScheduleUpdate.model_dump = what_is_said

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 _CHECKOUT = Path(__file__).resolve().parents[1]
 _BLOOMERY = [sys.executable, "-m", "flows.command.app"]
 _OURS = ("BLOOMERY_", "PREFECT_")  # what other tests may have set
-_SECONDS = 400  # until the base model is there, on a busy machine
+_SECONDS = 900  # until the base model is there, on a busy machine
 
 
 class Smoke(NamedTuple):
@@ -41,7 +41,7 @@ class Smoke(NamedTuple):
 
     def bloomery(self, *words: str) -> "subprocess.CompletedProcess[str]":
         """Run `bloomery` with these words."""
-        options = {"capture_output": True, "text": True, "timeout": 600}
+        options = {"capture_output": True, "text": True, "timeout": 900}
         return subprocess.run(
             [*_BLOOMERY, *words], cwd=self.project, env=self.environment, **options
         )

@@ -93,14 +93,13 @@ def test_a_run_with_one_change_is_refused_once_and_then_comes_to_its_end(
     page.wait_for_timeout(_DEBOUNCE_MILLISECONDS)
     submit = page.get_by_role("button", name="Submit", exact=True)
     submit.click()
-    refused = page.get_by_text("has no field 'num_step'. Did you mean 'num_steps'?").first
-    refused.wait_for()
+    page.get_by_text("has no field 'num_step'. Did you mean 'num_steps'?").first.wait_for()
     browser.keep(page, "prefect-form-refused")
     assert {run["id"] for run in _runs(stack, "pretrain")} == before
     page.mouse.move(0, 0)  # a notice over the button stays as long as the mouse is on it
     change.locator("textarea").first.fill("pretrain.num_steps=2")
-    refused.wait_for(state="hidden")  # it is checked again by itself
     page.wait_for_timeout(_DEBOUNCE_MILLISECONDS)
+    page.locator("[data-sonner-toast]").first.wait_for(state="hidden")
     submit.click()
     [run] = until(lambda: [r for r in _runs(stack, "pretrain") if r["id"] not in before], 30)
     assert run["parameters"] == {"recipe": "smoke", "set": ["pretrain.num_steps=2"]}

@@ -191,7 +191,7 @@ def test_torchrun_passes_sigterm_on_and_all_ranks_leave_at_the_same_step(tmp_pat
     )
     try:
         ready = [tmp_path / f"ready{rank}" for rank in (0, 1)]
-        assert _wait_until(lambda: all(file.exists() for file in ready), 60)
+        assert _wait_until(lambda: all(file.exists() for file in ready), 240)
         agent.terminate()
         agent.wait(30)
     finally:
