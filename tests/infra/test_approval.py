@@ -156,7 +156,7 @@ def _answer_in(page: "Page", address: str, decision: str) -> None:
     assert box is not None
     assert box["y"] < page.viewport_size["height"], "the form is below the fold"
     if decision != "reject":  # it is chosen until somebody chooses
-        form.get_by_text("reject", exact=True).first.click()
+        form.locator(".p-select-button__control").first.press("ArrowDown")  # opens it
         page.get_by_text(decision, exact=True).last.click()
     name.fill("Grace")
     browser.keep(page, f"prefect-approval-{decision}")

@@ -97,7 +97,8 @@ def test_a_run_with_one_change_is_refused_once_and_then_comes_to_its_end(
     browser.keep(page, "prefect-form-refused")
     assert {run["id"] for run in _runs(stack, "pretrain")} == before
     page.mouse.move(0, 0)  # a notice over the button stays as long as the mouse is on it
-    change.locator("textarea").first.fill("pretrain.num_steps=2")
+    with page.expect_response("**/ui/schemas/validate", timeout=180_000):  # by itself
+        change.locator("textarea").first.fill("pretrain.num_steps=2")
     page.wait_for_timeout(_DEBOUNCE_MILLISECONDS)
     page.locator("[data-sonner-toast]").first.wait_for(state="hidden")
     submit.click()

@@ -21,10 +21,12 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     project = str(small_project.make_to_run(folder / "project"))
     ours = {"BLOOMERY_RAY_ADDRESS": "local", "BLOOMERY_PROJECT": project}
     started = ready(environment(folder / "home", **ours))
-    made = started.command("trigger", "data", "--recipe", "smoke", "--wait")
-    assert made.returncode == 0, made.stdout + made.stderr
-    yield started
-    end(started)
+    try:
+        made = started.command("trigger", "data", "--recipe", "smoke", "--wait")
+        assert made.returncode == 0, made.stdout + made.stderr
+        yield started
+    finally:
+        end(started)
 
 
 def _processes(run: str) -> list[psutil.Process]:
