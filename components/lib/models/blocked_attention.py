@@ -83,10 +83,12 @@ class _BlockedAttention(torch.autograd.Function):
         """
         batch, num_heads, length, size = query.shape
         shape = (batch, key.shape[1], num_heads // key.shape[1], length, size)  # B K G T D
-        dtype = value.dtype
+        kind = query.device.type
+        narrows = torch.is_autocast_enabled(kind) and value.dtype == torch.float32
+        dtype = torch.get_autocast_dtype(kind) if narrows else value.dtype
         queries = (query * scaling).to(dtype).view(shape)
         keys = key.to(dtype).reshape(-1, length, size)  # (B K, T, D)
-        values = value.reshape(-1, length, size)
+        values = value.to(dtype).reshape(-1, length, size)
         out = torch.empty(batch, length, *shape[1:3], size, dtype=dtype)
         kept: list[Tensor] = []
         for block in _blocks(length, window):
@@ -98,7 +100,8 @@ class _BlockedAttention(torch.autograd.Function):
             made = torch.bmm(probabilities, values[:, block.first : block.end])
             out[:, block.start : block.end] = made.view(*shape[:3], -1, size).permute(0, 3, 1, 2, 4)
         ctx.save_for_backward(queries, keys, values, *kept)
-        ctx.scaling, ctx.window, ctx.dtypes = scaling, window, (query.dtype, key.dtype)
+        ctx.scaling, ctx.window = scaling, window
+        ctx.dtypes = query.dtype, key.dtype, value.dtype
         return out.view(batch, length, num_heads, size)
 
     @staticmethod
@@ -126,7 +129,8 @@ class _BlockedAttention(torch.autograd.Function):
             of_queries[:, :, :, rows] = made.view(batch, *groups, -1, size)
         of_query = of_queries.flatten(1, 2).to(ctx.dtypes[0]) * ctx.scaling
         of_key = of_keys.view(batch, -1, length, size).to(ctx.dtypes[1])
-        return of_query, of_key, of_values.view(batch, -1, length, size), None, None, None
+        of_value = of_values.view(batch, -1, length, size).to(ctx.dtypes[2])
+        return of_query, of_key, of_value, None, None, None
 
 
 def attend(

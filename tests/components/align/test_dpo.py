@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -87,10 +88,21 @@ def test_pairs_in_are_pairs_trained_held_out_and_left_out(aligned, pairs, read_s
     assert counts["pairs_held_out"] > 0
 
 
+def leave_after(out: Path, num_steps: int) -> None:
+    """Have SIGTERM come once the training in `out` has seen so many steps."""
+
+    def watch() -> None:
+        ledger = out / "ledger.jsonl"
+        while not ledger.exists() or ledger.read_bytes().count(b"\n") < num_steps:
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def test_told_to_leave_it_goes_on_to_the_same_weights(inputs, aligned, tmp_path):
     """SIGTERM comes while a step draws its pairs; the next call resumes from what was saved."""
-    leaving = threading.Timer(2.0, lambda: os.kill(os.getpid(), signal.SIGTERM))
-    leaving.start()
+    leave_after(tmp_path, num_steps=5)
     with pytest.raises(Preempted):
         DPO(training=TRAINING).run(inputs, tmp_path)
     assert 0 < len(read(tmp_path)) < len(read(aligned.path)), "it was to be stopped half-way"

@@ -3,6 +3,8 @@
 import os
 import signal
 import threading
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -181,13 +183,24 @@ def test_an_adapter_learns_and_is_saved_alone_and_merged(checkpoint, tuned, inst
         assert torch.equal(*made), "the merged model says something else than its adapter"
 
 
+def leave_after(out: Path, num_steps: int) -> None:
+    """Have SIGTERM come once the training in `out` has seen so many steps."""
+
+    def watch() -> None:
+        ledger = out / "ledger.jsonl"
+        while not ledger.exists() or ledger.read_bytes().count(b"\n") < num_steps:
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def test_an_adapter_told_to_leave_goes_on_to_the_same_weights(
     checkpoint, tuned, instructions, shards, tmp_path
 ):
     inputs = SFTInputs(model=checkpoint, instructions=instructions, shards=shards)
     component = SFT(training=LORA, lora=LoRA(rank=8))
-    stopped = threading.Timer(1.5, lambda: os.kill(os.getpid(), signal.SIGTERM))
-    stopped.start()
+    leave_after(tmp_path, num_steps=5)
     with pytest.raises(Preempted):
         component.run(inputs, tmp_path)
     assert 0 < len(read(tmp_path)) < 40, "it was to be stopped half-way"

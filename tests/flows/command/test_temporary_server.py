@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 _RUN = """
 import time, urllib.request
 from flows.command import temporary_server
-url = temporary_server.start()
+url = temporary_server.start({})
 print(url, urllib.request.urlopen(url + "/health").status, flush=True)
 time.sleep(600)
 """
