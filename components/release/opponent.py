@@ -11,14 +11,16 @@ from components.release.registry import ALIAS
 def opponent(name: str, candidate: Artifact) -> ProbeReport | None:
     """Return the report of the champion that `candidate` must beat, or None if there is none.
 
+    A version that was registered by hand has none.
+
     A candidate that is the champion itself is held against the one it once beat, so that running
     the same recipe again finds the same verdict.
     """
     current = quick_champion(name)
     if current is None:
         return None
-    path = current.tags["opponent" if is_champion(name, candidate) else "report"]
-    if not path:
+    path = current.tags.get("opponent" if is_champion(name, candidate) else "report")
+    if not path:  # the first of its name, or one that somebody registered by hand
         return None
     folder = settings().artifacts / path
     if not (folder / RECORD).exists():
@@ -32,4 +34,4 @@ def opponent(name: str, candidate: Artifact) -> ProbeReport | None:
 def is_champion(name: str, candidate: Artifact) -> bool:
     """Return whether `candidate` is the champion already."""
     current = quick_champion(name)
-    return current is not None and current.tags["candidate"] == candidate.fingerprint
+    return current is not None and current.tags.get("candidate") == candidate.fingerprint

@@ -173,6 +173,10 @@ def _child(child: Child, rank: int, size: int, rendezvous: str, environment: dic
 
 def processes(*children: Child, **environment: str) -> list[int]:
     """Run a group of processes; when one dies the others are killed. Return the exit codes."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+    signal.signal(
+        signal.SIGTERM, signal.SIG_DFL
+    )  # whatever the tests before left to their children
     with tempfile.TemporaryDirectory() as folder:
         group = [
             _processes.Process(

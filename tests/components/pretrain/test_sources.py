@@ -94,15 +94,15 @@ def test_a_registered_version_and_its_alias_are_the_files_that_were_registered(f
     mlflow = client()
     place = settings().artifacts / "release.register" / "1.0.0" / "0123456789abcdef"
     shutil.copytree(folder, place)
-    model = mlflow.create_logged_model(experiment_id(mlflow), name="otter")
+    model = mlflow.create_logged_model(experiment_id(mlflow), name="mallard")
     mlflow.finalize_logged_model(model.model_id, "READY")
-    mlflow.create_registered_model("otter")
+    mlflow.create_registered_model("mallard")
     tags = {"path": place.relative_to(settings().artifacts).as_posix()}
     made = mlflow.create_model_version(
-        "otter", source=model.artifact_location, model_id=model.model_id, tags=tags
+        "mallard", source=model.artifact_location, model_id=model.model_id, tags=tags
     )
-    mlflow.set_registered_model_alias("otter", "champion", made.version)
-    for source in ("models:/otter@champion", f"models:/otter/{made.version}"):
+    mlflow.set_registered_model_alias("mallard", "champion", made.version)
+    for source in ("models:/mallard@champion", f"models:/mallard/{made.version}"):
         found = resolve(source)
         assert found.fingerprint == ModelFiles.of(folder).fingerprint
         assert (found.source, found.revision) == (source, f"version {made.version}")

@@ -153,7 +153,15 @@ def test_inside_the_block_a_loop_that_listens_is_asked_and_not_ended():
             time.sleep(5)
 
 
-def test_ctrl_c_is_a_request_too_and_the_second_one_is_an_interruption():
+@pytest.fixture
+def in_front():
+    """Hear Ctrl-C as in a terminal: a shell has what it starts in the background ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_is_a_request_too_and_the_second_one_is_an_interruption(in_front):
     with pytest.raises(KeyboardInterrupt), preemption.listen():
         os.kill(os.getpid(), signal.SIGINT)
         assert _wait_until(preemption.requested, 2)
