@@ -158,6 +158,7 @@ class Child(NamedTuple):
 
 
 def _child(child: Child, rank: int, size: int, rendezvous: str, environment: dict[str, str]):
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # whatever a test before has left to it
     os.environ.update(environment, GLOO_SOCKET_IFNAME="lo", BLOOMERY_OWNER=str(child.out))
     settings.cache_clear()
     torch.set_num_threads(1)
