@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -106,6 +107,15 @@ def home(machine: None, tmp_path, monkeypatch) -> Iterator[Path]:
     settings.cache_clear()
     yield tmp_path / "home"
     settings.cache_clear()
+
+
+@pytest.fixture(autouse=True)
+def signals() -> Iterator[None]:
+    """The handlers of signals as they were: what stops a stack ignores them from then on."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session")

@@ -158,7 +158,6 @@ class Child(NamedTuple):
 
 
 def _child(child: Child, rank: int, size: int, rendezvous: str, environment: dict[str, str]):
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # whatever a test before has left to it
     os.environ.update(environment, GLOO_SOCKET_IFNAME="lo", BLOOMERY_OWNER=str(child.out))
     settings.cache_clear()
     torch.set_num_threads(1)
@@ -174,10 +173,6 @@ def _child(child: Child, rank: int, size: int, rendezvous: str, environment: dic
 
 def processes(*children: Child, **environment: str) -> list[int]:
     """Run a group of processes; when one dies the others are killed. Return the exit codes."""
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
-    signal.signal(
-        signal.SIGTERM, signal.SIG_DFL
-    )  # whatever the tests before left to their children
     with tempfile.TemporaryDirectory() as folder:
         group = [
             _processes.Process(

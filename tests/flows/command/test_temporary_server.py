@@ -16,7 +16,8 @@ from tests.infra.stacks import environment
 pytestmark = pytest.mark.slow
 
 _RUN = """
-import time, urllib.request
+import signal, time, urllib.request
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in what runs in the background
 from flows.command import temporary_server
 url = temporary_server.start({})
 print(url, urllib.request.urlopen(url + "/health").status, flush=True)
