@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 _OWN_MACHINE = ("127.0.0.1", "localhost", "::1")
 _CHECKOUT = Path(__file__).resolve().parents[2]
 _PREFIX = "BLOOMERY_"
-_NO_SETTINGS = ("SECRET_", "OWNER", "STACK", "SERVED_PROCESS", "BENCH_", "TRIAL_")
+_NO_SETTINGS = ("SECRET_", "OWNER", "STACK", "BENCH_", "TRIAL_")
 """How other variables of ours go on: secrets of sources, marks of processes, benchmarks."""
 
 

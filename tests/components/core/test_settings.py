@@ -114,7 +114,7 @@ def test_variables_of_other_programs_are_let_alone_and_settings_may_be_written_s
 
 
 def test_variables_of_ours_that_are_no_settings_are_not_warned_of(given, caplog):
-    for name in ("SECRET_DB", "OWNER", "STACK", "SERVED_PROCESS", "BENCH_SECONDS"):
+    for name in ("SECRET_DB", "OWNER", "STACK", "BENCH_SECONDS"):
         given(name, "x")
     settings()
     assert caplog.messages == []
