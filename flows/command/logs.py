@@ -2,7 +2,9 @@
 
 import logging
 import sqlite3
-from collections.abc import Iterator
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +17,8 @@ from components.core.servers.endpoints import running_servers
 from components.core.settings import settings
 
 _PAGE = 200  # what Prefect gives at once
+_PAUSE = 1.0  # seconds between two looks at a log that is followed
+_LATE = 3.0  # seconds after its end in which a run's last lines reach Prefect
 _QUERY = """
 WITH RECURSIVE tree(id) AS (
     SELECT ?
@@ -55,6 +59,23 @@ def log_of(run_id: str) -> list[LogLine]:
     return list(_of_prefect(run_id)) or list(_printed(run_id))
 
 
+def followed(run_id: str, is_going: Callable[[], bool]) -> Iterator[LogLine]:
+    """Yield the log of a flow run as it grows, until it `is_going` no more.
+
+    Raises:
+        OSError: the server does not answer.
+    """
+    told = Counter[LogLine]()
+    last_look = None
+    while last_look is None or time.monotonic() < last_look:
+        if last_look is None and not is_going():
+            last_look = time.monotonic() + _LATE
+        lines = Counter(log_of(run_id))
+        yield from (lines - told).elements()
+        told |= lines
+        time.sleep(_PAUSE)
+
+
 def _of_prefect(run_id: str) -> Iterator[LogLine]:
     if (servers := running_servers()) is not None:
         yield from _asked(f"{servers.prefect}/api", run_id)
@@ -89,8 +110,8 @@ def _pages(url: str, body: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def _read(database: Path, run_id: str) -> Iterator[LogLine]:
     with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
         rows = connection.execute(_QUERY, (run_id,)).fetchall()
-    for time, level, name, message in rows:
-        yield _line(datetime.fromisoformat(time).replace(tzinfo=UTC), level, name, message)
+    for said, level, name, message in rows:
+        yield _line(datetime.fromisoformat(said).replace(tzinfo=UTC), level, name, message)
 
 
 def _line(time: datetime, level: int, name: str, message: str) -> LogLine:

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from components.core.disk import size
 from flows.command.history import run_called, runs
-from flows.command.logs import LogLine, log_of, output_file
+from flows.command.logs import LogLine, followed, log_of, output_file
 from flows.command.versions import VersionRow, versions
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
@@ -90,27 +90,40 @@ def show_log(
     run: Annotated[
         str | None, typer.Argument(help="Name or id of a flow run; else the last.")
     ] = None,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on until the run ends; Ctrl-C stops that.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Show the log of a flow run and of the flows in it."""
+    if follow and as_json:
+        raise ValueError("--follow prints lines as they come, and --json one document: choose one.")
     found = run_called(run)
-    lines = log_of(found.id)
     if as_json:
-        return _print_json(lines)
+        return _print_json(log_of(found.id))
     recipe = f", recipe {found.recipe}" if found.recipe else ""
     said = f": {found.message}" if found.message else ""
     typer.echo(f"{found.name}, flow {found.flow}{recipe}, {found.state}{said}", err=True)
+    lines = followed(found.id, lambda: _is_going(found.id)) if follow else log_of(found.id)
+    is_silent = True
     for line in lines:
+        is_silent = False
         typer.echo(_text(line))
-    if not lines:
+    if is_silent:
         reason = (
             "Every step was there before, so Prefect had nothing to log."
             if found.num_cached and not found.num_made
             else "Prefect has no line of it here."
         )
         typer.echo(f"{reason} Its steps: `bloomery report {found.name}`.", err=True)
+    if follow:
+        typer.echo(f"{found.name}: {run_called(found.id).state}", err=True)
     if (file := output_file(found.id)).exists():
         typer.echo(f"What it printed: {file}", err=True)
+
+
+def _is_going(run_id: str) -> bool:
+    return run_called(run_id).state in ("running", "waiting")
 
 
 def when(moment: datetime) -> str:

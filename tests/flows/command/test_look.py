@@ -32,7 +32,8 @@ from components.core.processes.preemption import Preempted
 from components.core.settings import settings
 from components.release.registry import register, roll_back
 from flows.command.app import app
-from flows.command.history import runs
+from flows.command.history import run_called, runs
+from flows.command.logs import followed
 from flows.step import preemptible, step
 
 ROOT = Path(__file__).parents[3]
@@ -177,6 +178,23 @@ def test_what_a_run_printed_is_its_log_where_prefect_has_none():
     assert "output.log" in shown
     lines = json.loads(CliRunner().invoke(app, ["logs", "first", "--json"]).stdout)
     assert [line["message"] for line in lines] == ["line one", "line two"]
+
+
+def test_a_log_is_followed_until_its_run_ends():
+    begin_run(origin("first"))
+    log = settings().runs / "id-first" / "output.log"
+    log.write_text("line one\n")
+    heard = list[str]()
+    for line in followed("id-first", lambda: run_called("id-first").state == "running"):
+        heard.append(line.message)
+        if line.message == "line one":
+            log.write_text("line one\nline two\nline two\n")
+        elif heard.count("line two") == 2:
+            end_run("id-first", "completed")
+    assert heard == ["line one", "line two", "line two"]
+    assert "line two\nfirst: completed\n" in bloomery("logs", "first", "--follow")
+    with pytest.raises(ValueError, match="--follow prints lines as they come"):
+        bloomery("logs", "first", "--follow", "--json")
 
 
 def test_a_run_from_cache_without_a_log_says_why():
