@@ -72,7 +72,7 @@ class Deduplicate(Matching, Component[DeduplicateInputs, DocumentShards]):
     holds.
     """
 
-    version: ClassVar[str] = "3.0.0"
+    version: ClassVar[str] = "3.0.1"
 
     num_planted: int = Field(default=200, ge=0)
     """Duplicates of each form that are planted to measure recall and precision."""

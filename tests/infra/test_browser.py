@@ -119,7 +119,7 @@ def test_the_dashboard_shows_the_steps_of_the_last_run(stack: Stack, page: "Page
     page.get_by_text(f"Steps of {name}").wait_for()
     graph = page.get_by_test_id("stGraphVizChart")
     for step in ("clean", "deduplicate", "tokenize", "validate"):
-        graph.get_by_text(step, exact=True).first.wait_for()
+        graph.get_by_text(f"data.{step}", exact=True).first.wait_for()
     assert page.get_by_test_id("stAlert").count() == 0
     browser.keep(page, "dashboard-overview-of-a-run")
 

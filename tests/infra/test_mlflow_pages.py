@@ -47,7 +47,7 @@ def test_two_pretrainings_are_compared_from_the_first_page_with_the_loss_first(
         _pretrain(stack, rate)
     with browser.opened() as page:
         _to_the_pretrainings(page, stack.mlflow)
-        page.locator("input[name=runs-view-mode][value=CHART]").check(force=True)
+        page.locator("label:has(input[name=runs-view-mode][value=CHART])").click()
         titles = _titles(page)
         browser.keep(page, "mlflow-charts")
     assert titles[0] == "loss"

@@ -47,7 +47,10 @@ def _process(stack: Stack, run: str) -> psutil.Process:
 
 
 def _artifacts(stack: Stack, run: str) -> dict[str, Any]:
-    wanted = {"artifacts": {"flow_run_id": {"any_": [run]}}}
+    """Return what a run and the flows in it show, by key."""
+    inside = {"flow_runs": {"parent_flow_run_id": {"any_": [run]}}}
+    flows = [run, *(flow["id"] for flow in stack.call("/flow_runs/filter", inside)[1])]
+    wanted = {"artifacts": {"flow_run_id": {"any_": flows}}}
     return {row["key"]: row["data"] for row in stack.call("/artifacts/filter", wanted)[1]}
 
 

@@ -18,6 +18,7 @@ from components.core.processes.call import (
     Call,
     Failed,
     Outcome,
+    PreemptedAfter,
     outcome_of,
     perform,
     raise_unless_done,
@@ -38,6 +39,8 @@ _RANK = "components.lib.training.rank"
 def perform_in_group(call: Call) -> Outcome:
     """Do the work of one process of a group, which leaves when the whole group is told to."""
     notice = Path(call.payload["out"]) / NOTICE
+    if notice.exists():  # it came while the group started
+        return PreemptedAfter(step=preemption.saved_step(notice.parent))
     notice.with_name(BEGUN).touch()
     threading.Thread(target=_pass_on, args=(notice,), daemon=True).start()
     return perform(call)

@@ -39,6 +39,14 @@ class Place:
         right = self.folded[end:] or Tokens(" ".join(self.text.words[self.end :][:1])).folded
         return left[-1:] + right[:1]
 
+    @property
+    def tells_names(self) -> bool:
+        """Whether a capital here says that a word is a name: in a title it does not."""
+        if self.text.tells_names:
+            return True
+        beside = [*self.text.raw[: self.start][-1:], *self.text.raw[self.end :][:1]]
+        return len(beside) == 2 and all(word[0].islower() for word in beside)
+
     def is_on_its_own_line(self) -> bool:
         """Whether nothing else stands on the lines of these words."""
         before = self.text.part(self.start - 1, self.start) if self.start else "\n"
@@ -80,7 +88,7 @@ class Compared:
         return sum(not is_symbol(token) for token in self.tokens.raw)
 
     @cached_property
-    def _tells_names(self) -> bool:
+    def tells_names(self) -> bool:
         """Whether capitals say what is a name: not in titles and in what is all capitals."""
         words = [word for word in self.raw if word[0].isalpha()]
         return sum(word[0].isupper() for word in words) < _TITLE * len(words)
@@ -112,13 +120,14 @@ class Compared:
         """Whether a folded word stands somewhere in the text."""
         return _stands_in(token, self.folded)
 
-    def has_capital(self, token: str) -> bool:
-        """Whether a token is a word of content with a capital, in a text where that says much."""
-        return token[0].isupper() and is_content(fold(token)) and self._tells_names
-
     def is_name(self, token: str) -> bool:
         """Whether a token is a word of content that is written with a capital alone."""
-        return self.has_capital(token) and not _stands_in(fold(token), self.written)
+        return has_capital(token) and not _stands_in(fold(token), self.written)
+
+
+def has_capital(token: str) -> bool:
+    """Whether a token is a word of content with a capital."""
+    return token[0].isupper() and is_content(fold(token))
 
 
 def _stands_in(token: str, text: str) -> bool:

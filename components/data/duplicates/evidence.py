@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from components.data.duplicates.alignment import Difference, common, differences
-from components.data.duplicates.compared import Place
+from components.data.duplicates.compared import Place, has_capital
 from components.data.duplicates.tokens import (
     is_arithmetic,
     is_content,
@@ -233,15 +233,17 @@ def _typed(sides: _Sides, mine: Sequence[str], theirs: Sequence[str]) -> float:
 
 
 def _is_other_name(sides: _Sides) -> bool:
-    texts = sides.one.text, sides.other.text
+    places = sides.one, sides.other
     capitals = [
-        [token.casefold() for token in side if text.has_capital(token)]
-        for text, side in zip(texts, sides.raw, strict=True)
+        [token.casefold() for token in side if has_capital(token)] if place.tells_names else []
+        for place, side in zip(places, sides.raw, strict=True)
     ]
     if not all(capitals) or set(capitals[0]) == set(capitals[1]) or _is_misspelled(*capitals):
         return False
     return any(
-        text.is_name(token) for text, side in zip(texts, sides.raw, strict=True) for token in side
+        place.text.is_name(token)
+        for place, side in zip(places, sides.raw, strict=True)
+        for token in side
     )
 
 

@@ -126,9 +126,11 @@ _FAMILIES = (
         _parts("भारत नेपाल जापान चीन रूस मिस्र केन्या ब्राज़ील फ्रांस जर्मनी इटली स्पेन"),
     ),
 )
-_NUMBER = re.compile(r"(?<![\w.,:/-])[0-9]{1,4}(?![\w:/-]|[.,][0-9])")
-_NAME = re.compile(r"(?<=[a-z,] )[A-Z][a-z]{3,}\b")
-_IN_PASSAGES = {"a passage, other number": _NUMBER, "a passage, other name": _NAME}
+_NUMBER = re.compile(r"(?<![\w.,:/-])([0-9]{1,4})(?![\w:/-]|[.,][0-9])")
+_NAME = re.compile(r"(?<=[a-z,] )([A-Z][a-z]{3,})\b")
+_NAME_AMONG_CAPITALS = re.compile(r"(?<!\S)[a-z]+ ([A-Z][a-z]{3,})(?= [a-z])")
+_WORD = re.compile(r"\w+")
+_CAPITALS = 0.4  # share of words with one, from which on it may be a title
 
 
 def near_misses(
@@ -141,22 +143,41 @@ def near_misses(
             text = family.template.replace("{0}", filling).replace("{}", filling)
             yield FORM + family.form, text
     for passage in passages:
-        for form, shape in _IN_PASSAGES.items():
-            if changed := _changed(passage, shape, rng):
+        for form, changed in (
+            ("a passage, other number", _with_other_number(passage, rng)),
+            ("a passage, other name", _with_other_name(passage, rng)),
+        ):
+            if changed:
                 yield FORM + form, changed
 
 
-def _changed(passage: str, shape: re.Pattern[str], rng: random.Random) -> str:
-    """Return the passage with another number or name in one place; empty if it has none."""
-    words = set(passage.split())
-    found = [
+def _with_other_number(passage: str, rng: random.Random) -> str:
+    """Return the passage with another number in one place; empty if it has none."""
+    return _changed(passage, list(_NUMBER.finditer(passage)), _NUMBERS, rng)
+
+
+def _with_other_name(passage: str, rng: random.Random) -> str:
+    """Return the passage with another name in one place; empty if it has none.
+
+    A name has a capital wherever it stands. In titles other words have one too: there it stands
+    between words that have none.
+    """
+    words = [word for word in passage.split() if word[0].isalpha()]
+    is_title = sum(word[0].isupper() for word in words) >= _CAPITALS * len(words)
+    small = set(_WORD.findall(passage))
+    names = [
         place
-        for place in shape.finditer(passage)
-        if (word := place.group().lower()).isdigit() or (is_content(word) and word not in words)
+        for place in (_NAME_AMONG_CAPITALS if is_title else _NAME).finditer(passage)
+        if is_content(word := place[1].lower()) and word not in small
     ]
-    if not found:
+    return _changed(passage, names, _PLACES, rng)
+
+
+def _changed(
+    passage: str, places: Sequence[re.Match[str]], others: Sequence[str], rng: random.Random
+) -> str:
+    if not places:
         return ""
-    place = rng.choice(found)
-    old = place.group()
-    new = rng.choice([other for other in (_NUMBERS if old.isdigit() else _PLACES) if other != old])
-    return passage[: place.start()] + new + passage[place.end() :]
+    place = rng.choice(places)
+    new = rng.choice([other for other in others if other != place[1]])
+    return passage[: place.start(1)] + new + passage[place.end(1) :]
