@@ -8,6 +8,7 @@ from components.data.duplicates.compared import Compared
 from components.data.duplicates.judge import are_apart
 from components.data.duplicates.near_misses import FORM, near_misses
 
+OTHER_NAME = "a passage, other name"
 TITLES = (
     "News From The Access All Network. Disability Law Handbook is a guide to the Act. "
     "Call Now And Save. Board Meeting Held In June. Access All for recommending Powell for the job. "
@@ -23,7 +24,9 @@ def other_names(passage: str) -> set[str]:
     """The words that are left out of a passage for another name, over many draws."""
     lost = set[str]()
     for seed in range(60):
-        changed = dict(near_misses([passage], 1, random.Random(seed)))[f"{FORM}a passage, other name"]
+        changed = dict(near_misses([passage], 1, random.Random(seed)))[
+            f"{FORM}a passage, other name"
+        ]
         lost |= set(passage.split()) - set(changed.split())
     return lost
 
