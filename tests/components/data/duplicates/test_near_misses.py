@@ -11,7 +11,7 @@ from components.data.duplicates.near_misses import FORM, near_misses
 OTHER_NAME = "a passage, other name"
 TITLES = (
     "News From The Access All Network. Disability Law Handbook is a guide to the Act. "
-    "Call Now And Save. Board Meeting Held In June. Access All for recommending Powell for the job. "
+    "Call Now And Save. Board Meeting In June. Access All for recommending Powell for the job. "
     "More Headlines From Our Own Reporters And All Of Their Friends In Town Every Day."
 )
 PROSE = (
