@@ -7,7 +7,6 @@ processes, the temporary server's too.
 """
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 from statistics import median
@@ -26,17 +25,20 @@ def run(work: Work) -> list[Row]:
     with checkout(Path(named) if named else None) as before:
         builds = {"this build": ROOT, "before": before}
         commands = {
-            name: (console_script(root, "run", "--recipe", "smoke"), _environment(root, name, work))
+            name: (
+                console_script(root, "run", "--recipe", "smoke"),
+                _environment(root, name, work),
+                work.out / "log.txt",
+                root,
+            )
             for name, root in builds.items()
         }
-        for name, (command, environment) in commands.items():
+        for name, command in commands.items():
             say(f"first run of {name}, not measured")
-            subprocess.run(
-                command, env={**os.environ, **environment}, check=True, capture_output=True
-            )
-        commands["imports"] = ([sys.executable, "-c", _IMPORTS], {})
+            watched(*command)
+        commands["imports"] = ([sys.executable, "-c", _IMPORTS], {}, work.out / "log.txt", ROOT)
         turns = [
-            {name: watched(*command, work.out / "log.txt") for name, command in commands.items()}
+            {name: watched(*command) for name, command in commands.items()}
             for _ in range(num_turns())
         ]
     rows = [_row(name, turns) for name in commands]

@@ -70,7 +70,7 @@ def _first_run(build: Build, out: Path) -> FirstRun:
         "BLOOMERY_HOME": str(out / "home"),
         "BLOOMERY_PROJECT": str(build.folder),
     }
-    used = watched(build.command(), environment, out / "log.txt")
+    used = watched(build.command(), environment, out / "log.txt", build.folder)
     return FirstRun(build.name, used, dict(_scores(out / "home" / "artifacts")))
 
 

@@ -13,6 +13,9 @@ import psutil
 _EVERY_SECONDS = 0.3
 
 
+_TOLD_CHARACTERS = 3000  # of what a command said that failed
+
+
 class Used(NamedTuple):
     """What a command used."""
 
@@ -26,8 +29,10 @@ class Used(NamedTuple):
     """What it printed."""
 
 
-def watched(command: list[str], environment: dict[str, str], log: Path) -> Used:
-    """Run a command to its end; its errors go to `log`.
+def watched(
+    command: list[str], environment: dict[str, str], log: Path, folder: Path | None = None
+) -> Used:
+    """Run a command to its end, in `folder`, whose modules it finds first; its errors go to `log`.
 
     Raises:
         subprocess.CalledProcessError: it failed.
@@ -36,7 +41,7 @@ def watched(command: list[str], environment: dict[str, str], log: Path) -> Used:
     environment = {**os.environ, **environment}
     with log.open("w") as errors:
         process = subprocess.Popen(
-            command, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True
+            command, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True, cwd=folder
         )
     watch = _Watch(psutil.Process(process.pid))
     watch.start()
@@ -44,7 +49,9 @@ def watched(command: list[str], environment: dict[str, str], log: Path) -> Used:
     seconds = time.perf_counter() - start
     watch.join()
     if process.returncode:
-        raise subprocess.CalledProcessError(process.returncode, command, log.read_text("utf-8"))
+        error = subprocess.CalledProcessError(process.returncode, command, output)
+        error.add_note(log.read_text("utf-8")[-_TOLD_CHARACTERS:])
+        raise error
     return Used(seconds, sum(watch.cpu_seconds.values()), watch.peak_bytes, output)
 
 
