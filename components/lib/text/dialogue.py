@@ -68,6 +68,10 @@ class Dialogue(Frozen):
         """The set that it is of."""
         return self.id.partition("/")[0]
 
+    def schemas(self) -> list[dict[str, Any]] | None:
+        """Return its tools as chat templates read them; None for none."""
+        return [json.loads(tool) for tool in self.tools] or None
+
 
 class Comparison(Frozen):
     """A prompt with two answers, of which one was preferred."""
@@ -101,6 +105,8 @@ def read_dialogues(file: Path) -> Iterator[Dialogue]:
 def _dialogue(row: dict[str, Any]) -> Dialogue:
     if "messages" in row:
         return Dialogue.model_validate(row)
-    turns = (("user", row["prompt"]), ("assistant", row["completion"]))
-    messages = tuple(Message(role=role, content=text) for role, text in turns)
+    messages = (
+        Message(role="user", content=row["prompt"]),
+        Message(role="assistant", content=row["completion"]),
+    )
     return Dialogue(id=f"microtasks/{row['id']}", messages=messages)
