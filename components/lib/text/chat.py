@@ -3,7 +3,8 @@
 The template travels inside the tokenizer, so every stage and every other tool renders alike.
 """
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -63,7 +64,7 @@ def answer_end(tokenizer: "PreTrainedTokenizerFast") -> int:
         {"role": "user", "content": _MESSAGE},
         {"role": "assistant", "content": _ANSWER},
     ]
-    after = _rendered(tokenizer, messages, is_open=False).rpartition(_ANSWER)[2]
+    after = render(tokenizer, messages, is_open=False).rpartition(_ANSWER)[2]
     added = tokenizer.added_tokens_decoder
     for token in tokenizer.encode(after, add_special_tokens=False):
         if token in added:
@@ -103,12 +104,20 @@ def render_prompt(tokenizer: "PreTrainedTokenizerFast", prompt: str) -> str:
     Raises:
         ValueError: the tokenizer has no chat template, or one that takes no such message.
     """
-    return _rendered(tokenizer, [{"role": "user", "content": prompt}], is_open=True)
+    return render(tokenizer, [{"role": "user", "content": prompt}], is_open=True)
 
 
-def _rendered(
-    tokenizer: "PreTrainedTokenizerFast", messages: list[dict[str, str]], is_open: bool
+def render(
+    tokenizer: "PreTrainedTokenizerFast",
+    messages: Sequence[Mapping[str, Any]],
+    is_open: bool,
+    tools: list[dict[str, Any]] | None = None,
 ) -> str:
+    """Return the text of messages in OpenAI's form; if it `is_open`, it asks for an answer.
+
+    Raises:
+        ValueError: the tokenizer has no chat template, or one that refuses them.
+    """
     from jinja2 import TemplateError
 
     if tokenizer.chat_template is None:
@@ -118,11 +127,15 @@ def _rendered(
         )
     try:
         text = tokenizer.apply_chat_template(
-            messages, tokenize=False, add_generation_prompt=is_open
+            [dict(message) for message in messages],
+            tools=cast(Any, tools),
+            tokenize=False,
+            add_generation_prompt=is_open,
         )
-    except TemplateError as error:
+    except (TemplateError, TypeError) as error:
+        kind = "a dialogue" if tools or len(messages) > 2 else "a plain dialogue"
         raise ValueError(
-            f"The chat template of {tokenizer.name_or_path} refuses a plain dialogue ({error})."
+            f"The chat template of {tokenizer.name_or_path} refuses {kind} ({error})."
         ) from error
     assert isinstance(text, str)
     return text
@@ -131,7 +144,8 @@ def _rendered(
 def encode_prompt(tokenizer: "PreTrainedTokenizerFast", prompt: str) -> list[int]:
     """Return the token ids that ask the model to answer one user message.
 
-    What looks like a special token in it is text: nobody can end a turn from within.
+    What looks like a special token in it is text: nobody can end a turn from within. Outer space
+    goes where the template trims it.
     """
     parts = render_prompt(tokenizer, _MESSAGE).split(_MESSAGE)
     if len(parts) != 2:
@@ -139,6 +153,10 @@ def encode_prompt(tokenizer: "PreTrainedTokenizerFast", prompt: str) -> list[int
             f"The chat template of {tokenizer.name_or_path} shows a message {len(parts) - 1} "
             "times: it must show it once."
         )
+    if prompt != prompt.strip() and render_prompt(tokenizer, f" {_MESSAGE} ") == _MESSAGE.join(
+        parts
+    ):
+        prompt = prompt.strip()
     message = tokenizer.encode(prompt, add_special_tokens=False, split_special_tokens=True)
     frame = (tokenizer.encode(text, add_special_tokens=False) for text in parts)
     return [*next(frame), *message, *next(frame)]

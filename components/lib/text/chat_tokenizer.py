@@ -96,7 +96,8 @@ class ChatTokenizer:
             ValueError: the model has no chat template, or one that takes no such message.
         """
         before, after = self._frame
-        return [*before, *self._ids(message, special_as_text=True), *after]
+        text = message.strip() if self._trims else message
+        return [*before, *self._ids(text, special_as_text=True), *after]
 
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of some token ids, special ones included."""
@@ -110,16 +111,24 @@ class ChatTokenizer:
     @cached_property
     def _frame(self) -> tuple[list[int], list[int]]:
         """The ids before and after a user's message."""
-        from components.lib.text.template import render  # jinja2 is not needed to continue text
-
-        messages = [{"role": "user", "content": _MESSAGE}]
-        parts = render(self._template, messages, self._special_tokens).split(_MESSAGE)
+        parts = self._render(_MESSAGE).split(_MESSAGE)
         if len(parts) != 2:
             raise ValueError(
                 f"The chat template in {self._folder} shows a message {len(parts) - 1} times: "
                 "it must show it once."
             )
         return self.encode(parts[0]), self.encode(parts[1])
+
+    @cached_property
+    def _trims(self) -> bool:
+        """Whether the template takes the outer space off a message."""
+        return self._render(f" {_MESSAGE} ") == self._render(_MESSAGE)
+
+    def _render(self, message: str) -> str:
+        from components.lib.text.template import render  # jinja2 is not needed to continue text
+
+        messages = [{"role": "user", "content": message}]
+        return render(self._template, messages, self._special_tokens)
 
     @cached_property
     def _template(self) -> str:
