@@ -47,11 +47,17 @@ class Documents(PinnedData):
 
 
 class Instructions(PinnedData):
-    """Micro-tasks to fine-tune on: `train.jsonl` and `validation.jsonl`."""
+    """Micro-tasks to fine-tune on: `train.jsonl` and `validation.jsonl`.
+
+    Of named sets, `<name>/dialogues.jsonl`, and `<name>/about.json`: what they were made of.
+    """
 
 
 class Preferences(PinnedData):
-    """Prompts whose answers are compared: `prompts.jsonl`. None is trained or tested on."""
+    """Prompts whose answers are compared: `prompts.jsonl`. None is trained or tested on.
+
+    Of named sets, `<name>/comparisons.jsonl`, and `<name>/about.json`.
+    """
 
 
 class EvaluationSets(PinnedData):

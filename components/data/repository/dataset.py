@@ -204,7 +204,8 @@ def remove(project: Path, state: Path, name: str) -> str:
     no such dataset, and for a `data/` that is not what data.dvc pins.
     """
     folder, _, short = name.rpartition("/")
-    kind = {str(kind): kind for kind in KINDS}.get(folder, _DOCUMENTS)
+    kinds: dict[str, Kind] = {kind: kind for kind in KINDS}
+    kind = kinds.get(folder, _DOCUMENTS)
     target = _folder_of(project, name if kind == _DOCUMENTS else short, kind)
     with workspace(project, state) as aside:
         if _status(project) == "missing":

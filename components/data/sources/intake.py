@@ -102,7 +102,7 @@ class Intake:
             "text_bytes": self.num_text_bytes,
             "read_bytes": self._reading.num_bytes,
             "kind": self._reading.source.kind,
-            "formats": dict(self.formats.most_common()),
+            "formats": dict((+self.formats).most_common()),
             "dropped_messages": self.num_dropped,
             "rejected": dict(sorted(self.rejected.items())),
             "rejects": str(self.rejects),
