@@ -60,6 +60,38 @@ class Preferences(PinnedData):
     """
 
 
+class Dialogues(Instructions):
+    """Dialogues that are learnt, in `train.jsonl`, and held out, in `validation.jsonl`.
+
+    Beside them `rejects.jsonl` has what was left out, and `card.json` says what they are.
+    """
+
+    names: tuple[str, ...]
+    """The sets that they are of."""
+    num_dialogues: dict[str, int]
+    """Dialogues of each file."""
+    dropped: dict[str, int]
+    """Dialogues that were left out, by reason."""
+    measures: dict[str, float]
+    """Numbers of the card, such as `learnt_share`."""
+
+
+class Comparisons(Artifact):
+    """Prompts with a chosen and a rejected answer: `comparisons.jsonl`, one a line.
+
+    Beside them `rejects.jsonl` has what was left out, and `card.json` says what they are.
+    """
+
+    num_comparisons: int
+    """Lines of the file."""
+    names: tuple[str, ...]
+    """The sets that they are of."""
+    dropped: dict[str, int] = Field(default_factory=dict)
+    """Comparisons that were left out, by reason."""
+    measures: dict[str, float] = Field(default_factory=dict)
+    """Numbers of the card, such as `learnt_share`."""
+
+
 class EvaluationSets(PinnedData):
     """What models are tested on: `<name>/documents.jsonl`, ..., and micro-tasks in `test.jsonl`."""
 
