@@ -1,4 +1,4 @@
-"""Documents from outside -> a new revision of `data/`; says so to whoever waits for it."""
+"""Data from outside -> a new revision of `data/`; says so to whoever waits for it."""
 
 import logging
 
@@ -23,7 +23,9 @@ logger = logging.getLogger(__name__)
 def ingest(
     name: str, source: Source, evaluation: bool = False, append: bool = False
 ) -> DataRevision:
-    """Take documents into `data/NAME`, or `data/evaluation/NAME`, and pin the result.
+    """Take documents into `data/NAME`, or `data/<kind>/NAME`, and pin the result.
+
+    `evaluation` says the same as the kind of that name.
 
     Emits the event `bloomery.data.revised` with the revision, which automations can start a
     pipeline on. Raises ValueError as `dataset.add` does, and for a location with a password.
@@ -33,7 +35,9 @@ def ingest(
             "The location holds what looks like a password, which Prefect would keep and show. In "
             "a database's URL write ${BLOOMERY_SECRET_NAME} and set that variable on the worker"
         )
-    done = _take_in(name, source, evaluation, append)
+    if evaluation:
+        source = source.model_copy(update={"kind": "evaluation"})
+    done = _take_in(name, source, append)
     announce(done)
     return DataRevision(revision=done.revision)
 
@@ -54,6 +58,6 @@ def announce(done: Ingested) -> None:
 
 
 @task(name="data.add", cache_policy=NO_CACHE, persist_result=False)
-def _take_in(name: str, source: Source, evaluation: bool, append: bool) -> Ingested:
+def _take_in(name: str, source: Source, append: bool) -> Ingested:
     project, state = settings().project.resolve(), settings().home.resolve()
-    return dataset.add(project, state, name, source, evaluation=evaluation, append=append)
+    return dataset.add(project, state, name, source, append=append)

@@ -76,8 +76,17 @@ def add(
     max_ratio: Annotated[
         float, typer.Option(min=1, help="How much larger compressed files may become.")
     ] = 100,
+    kind: Annotated[
+        str,
+        typer.Option(
+            "--as",
+            help="What the rows are: documents, instructions (dialogues to learn), preferences "
+            "(a prompt with a chosen and a rejected answer) or evaluation (never trained on: it is "
+            "looked for in the rest).",
+        ),
+    ] = "documents",
     evaluation: Annotated[
-        bool, typer.Option("--evaluation", help="Never train on it: look for it in the rest.")
+        bool, typer.Option("--evaluation", help="The same as --as evaluation.")
     ] = False,
     append: Annotated[
         bool, typer.Option("--append", help="Keep what NAME holds and add what is new.")
@@ -92,15 +101,20 @@ def add(
 ) -> None:
     """Take documents into `data/NAME` and make a new revision of `data.dvc`.
 
+    What else is said by --as lies in `data/<that>/NAME`. Of dialogues and preferences the format is
+    recognised row by row.
+
     Bad records are left out, counted, and written to a file that is named at the end. If the
     servers are up, the new revision is an event there, as that of the flow `ingest` is.
     """
     from components.data.repository import dataset
     from components.data.sources.source import Source
+    from flows.command.added import kind_of, said_of
 
     wanted = Source.model_validate(
         {
             "location": source[0],
+            "kind": kind_of(kind, evaluation),
             "more": source[1:],
             "text_column": text_column,
             "split": split,
@@ -120,7 +134,7 @@ def add(
     if dry_run:
         _show_preview(name, wanted, as_json)
         return
-    done = dataset.add(project, state, name, wanted, evaluation=evaluation, append=append)
+    done = dataset.add(project, state, name, wanted, append=append)
     if (servers := running_servers()) is not None:
         os.environ["PREFECT_API_URL"] = f"{servers.prefect}/api"  # before Prefect is imported
         from flows.ingest import announce
@@ -129,14 +143,8 @@ def add(
     if as_json:
         typer.echo(done.model_dump_json(indent=2))
         return
-    for reason, number in done.rejected.items():
-        typer.echo(f"{number:8} left out: {reason}")
-    where = f"data/{'evaluation/' if evaluation else ''}{name}"
-    typer.echo(f"{done.documents:8} documents added to {where}, {done.total_documents} there now.")
-    typer.echo(f"data.dvc now pins revision {done.revision}.")
-    if done.rejected:
-        typer.echo(f"What was left out: {done.rejects}")
-    typer.echo("Next: `bloomery run`. Keep the revision with `git commit data.dvc`.")
+    for line in said_of(done):
+        typer.echo(line)
 
 
 @app.command("list")
@@ -156,7 +164,8 @@ def list_(
     table.add_column("")
     for each in held:
         size, origin = f"{each.bytes / 1e6:,.1f}", "built in" if each.is_built_in else ""
-        table.add_row(each.name, each.kind, f"{each.rows:,}", size, origin)
+        formats = "; ".join(f"{rows:,} {name}" for name, rows in each.formats.items())
+        table.add_row(each.name, each.kind, f"{each.rows:,}", size, origin or formats)
     _console().print(table)
 
 
@@ -177,6 +186,10 @@ def show(
         typer.echo(json.dumps(shown, indent=2, ensure_ascii=False))
         return
     typer.echo(f"{held.name}: {held.rows:,} rows of {held.kind}, {held.bytes / 1e6:,.1f} MB")
+    for format_, rows_ in held.formats.items():
+        typer.echo(f"{rows_:8,} recognised as {format_}")
+    for license_, rows_ in held.licenses.items():
+        typer.echo(f"{rows_:8,} under {license_ or 'a licence that nobody named'}")
     if origin:
         license_ = f", licence {origin['license']}" if origin["license"] else ""
         typer.echo(f"from {origin['location']}{license_}")
@@ -262,6 +275,8 @@ def _show_preview(name: str, source: "Source", as_json: bool) -> None:
         typer.echo(f"{file.place}: {file.reader}")
     if len(found.files) > _FILES:
         typer.echo(f"... and {len(found.files) - _FILES:,} more")
+    for format_, number in found.formats.items():
+        typer.echo(f"{number:8} recognised so far as {format_}")
     for reason, number in found.rejected.items():
         typer.echo(f"{number:8} left out so far: {reason}")
     for document in found.documents:

@@ -47,11 +47,49 @@ class Documents(PinnedData):
 
 
 class Instructions(PinnedData):
-    """Micro-tasks to fine-tune on: `train.jsonl` and `validation.jsonl`."""
+    """Micro-tasks to fine-tune on: `train.jsonl` and `validation.jsonl`.
+
+    Of named sets, `<name>/dialogues.jsonl`, and `<name>/about.json`: what they were made of.
+    """
 
 
 class Preferences(PinnedData):
-    """Prompts whose answers are compared: `prompts.jsonl`. None is trained or tested on."""
+    """Prompts whose answers are compared: `prompts.jsonl`. None is trained or tested on.
+
+    Of named sets, `<name>/comparisons.jsonl`, and `<name>/about.json`.
+    """
+
+
+class Dialogues(Instructions):
+    """Dialogues that are learnt, in `train.jsonl`, and held out, in `validation.jsonl`.
+
+    Beside them `rejects.jsonl` has what was left out, and `card.json` says what they are.
+    """
+
+    names: tuple[str, ...]
+    """The sets that they are of."""
+    num_dialogues: dict[str, int]
+    """Dialogues of each file."""
+    dropped: dict[str, int]
+    """Dialogues that were left out, by reason."""
+    measures: dict[str, float]
+    """Numbers of the card, such as `learnt_share`."""
+
+
+class Comparisons(Artifact):
+    """Prompts with a chosen and a rejected answer: `comparisons.jsonl`, one a line.
+
+    Beside them `rejects.jsonl` has what was left out, and `card.json` says what they are.
+    """
+
+    num_comparisons: int
+    """Lines of the file."""
+    names: tuple[str, ...]
+    """The sets that they are of."""
+    dropped: dict[str, int] = Field(default_factory=dict)
+    """Comparisons that were left out, by reason."""
+    measures: dict[str, float] = Field(default_factory=dict)
+    """Numbers of the card, such as `learnt_share`."""
 
 
 class EvaluationSets(PinnedData):

@@ -17,6 +17,28 @@ from components.data.document import (
     read_documents,
     write_shards,
 )
+from components.data.repository.dialogue_sets import (
+    FILES,
+    About,
+    about,
+    write_as_documents,
+    write_set,
+)
+from components.data.sources.intake import Intake
+
+
+def gathered(target: Path, new: Path, aside: Path, intake: Intake, append: bool) -> dict[str, Any]:
+    """Make `new/read` what the dataset becomes; return its size and hashes, for `Ingested`."""
+    before, kind = target, intake.source.kind
+    if append and kind in FILES and (target / FILES[kind]).exists():
+        before = new / "before"
+        write_as_documents(kind, target, before)
+    if append and document_files(before):
+        append_to(before, new, aside, intake.withdraw)
+    if kind not in FILES:
+        return _counts(new / "read")
+    made = About(formats=+intake.formats, licenses=+intake.licenses)
+    return write_set(kind, new / "read", made, about(target) if append else None)
 
 
 def append_to(target: Path, new: Path, scratch: Path, skip: Callable[[Document], None]) -> None:
@@ -36,7 +58,7 @@ def append_to(target: Path, new: Path, scratch: Path, skip: Callable[[Document],
     (new / "joined").rename(new / "read")
 
 
-def counts(folder: Path) -> dict[str, Any]:
+def _counts(folder: Path) -> dict[str, Any]:
     """Return the number of documents in `folder`, and the hash of each file, for `Ingested`."""
     files = document_files(folder)
     return {

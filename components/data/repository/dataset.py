@@ -17,9 +17,10 @@ from typing import Literal
 from filelock import FileLock
 
 from components.core.files import write_atomically
-from components.data.document import document_files, write_shards
+from components.data.dialogues.rows import Kind
+from components.data.document import write_shards
 from components.data.repository import builtin
-from components.data.repository.append import append_to, counts
+from components.data.repository.append import gathered
 from components.data.repository.ingested import Ingested, summed_up, warn_of_few
 from components.data.repository.objects import (
     copy_objects,
@@ -43,11 +44,15 @@ from components.data.repository.workspace import (
 from components.data.sources.intake import Intake
 from components.data.sources.source import Reading, Source
 
-EVALUATION = "evaluation"
+EVALUATION: Kind = "evaluation"
 """Folder of `data/` with what models are tested on: never trained on, looked for in the rest."""
 
+_DOCUMENTS: Kind = "documents"
 _NAME = re.compile(r"[a-z0-9_-]+")
-_RESERVED = (*builtin.NAMES, EVALUATION)
+KINDS: tuple[Kind, ...] = (EVALUATION, "instructions", "preferences")
+"""Folders of `data/` with sets that are no documents to train on."""
+
+_RESERVED = (*builtin.NAMES, EVALUATION, "microtasks")
 _PIN = re.compile(r"^- md5: ([0-9a-f]{32}\.dir)$", re.MULTILINE)
 _REMEDY = "move it away, or pin it with `dvc add data`, then try again"
 
@@ -156,19 +161,17 @@ def add(
     state: Path,
     name: str,
     source: Source,
-    *,
-    evaluation: bool = False,
     append: bool = False,
 ) -> Ingested:
     """Write a user's documents to `data/NAME`, as `document_files`, and pin the result.
 
     What NAME held is replaced, or kept before the new documents with `append`; the revision before
-    can be restored. Evaluation sets go to `data/evaluation/NAME`. Bad records are left out, and
-    written to `<state>/ingests/NAME/<time>.jsonl`, beside a summary. On any error `data/` and
-    data.dvc stay as they were. Raises ValueError for a bad name, a source that cannot be read or
-    has too many bad records, and a `data/` that is not what data.dvc pins.
+    can be restored. What is no document to train on goes to `data/<kind>/NAME`. Bad records are
+    left out, and written to `<state>/ingests/NAME/<time>.jsonl`, beside a summary. On any error
+    `data/` and data.dvc stay as they were. Raises ValueError for a bad name, a source that cannot
+    be read or has too many bad records, and a `data/` that is not what data.dvc pins.
     """
-    target = _folder_of(project, name, evaluation)
+    target = _folder_of(project, name, source.kind)
     intake = Intake(Reading(source, name, state), _log_file(state, name))
     with workspace(project, state):
         _refuse_changed(project)  # now, not after hours of reading
@@ -180,16 +183,15 @@ def add(
                 _restore(project, state, aside)
             _refuse_changed(project)
             summary["revision_before"] = revision(project)
-            if append and document_files(target):
-                append_to(target, new, aside, intake.withdraw)
-            summary |= counts(new / "read")
+            summary |= gathered(target, new, aside, intake, append)
             with undone_on_error(project, target):
                 put(new / "read", target, project)
                 _pin(project, state)
             summary["revision"] = revision(project)
     done = Ingested.model_validate(summary)
-    log.info("data/%s: %d documents, revision %s", name, done.total_documents, done.revision)
-    if not evaluation:
+    place = target.relative_to(project).as_posix()
+    log.info("%s: %d rows, revision %s", place, done.total_documents, done.revision)
+    if source.kind == _DOCUMENTS:
         warn_of_few(done, source)
     return done
 
@@ -197,12 +199,14 @@ def add(
 def remove(project: Path, state: Path, name: str) -> str:
     """Take a user's dataset out of `data/`, pin the rest, and return that revision.
 
-    An evaluation set is called `evaluation/NAME`, as `holdings` names it. The revision before can
+    What is no document is called `<kind>/NAME`, as `holdings` names it. The revision before can
     be restored. On any error `data/` and data.dvc stay as they were. Raises ValueError if there is
     no such dataset, and for a `data/` that is not what data.dvc pins.
     """
-    short = name.removeprefix(f"{EVALUATION}/")
-    target = _folder_of(project, short, evaluation=short != name)
+    folder, _, short = name.rpartition("/")
+    kinds: dict[str, Kind] = {kind: kind for kind in KINDS}
+    kind = kinds.get(folder, _DOCUMENTS)
+    target = _folder_of(project, name if kind == _DOCUMENTS else short, kind)
     with workspace(project, state) as aside:
         if _status(project) == "missing":
             _restore(project, state, aside)
@@ -216,12 +220,12 @@ def remove(project: Path, state: Path, name: str) -> str:
     return revision(project)
 
 
-def _folder_of(project: Path, name: str, evaluation: bool) -> Path:
+def _folder_of(project: Path, name: str, kind: Kind) -> Path:
     if not _NAME.fullmatch(name) or name in _RESERVED:
         raise ValueError(
             f"{name!r} cannot name a dataset: use a-z, 0-9, _ and -, and none of {_RESERVED}"
         )
-    return project.joinpath("data", *((EVALUATION,) if evaluation else ()), name)
+    return project.joinpath("data", *((kind,) if kind in KINDS else ()), name)
 
 
 def _pin(project: Path, state: Path) -> None:

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from components.core.artifacts.base import Frozen
 from components.core.files import write_atomically
+from components.data.dialogues.rows import Kind
 from components.data.sources.intake import Intake
 from components.data.sources.source import Source
 
@@ -28,6 +29,12 @@ class Ingested(Frozen):
     """Where the documents came from, without credentials."""
     license: str
     """The licence that was given for them."""
+    kind: Kind = "documents"
+    """What they are."""
+    formats: dict[str, int] = Field(default_factory=dict)
+    """Of dialogues and preferences: rows that were added, by the format that was recognised."""
+    dropped_messages: int = 0
+    """Messages after the last answer of a dialogue, which were left out."""
     documents: int = 0
     """Documents that were added."""
     total_documents: int = 0

@@ -92,7 +92,7 @@ def _rows(start: str, separator: str) -> list[list[str]]:
 
 
 def _has_header(rows: list[list[str]], source: Source) -> bool:
-    if source.header != "auto" or not rows:
+    if source.header != "auto" or not rows or source.is_of_dialogues:
         return source.header != "no"
     first = [cell.strip() for cell in rows[0]]
     if {source.text_column, *source.text_column.split(",")} & {*first}:

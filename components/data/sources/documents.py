@@ -3,10 +3,15 @@
 import json
 from collections.abc import Mapping
 
+from components.data.dialogues.instructions import dialogue_of
+from components.data.dialogues.refused import Refused
+from components.data.dialogues.rows import DROPPED, known_row
 from components.data.document import Document
 from components.data.sources.chats import chat_text
 from components.data.sources.source import SAMPLE_CHARACTERS, Blob, Reading, Reject
 
+FORMAT = "recognised as"
+"""Metadata of a dialogue or a comparison: the format of its row."""
 _OURS = ("source", "row", "format", "content_type")
 _TOO_LONG = "more than {} bytes: cut it up, or allow more with --max-record-mib"
 
@@ -80,9 +85,16 @@ def too_long(reading: Reading, blob: Blob, sample: bytes, row: int | None = None
 def document_of_row(
     reading: Reading, blob: Blob, row: Mapping[str, object], number: int
 ) -> Document | Reject:
-    """Return the document of a row: its text column, and as metadata what is text or integer."""
+    """Return the document of a row: its text column, and as metadata what is text or integer.
+
+    Of dialogues and preferences, its text is what `known_row` makes of the row.
+    """
+    if reading.source.is_of_dialogues:
+        return _dialogue_of_row(reading, blob, row, number)
     columns = text_columns(reading, row)
     if missing := [name for name in columns if name not in row]:
+        if reading.source.kind == "evaluation" and (asked := _as_item(row)):
+            return made(reading, blob, asked, number)
         detail = f"no column {missing[0]!r} among these: {', '.join(sorted(map(str, row)))}"
         return reject(reading, blob, "no text column", detail, _shown(row), number)
     try:
@@ -103,6 +115,35 @@ def document_of_row(
     return made(
         reading, blob, "\n".join(text for text in texts if text is not None), number, **metadata
     )
+
+
+def _as_item(row: Mapping[str, object]) -> str:
+    """Return what a dialogue says, as an item to test on; nothing if the row is none."""
+    try:
+        messages = dialogue_of(row, "").dialogue.messages
+    except (Refused, UnicodeDecodeError):
+        return ""
+    return "\n\n".join(message.content for message in messages if message.content.strip())
+
+
+def _dialogue_of_row(
+    reading: Reading, blob: Blob, row: Mapping[str, object], number: int
+) -> Document | Reject:
+    """Return a row's dialogue or comparison, with its format and licence as metadata."""
+    try:
+        known = known_row(row, reading.source.kind)
+    except Refused as error:
+        return reject(reading, blob, error.reason, error.detail, _shown(row), number)
+    except UnicodeDecodeError as error:
+        return reject(reading, blob, "not UTF-8", str(error), error.object, number)
+    license_ = row.get("license")
+    metadata = {"license": license_} if isinstance(license_, str) and license_ else {}
+    dropped = {DROPPED: known.num_dropped} if known.num_dropped else {}
+    found = made(reading, blob, known.text, number, **metadata, **{FORMAT: known.format}, **dropped)
+    own = row.get("id")
+    if isinstance(found, Reject) or not isinstance(own, str | int) or own == "":
+        return found
+    return found.model_copy(update={"id": f"{id_of(reading, blob)}#{own}"})
 
 
 def _as_text(value: object) -> str | None:

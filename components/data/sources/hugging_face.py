@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
+from components.data.dialogues.rows import COLUMNS
 from components.data.document import Document
 from components.data.sources.documents import document_of_row, reject
 from components.data.sources.records import bounded_lines, json_values
@@ -42,6 +43,8 @@ def read_dataset(reading: Reading) -> Iterator[Document | Reject]:
         place = name
     blob = _blob(reading, name.replace(":", "/"), place)
     wanted = [*reading.source.text_column.split(","), reading.source.text_column]
+    if reading.source.kind != "documents":
+        wanted = [*COLUMNS]
     if rows.features is not None:
         kept = [k for k, v in rows.features.items() if k in wanted or _is_kept(v)]
         rows = rows.select_columns(kept)  # else pictures and sounds would be decoded

@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from components.data.dialogues.rows import DROPPED
 from components.data.document import Document
+from components.data.sources.documents import FORMAT
 from components.data.sources.reading import ALREADY_THERE, HARMLESS, read
-from components.data.sources.source import Reading, Reject
+from components.data.sources.source import Reading, Reject, Source
 
 _SECONDS = 5.0  # between two lines of progress
 _KINDS = 3  # of harmless records that an error shows
@@ -29,9 +31,17 @@ class Intake:
         self.num_text_bytes = 0
         self.rejected = Counter[str]()
         self.lost_bytes = 0
+        self.formats = Counter[str]()
+        self.licenses = Counter[str]()
+        self.num_dropped = 0
         self._said = time.monotonic()
         self._first_detail = ""
         self._harmless = dict[str, Counter[str]]()  # details, by reason
+
+    @property
+    def source(self) -> Source:
+        """What is read."""
+        return self._reading.source
 
     @property
     def num_good(self) -> int:
@@ -49,8 +59,7 @@ class Intake:
         with self.rejects.open("w", encoding="utf-8") as lines:
             for found in read(self._reading):
                 if isinstance(found, Document):
-                    self.num_documents += 1
-                    self.num_text_bytes += len(found.text.encode())
+                    self._tally(found, 1)
                     yield found
                 else:
                     lines.write(json.dumps(_row(found), ensure_ascii=False) + "\n")
@@ -70,9 +79,18 @@ class Intake:
 
     def withdraw(self, document: Document) -> None:
         """Count a document that passed as one that is already there."""
-        self.num_documents -= 1
-        self.num_text_bytes -= len(document.text.encode())
+        self._tally(document, -1)
         self.rejected[ALREADY_THERE] += 1
+
+    def _tally(self, document: Document, number: int) -> None:
+        """Count a document, or with -1 one that was counted and is none after all."""
+        self.num_documents += number
+        self.num_text_bytes += number * len(document.text.encode())
+        if FORMAT not in document.metadata:
+            return
+        self.formats[str(document.metadata[FORMAT])] += number
+        self.licenses[str(document.metadata.get("license", ""))] += number
+        self.num_dropped += number * int(document.metadata.get(DROPPED, 0))
 
     def summary(self) -> dict[str, Any]:
         """Return what is known, for `Ingested`."""
@@ -83,6 +101,9 @@ class Intake:
             "documents": self.num_documents,
             "text_bytes": self.num_text_bytes,
             "read_bytes": self._reading.num_bytes,
+            "kind": self._reading.source.kind,
+            "formats": dict((+self.formats).most_common()),
+            "dropped_messages": self.num_dropped,
             "rejected": dict(sorted(self.rejected.items())),
             "rejects": str(self.rejects),
         }

@@ -5,8 +5,11 @@ from pathlib import Path
 
 from components.core.artifacts.base import Frozen
 from components.data.document import Document
+from components.data.sources.documents import FORMAT
 from components.data.sources.reading import plan, read
 from components.data.sources.source import Reading, Source
+
+_RECOGNISED = 1000  # dialogues whose formats a preview counts
 
 
 class PlannedFile(Frozen):
@@ -27,6 +30,8 @@ class Preview(Frozen):
     """The first ones."""
     rejected: dict[str, int]
     """Records before these that would be left out, by reason."""
+    formats: dict[str, int]
+    """Of dialogues and preferences: the formats that were recognised, and in how many records."""
 
 
 def preview(name: str, source: Source, state: Path, num_documents: int = 3) -> Preview:
@@ -37,12 +42,19 @@ def preview(name: str, source: Source, state: Path, num_documents: int = 3) -> P
     """
     files = plan(Reading(source, name, state))
     planned = tuple(PlannedFile(place=place, reader=reader) for place, reader in files)
-    documents, rejected = list[Document](), Counter[str]()
+    documents, rejected, formats = list[Document](), Counter[str](), Counter[str]()
+    enough = _RECOGNISED if source.is_of_dialogues else num_documents
     for found in read(Reading(source, name, state)):
         if isinstance(found, Document):
             documents.append(found)
+            formats.update([str(found.metadata[FORMAT])] if FORMAT in found.metadata else [])
         else:
             rejected[found.reason] += found.count
-        if len(documents) == num_documents:
+        if len(documents) == enough:
             break
-    return Preview(files=planned, documents=tuple(documents), rejected=dict(rejected))
+    return Preview(
+        files=planned,
+        documents=tuple(documents[:num_documents]),
+        rejected=dict(rejected),
+        formats=dict(formats),
+    )

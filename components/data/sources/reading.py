@@ -150,6 +150,8 @@ def _reader_of(reading: Reading, kind: str) -> str:
     if compression := SUFFIXES.get(suffix):
         return f"{compression} of {_reader_of(reading, kind[: -len(suffix)])}"
     suffix = _READER.get(reading.source.reader, suffix)
+    if suffix in _READ and not _has_rows(reading, suffix):
+        return "passed over: it has no rows"
     return _NAMES[_READ[suffix]] if suffix in _READ else "passed over: another kind of file"
 
 
@@ -228,6 +230,8 @@ def _inside(reading: Reading, blob: Blob) -> Iterator[Document | Reject]:
                 yield from _read_blob(reading, replace(member, depth=blob.depth + 1))
             else:
                 yield member
+    elif suffix in _READ and not _has_rows(reading, suffix):
+        yield reject(reading, blob, "other kind", f"{suffix} files, which have no rows")
     elif suffix in _READ:
         named = {"format": _FORMAT[suffix]} if suffix in _FORMAT else {}
         blob = replace(blob, metadata=named | blob.metadata)
@@ -236,6 +240,11 @@ def _inside(reading: Reading, blob: Blob) -> Iterator[Document | Reject]:
         kind = f"{suffix} files" if suffix else "files without a suffix"
         known = ", ".join(_READ)
         yield reject(reading, blob, "other kind", f"{kind}, which are none of {known}")
+
+
+def _has_rows(reading: Reading, suffix: str) -> bool:
+    """Whether a file can hold what is asked for: a text is no dialogue."""
+    return not reading.source.is_of_dialogues or _READ[suffix] not in (read_text, read_warc)
 
 
 def _decompressed(

@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import count
 from typing import Any, BinaryIO, cast
 
+from components.data.dialogues.rows import COLUMNS
 from components.data.document import Document
 from components.data.sources.documents import document_of_row, reject, text_columns, too_long
 from components.data.sources.losses import of_nuls, of_whole
@@ -93,8 +94,11 @@ def read_parquet(reading: Reading, blob: Blob) -> Iterator[Document | Reject]:
         schema: Any = opened.schema_arrow
         wanted = text_columns(reading, dict.fromkeys(schema.names))
         columns = _columns(schema, wanted)
+        if reading.source.kind != "documents":
+            columns += [name for name in schema.names if name in {*COLUMNS} - {*columns}]
         total = max(1, opened.metadata.num_rows)
-        if missing := [name for name in wanted if name not in columns]:
+        is_text = reading.source.kind == "documents"
+        if missing := [name for name in wanted if is_text and name not in columns]:
             there = ", ".join(f"{field.name} ({field.type})" for field in schema)
             detail = f"no column {missing[0]!r} of text among these: {there or 'none'}"
             whole = reject(reading, blob, "no text column", detail)

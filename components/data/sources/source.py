@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 from pydantic import Field, field_validator, model_validator
 
 from components.core.artifacts.base import Frozen
+from components.data.dialogues.rows import Kind
 
 SAMPLE_CHARACTERS = 1000
 _RATIO_FLOOR = 64 << 20  # short texts repeat themselves; a bomb does not stop here
@@ -27,6 +28,9 @@ class Source(Frozen):
     another fsspec URL; `hf://NAME` or `hf:///folder`; a SQLAlchemy URL such as
     `sqlite:////file.db`, with a query. In the last, `${BLOOMERY_SECRET_...}` stands for a variable
     of the environment, such as a password."""
+    kind: Kind = "documents"
+    """What its records are: documents, items that models are tested on, dialogues to learn, or
+    answers of which one was preferred."""
     more: tuple[str, ...] = ()
     """Further local files, folders or patterns that belong to it: they are read as one source."""
     text_column: str = "text"
@@ -59,6 +63,11 @@ class Source(Frozen):
         """What is read, for people, without credentials."""
         more = f" and {len(self.more)} more" if self.more else ""
         return without_credentials(self.location) + more
+
+    @property
+    def is_of_dialogues(self) -> bool:
+        """Whether its records are dialogues or preferences, which have formats."""
+        return self.kind in ("instructions", "preferences")
 
     @model_validator(mode="after")
     def _more_is_local(self) -> Self:

@@ -42,9 +42,10 @@ def some_text(folder: Path, sentence: str) -> Path:
     return folder
 
 
-def add(project: Path, state: Path, name: str, folder: Path, **how) -> str:
+def add(project: Path, state: Path, name: str, folder: Path, kind="documents", **how) -> str:
     """Add the documents of a folder and return the revision."""
-    return dataset.add(project, state, name, Source(location=str(folder)), **how).revision
+    source = Source(location=str(folder), kind=kind)
+    return dataset.add(project, state, name, source, **how).revision
 
 
 def objects(folder: Path) -> list[Path]:
@@ -255,7 +256,7 @@ def test_a_project_without_a_pin_is_refused(tmp_path):
 
 def test_evaluation_sets_lie_apart_and_are_no_source_of_training(project, tmp_path):
     state = project / ".bloomery"
-    add(project, state, "quiz", some_text(tmp_path / "quiz", "What is asked."), evaluation=True)
+    add(project, state, "quiz", some_text(tmp_path / "quiz", "What is asked."), "evaluation")
     add(project, state, "quiz", some_text(tmp_path / "mine", "What is learned."))
     [asked] = read_documents(project / "data" / "evaluation" / "quiz" / "documents.jsonl")
     assert asked.text == "What is asked."

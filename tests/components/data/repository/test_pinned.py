@@ -162,7 +162,9 @@ def test_a_revision_with_more_in_it_makes_only_the_kind_that_it_is_of(project):
     letter = Source(location=str(project / "letter.txt"))
     dataset.add(project, project / ".bloomery", "more", letter)
     assert taken("with a source") == {"data.take_documents"}
-    dataset.add(project, project / ".bloomery", "quiz", letter, evaluation=True)
+    dataset.add(
+        project, project / ".bloomery", "quiz", letter.model_copy(update={"kind": "evaluation"})
+    )
     assert taken("with a set") == {"data.take_evaluation"}
 
 

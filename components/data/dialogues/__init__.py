@@ -1,0 +1,1 @@
+"""Dialogues and preferences: their formats, and what is wrong with some."""

@@ -1,0 +1,109 @@
+"""What dialogues and comparisons are, as numbers that people and MLflow read."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from components.core.artifacts.base import Frozen
+from components.data.dialogues.lengths import Length, percentiles
+from components.data.dialogues.preparation import Prepared
+from components.data.dialogues.sieve import RowSieve
+from components.data.dialogues.texts import R, Row, messages_of
+from components.data.repository.dialogue_sets import About, about
+from components.lib.text.dialogue import Comparison
+
+CARD = "card.json"
+"""File of a card, beside the rows."""
+
+
+class SetRow(Frozen):
+    """What became of a set."""
+
+    rows: int
+    """Rows that it has."""
+    kept: int
+    """Those that were kept."""
+    dropped: dict[str, int]
+    """The others, by reason."""
+    formats: dict[str, int]
+    """Rows by the format that they came in."""
+    licenses: dict[str, int]
+    """Rows by their licence; an empty one is not known."""
+
+
+class DialogueCard(Frozen):
+    """What is learnt from: `card.json`."""
+
+    kind: str
+    """`instructions` or `preferences`."""
+    rows: dict[str, int]
+    """Rows that were kept, by file."""
+    sets: dict[str, SetRow]
+    """What became of each set."""
+    dropped: dict[str, int]
+    """Rows that were left out, by reason."""
+    masked: dict[str, int]
+    """Personal data that was masked, by kind."""
+    turns: dict[str, float]
+    """Messages of a row, the answer included: mean, percentiles, most."""
+    tokens: dict[str, float]
+    """Tokens of a row as the model reads it; of a comparison, with both answers."""
+    learnt_share: float
+    """Share of these tokens that are of answers to learn: counted by what is said, not exact."""
+    max_length: int
+    """Tokens that the model reads at once: longer rows were left out."""
+
+    def measures(self) -> dict[str, float]:
+        """Return the numbers that runs are compared by."""
+        kept = sum(self.rows.values())
+        return {
+            "rows": float(kept),
+            "dropped": float(sum(self.dropped.values())),
+            "turns_mean": self.turns.get("mean", 0.0),
+            "tokens_mean": self.tokens.get("mean", 0.0),
+            "tokens_p95": self.tokens.get("p95", 0.0),
+            "learnt_share": self.learnt_share,
+        }
+
+
+def card_of(
+    folder: Path, sieve: RowSieve[R], prepared: Prepared, rows: Mapping[str, int], max_length: int
+) -> DialogueCard:
+    """Return the card of what was kept of the sets in `folder`."""
+    kept = [prepared.lengths[row.id] for row in sieve.rows]
+    return DialogueCard(
+        kind="preferences" if _are_comparisons(sieve.rows) else "instructions",
+        rows=dict(rows),
+        sets={name: _set_row(folder, sieve, name) for name in sorted(sieve.read)},
+        dropped=sieve.total(),
+        masked=dict(sorted(prepared.masked.items())),
+        turns=percentiles([_num_turns(row) for row in sieve.rows]),
+        tokens=percentiles([length.tokens for length in kept]),
+        learnt_share=_learnt_share(kept),
+        max_length=max_length,
+    )
+
+
+def _set_row(folder: Path, sieve: RowSieve[R], name: str) -> SetRow:
+    dropped = sieve.dropped[name] if name in sieve.dropped else Counter[str]()
+    known = about(folder / name) or About(formats={}, licenses={})
+    return SetRow(
+        rows=sieve.read[name],
+        kept=sieve.read[name] - dropped.total(),
+        dropped=dict(sorted(dropped.items())),
+        formats=known.formats,
+        licenses=known.licenses,
+    )
+
+
+def _learnt_share(lengths: Sequence[Length]) -> float:
+    total = sum(length.tokens for length in lengths)
+    return round(sum(length.learnt for length in lengths) / max(1, total), 4)
+
+
+def _num_turns(row: Row) -> int:
+    return len(messages_of(row)) + isinstance(row, Comparison)
+
+
+def _are_comparisons(rows: Sequence[Row]) -> bool:
+    return any(isinstance(row, Comparison) for row in rows)

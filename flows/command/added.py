@@ -1,0 +1,39 @@
+"""What `bloomery data add` says of what it has added."""
+
+from collections.abc import Iterator
+
+from components.data.dialogues.rows import DROPPED
+from components.data.repository.ingested import Ingested
+
+_ROWS = {"instructions": "dialogues", "preferences": "comparisons"}
+_FIELD = {"instructions": "finetune.instructions", "preferences": "align.preferences"}
+
+
+def kind_of(kind: str, evaluation: bool) -> str:
+    """Return what the rows are. Raises ValueError if --as and --evaluation say different things."""
+    if evaluation and kind not in ("documents", "evaluation"):
+        raise ValueError(f"--evaluation says --as evaluation, and --as says {kind}: give one")
+    return "evaluation" if evaluation else kind
+
+
+def said_of(done: Ingested) -> Iterator[str]:
+    """Yield the lines: formats, what was left out, where it lies, what to do next."""
+    for name, number in done.formats.items():
+        yield f"{number:8} recognised as {name}"
+    for reason, number in done.rejected.items():
+        yield f"{number:8} left out: {reason}"
+    if done.dropped_messages:
+        yield f"{done.dropped_messages:8} {DROPPED}, left out of dialogues that were kept"
+    where = f"data/{'' if done.kind == 'documents' else f'{done.kind}/'}{done.name}"
+    rows = _ROWS.get(done.kind, "documents")
+    yield f"{done.documents:8} {rows} added to {where}, {done.total_documents} there now."
+    yield f"data.dvc now pins revision {done.revision}."
+    if done.rejected:
+        yield f"What was left out: {done.rejects}"
+    command = f"bloomery run{_setting(done)}"
+    yield f"Next: `{command}`. Keep the revision with `git commit data.dvc`."
+
+
+def _setting(done: Ingested) -> str:
+    field = _FIELD.get(done.kind)
+    return f" --set {field}='[\"{done.name}\"]'" if field else ""
