@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from components.lib.examples.batches import Batch
 from components.lib.examples.dialogues import Dialogues, Stretch
+from components.lib.examples.mixture import Mixture
 from components.lib.examples.permutation import permute
 from components.lib.examples.shards import Sequences
 
@@ -18,7 +19,7 @@ class WithReplay:
     window hidden from all else, and bears a loss at each of its tokens.
     """
 
-    def __init__(self, dialogues: Dialogues, text: Sequences, share: float) -> None:
+    def __init__(self, dialogues: Dialogues | Mixture, text: Sequences, share: float) -> None:
         """Let `share` of all examples be windows of `text`, on top of the dialogues."""
         self._dialogues = dialogues
         self._text = text

@@ -1,22 +1,18 @@
 """SFT: a base model and instructions -> a model that follows them."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from components.core.artifacts.base import Frozen
 from components.core.artifacts.data import Instructions, TokenShards
 from components.core.artifacts.models import Checkpoint
 from components.core.component import Component
 from components.core.processes.workers import train_on_workers
+from components.core.tracking import spool
 from components.lib.models.lora import LoRA
-from components.lib.training.hyperparameters import Hyperparameters
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
-
-    from components.lib.examples.dialogues import Dialogues
+from components.lib.training.hyperparameters import EpochHyperparameters, Hyperparameters
 
 
 class SFTInputs(Frozen):
@@ -40,29 +36,46 @@ class SFT(Component[SFTInputs, Checkpoint]):
     Writes a model and tokenizer in Hugging Face layout, and `ledger.jsonl`: what each step saw.
     """
 
-    version: ClassVar[str] = "3.1.0"
+    version: ClassVar[str] = "4.0.0"
 
-    training: Hyperparameters = Hyperparameters(
+    training: Hyperparameters | EpochHyperparameters = Hyperparameters(
         num_steps=480, batch_size=64, micro_batch_size=32, learning_rate=0.005
     )
-    """Steps, batch and learning rate. `batch_size` counts dialogues, the text for replay comes on
-    top; `micro_batch_size`, and `examples` in the ledger, count the sequences they are packed into.
+    """Steps or epochs, batch and learning rate. `batch_size` counts dialogues, the text for replay
+    comes on top; `micro_batch_size`, and `examples` in the ledger, count the sequences that they
+    are packed into.
     """
     lora: LoRA | None = None
     """Train an adapter instead of all weights, and merge it."""
     sequence_length: int = Field(default=128, ge=8)
     """Tokens of such a sequence. A batch with a longer dialogue has sequences as long as that one:
     nothing is cut."""
+    weights: dict[str, float] = Field(default_factory=dict)
+    """Weight of each set among what is drawn, by its name; none takes every dialogue as often."""
+    neftune_alpha: float = Field(default=0.0, ge=0)
+    """Noise on the embeddings while training (NEFTune, Jain et al. 2023): 5 is usual, 0 is none."""
     replay_share: float = Field(default=0.05, ge=0, le=0.5)
     """Share of the examples that are pretraining text, against forgetting; on top of the batch."""
     replay_length: int = Field(default=64, ge=8)
     """Tokens of such an example."""
 
+    @model_validator(mode="after")
+    def _weights_are_positive(self) -> "SFT":
+        if wrong := {name: weight for name, weight in self.weights.items() if not weight > 0}:
+            raise ValueError(f"weights must be above 0, and these are not: {wrong}.")
+        return self
+
     def run(self, inputs: SFTInputs, out: Path) -> Checkpoint:
-        """Fine-tune all weights, under Ray or in this process, and leave the model in `out`."""
+        """Fine-tune, under Ray or in this process, and leave the model in `out`.
+
+        Raises:
+            ValueError: there is nothing to learn or to hold out, or `weights` names other sets.
+        """
         from components.lib.models.folders import describe
 
-        num_examples = self.training.num_steps * self.training.batch_size
+        with (inputs.instructions.path / "train.jsonl").open("rb") as lines:
+            training = _steps_of(self.training, sum(1 for _ in lines))
+        num_examples = training.num_steps * training.batch_size
         train_on_workers(sft_worker, self, inputs, out, num_examples * self.sequence_length)
         return describe(out, self.replay_length)  # instructions are about as long
 
@@ -71,11 +84,15 @@ def sft_worker(payload: dict[str, Any]) -> None:
     """Fine-tune in this process, one of a data-parallel group or alone; rank 0 saves the model."""
     from components.finetune.replay import WithReplay
     from components.lib.examples.dialogues import Dialogues
+    from components.lib.examples.mixture import Mixture
     from components.lib.examples.shards import Sequences
+    from components.lib.inference.answer_nats import answer_nats
+    from components.lib.inference.torch_model import TorchModel
     from components.lib.models.folders import flops_per_token, load_model, load_tokenizer
     from components.lib.models.proof import hides_documents
     from components.lib.objectives.next_token import NextToken
-    from components.lib.tasks.microtasks import read_microtasks
+    from components.lib.objectives.noisy import NoisyEmbeddings
+    from components.lib.text.dialogue import read_dialogues
     from components.lib.training.fit import TrainSpec
     from components.lib.training.session import train_and_save
 
@@ -87,29 +104,37 @@ def sft_worker(payload: dict[str, Any]) -> None:
     folder = inputs.instructions.path
     length = component.sequence_length
     packs = hides_documents(model)
-    dialogues, held_out = (
-        Dialogues(tokenizer, read_microtasks(folder / name), length, packs)
+    learnt, held_out = (
+        Dialogues(tokenizer, list(read_dialogues(folder / name)), length, packs)
         for name in ("train.jsonl", "validation.jsonl")
     )
+    drawn = Mixture(learnt, component.weights) if component.weights else learnt
+    training = _steps_of(component.training, len(drawn))
     text = Sequences(inputs.shards.path / "train", component.replay_length)
+    alpha, scorer = component.neftune_alpha, TorchModel(model)
     task = TrainSpec(
-        examples=WithReplay(dialogues, text, component.replay_share),
-        objective=NextToken(),
-        evaluate=lambda: {"validation_loss": _validation_loss(model, held_out)},
+        examples=WithReplay(drawn, text, component.replay_share),
+        objective=NoisyEmbeddings(alpha) if alpha else NextToken(),
+        evaluate=lambda: {"validation_loss": answer_nats(scorer, held_out)},
         flops_per_token=flops_per_token(model, component.replay_length),
     )
     beside, out = inputs.model.path, Path(payload["out"])
-    train_and_save(model, beside, task, component.training, out, component.lora)
+    if isinstance(drawn, Mixture):
+        _say_epochs(drawn.epochs(training.num_steps * training.batch_size), out)
+    train_and_save(model, beside, task, training, out, component.lora)
 
 
-def _validation_loss(model: "PreTrainedModel", held_out: "Dialogues") -> float:
-    """Return the mean nats of an answer's token, over at most 256 held-out instructions."""
-    import numpy as np
-    import torch
+def _steps_of(
+    training: Hyperparameters | EpochHyperparameters, num_examples: int
+) -> Hyperparameters:
+    if isinstance(training, Hyperparameters):
+        return training
+    return training.of(num_examples)
 
-    from components.lib.objectives.next_token import NextToken
 
-    batch = held_out.batch(np.arange(min(len(held_out), 256)))
-    with torch.no_grad():
-        nats = NextToken()(model, batch)["cross_entropy"].item()
-    return nats / batch.num_targets()
+def _say_epochs(epochs: dict[str, float], out: Path) -> None:
+    """Say in the metrics how often each set is seen."""
+    from components.lib.group import Group
+
+    if Group.current().rank == 0 and not (out / spool.SPOOL).exists():  # a resumed run has said it
+        spool.append(out, 0, {f"epochs.{name}": number for name, number in epochs.items()})

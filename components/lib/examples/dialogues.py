@@ -12,8 +12,9 @@ from transformers import PreTrainedTokenizerFast
 from components.lib.examples.batches import IGNORED, POSITIONS, Batch
 from components.lib.examples.packing import best_fit
 from components.lib.examples.windows import positions
-from components.lib.tasks.microtasks import MicroTask
-from components.lib.text.chat import answer_end, encode_prompt, padding_id
+from components.lib.text.chat import padding_id
+from components.lib.text.dialogue import Dialogue
+from components.lib.text.rendered import Rendered, Renderer
 
 
 class Stretch(NamedTuple):
@@ -26,7 +27,7 @@ class Stretch(NamedTuple):
 
 
 class Dialogues:
-    """Examples of supervised fine-tuning: a prompt, then an answer; only the answer has a loss.
+    """Examples of supervised fine-tuning: dialogues, of which the answers alone have a loss.
 
     An example is one dialogue. A batch is the dialogues that were chosen, packed into as few
     sequences of one length as best fit finds, each dialogue hidden from the others: the losses are
@@ -37,38 +38,55 @@ class Dialogues:
     def __init__(
         self,
         tokenizer: PreTrainedTokenizerFast,
-        tasks: Sequence[MicroTask],
+        dialogues: Sequence[Dialogue],
         sequence_length: int,
         packs: bool = True,
     ) -> None:
-        """Encode `tasks` with the tokenizer's chat template, for sequences of this many tokens.
+        """Encode by the tokenizer's chat template, for sequences of this many tokens.
 
-        A batch with a longer dialogue has sequences of that dialogue's length: nothing is cut.
-        Unless it `packs`, a sequence has one dialogue, for models that hide none from another.
+        A dialogue is encoded when it is first asked for. A batch with a longer one has sequences of
+        its length: nothing is cut. Unless it `packs`, a sequence has one dialogue, for models that
+        hide none from another.
+
+        Raises:
+            ValueError: the tokenizer has no chat template, or names no token that ends an answer.
         """
-        end = answer_end(tokenizer)
+        self.dialogues = dialogues
+        self._renderer = Renderer(tokenizer)
         self._padding = padding_id(tokenizer)
         self._sequence_length = sequence_length
         self._packs = packs
-        completions = tokenizer(
-            [task.completion for task in tasks], add_special_tokens=False
-        ).input_ids
-        pairs = zip(tasks, completions, strict=True)
-        self._stretches = [
-            answered(encode_prompt(tokenizer, task.prompt), [*answer, end])
-            for task, answer in pairs
-        ]
+        self._stretches: dict[int, Stretch] = {}
 
     def __len__(self) -> int:
         """Return the number of dialogues."""
-        return len(self._stretches)
+        return len(self.dialogues)
+
+    def stretches(self, indices: Sequence[int]) -> list[Stretch]:
+        """Return dialogues as tokens.
+
+        Raises:
+            ValueError: the chat template does not render one of them.
+        """
+        new = [index for index in dict.fromkeys(indices) if index not in self._stretches]
+        found = self._renderer.render([self.dialogues[index] for index in new])
+        for index, rendered in zip(new, found, strict=True):
+            if isinstance(rendered, str):
+                raise ValueError(f"Dialogue {self.dialogues[index].id}: {rendered}")
+            self._stretches[index] = _stretch(rendered)
+        return [self._stretches[index] for index in indices]
 
     def batch(self, indices: NDArray[np.int64], beside: Sequence[Stretch] = ()) -> Batch:
         """Return the chosen dialogues, and what else is to be learnt `beside` them, packed."""
-        chosen = [self._stretches[index] for index in indices.tolist()]
+        chosen = self.stretches(indices.tolist())
         if not self._packs:
             return one_a_row([*chosen, *beside], self._padding)
         return pack([*chosen, *beside], self._sequence_length, self._padding)
+
+
+def _stretch(rendered: Rendered) -> Stretch:
+    ids = np.array(rendered.ids)
+    return Stretch(ids[:-1], np.where(rendered.is_learnt[1:], ids[1:], IGNORED))
 
 
 def answered(prompt: list[int], answer: list[int]) -> Stretch:

@@ -16,6 +16,8 @@ from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from components.lib.text.dialogue import Dialogue, Message
+
 Task = Literal[
     "arithmetic", "arithmetic_steps", "sort", "reverse", "copy", "count", "lookup", "unknown"
 ]
@@ -77,6 +79,14 @@ class MicroTask(BaseModel):
     """The reference answer as text to train on: the answer, after the written steps if any."""
     answer: str
     """The final answer alone."""
+
+    def dialogue(self) -> Dialogue:
+        """Return the question and its answer, as any dialogue."""
+        messages = (
+            Message(role="user", content=self.prompt),
+            Message(role="assistant", content=self.completion),
+        )
+        return Dialogue(id=f"microtasks/{self.id}", messages=messages)
 
 
 def generate(

@@ -49,27 +49,35 @@ def render_dialogue(tokenizer: "PreTrainedTokenizerFast", dialogue: Dialogue) ->
     Raises:
         ValueError: the chat template refuses it, or its answers cannot be told from the rest.
     """
-    (found,) = render_dialogues(tokenizer, [dialogue])
+    (found,) = Renderer(tokenizer).render([dialogue])
     if isinstance(found, str):
         raise ValueError(found)
     return found
 
 
-def render_dialogues(
-    tokenizer: "PreTrainedTokenizerFast", dialogues: Iterable[Dialogue]
-) -> Iterator[Rendered | str]:
-    """Yield the tokens of each dialogue, or the reason why it has none."""
-    finder, encoder = TurnFinder(tokenizer), _Encoder(tokenizer)
-    rest = iter(dialogues)
-    while some := list(islice(rest, _AT_ONCE)):
-        turns = [_turns(finder, dialogue) for dialogue in some]
-        segments = [each if isinstance(each, str) else encoder.segments(each) for each in turns]
-        encoder.read(each for row in segments if not isinstance(row, str) for each in row)
-        for found, row in zip(turns, segments, strict=True):
-            if isinstance(found, str) or isinstance(row, str):
-                yield str(found)
-            else:
-                yield encoder.rendered(row, found.is_ended)
+class Renderer:
+    """Renders dialogues in batches; what it has found of the template serves for the next."""
+
+    def __init__(self, tokenizer: "PreTrainedTokenizerFast") -> None:
+        """Render by this tokenizer.
+
+        Raises:
+            ValueError: it has no chat template, or names no token that ends an answer.
+        """
+        self._finder, self._encoder = TurnFinder(tokenizer), _Encoder(tokenizer)
+
+    def render(self, dialogues: Iterable[Dialogue]) -> Iterator[Rendered | str]:
+        """Yield the tokens of each dialogue, or the reason why it has none."""
+        rest, encoder = iter(dialogues), self._encoder
+        while some := list(islice(rest, _AT_ONCE)):
+            turns = [_turns(self._finder, dialogue) for dialogue in some]
+            segments = [each if isinstance(each, str) else encoder.segments(each) for each in turns]
+            encoder.read(each for row in segments if not isinstance(row, str) for each in row)
+            for found, row in zip(turns, segments, strict=True):
+                if isinstance(found, str) or isinstance(row, str):
+                    yield str(found)
+                else:
+                    yield encoder.rendered(row, found.is_ended)
 
 
 def _turns(finder: TurnFinder, dialogue: Dialogue) -> Turns | str:

@@ -81,7 +81,9 @@ def test_a_model_that_learned_the_test_by_heart_gets_all_of_it(
     tokenizer, model = load_tokenizer(checkpoint.path), load_model(checkpoint.path)
     tasks = take_evenly(read_microtasks(evaluation.path / "test.jsonl"), 6)
     training = Hyperparameters(num_steps=100, batch_size=6, learning_rate=0.01, evaluate_every=1000)
-    task = TrainSpec(Dialogues(tokenizer, tasks, 64), NextToken(), dict, 1.0)
+    task = TrainSpec(
+        Dialogues(tokenizer, [task.dialogue() for task in tasks], 64), NextToken(), dict, 1.0
+    )
     fit(model, task, training, tmp_path)
     save_model(model, checkpoint.path, tmp_path / "oracle")
     oracle = checkpoint.model_copy(update={"path": tmp_path / "oracle"})

@@ -16,7 +16,9 @@ LENGTH = 48
 @pytest.fixture(scope="module")
 def dialogues(vocabulary) -> Dialogues:
     tokenizer = load_tokenizer(vocabulary.path)
-    return Dialogues(tokenizer, generate(seed=3, num_instances=200), sequence_length=128)
+    return Dialogues(
+        tokenizer, [task.dialogue() for task in generate(seed=3, num_instances=200)], 128
+    )
 
 
 @pytest.fixture(scope="module")

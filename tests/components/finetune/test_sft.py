@@ -35,7 +35,9 @@ def nats_per_token(folder, tasks) -> float:
     model, tokenizer = load_model(folder), load_tokenizer(folder)
     total, count = 0.0, 0
     for index in range(len(tasks)):
-        batch = Dialogues(tokenizer, tasks, 8).batch(np.array([index]))
+        batch = Dialogues(tokenizer, [task.dialogue() for task in tasks], 8).batch(
+            np.array([index])
+        )
         logits = model(input_ids=torch.from_numpy(batch.inputs)).logits[0].log_softmax(-1)
         for place, target in enumerate(batch.targets[0].tolist()):
             if target != IGNORED:
@@ -80,7 +82,11 @@ def test_the_ledger_names_the_dialogues_of_each_step(checkpoint, instruct, instr
     """A step's examples follow from the seed and its draw alone: so a resumed run sees the same."""
     tasks = read_microtasks(instructions.path / "train.jsonl")
     component = SFT(training=Hyperparameters(num_steps=40, batch_size=16, learning_rate=0.01))
-    dialogues = Dialogues(load_tokenizer(checkpoint.path), tasks, component.sequence_length)
+    dialogues = Dialogues(
+        load_tokenizer(checkpoint.path),
+        [task.dialogue() for task in tasks],
+        component.sequence_length,
+    )
     text = Sequences(shards.path / "train", component.replay_length)
     examples = WithReplay(dialogues, text, component.replay_share)
     entries = read(instruct.path)

@@ -109,7 +109,9 @@ def test_the_end_of_an_answer_bears_a_loss_though_it_is_what_fills_up(kind, tmp_
     tokenizer, tasks = load_tokenizer(base.path), generate(seed=1, num_instances=24)
     end = answer_end(tokenizer)
     for packs in (True, False):
-        batch = Dialogues(tokenizer, tasks, 64, packs).batch(np.arange(24))
+        batch = Dialogues(tokenizer, [task.dialogue() for task in tasks], 64, packs).batch(
+            np.arange(24)
+        )
         assert int((batch.targets == end).sum()) == 24, "each answer ends once"
         said = []
         for row in batch.targets:
@@ -132,7 +134,9 @@ def test_dialogues_in_one_sequence_have_the_loss_that_each_has_alone(kind, tmp_p
     base = taken(kind, tmp_path)
     tokenizer, model = load_tokenizer(base.path), load_model(base.path)
     tasks, objective = generate(seed=1, num_instances=8), NextToken()
-    dialogues = Dialogues(tokenizer, tasks, 256, packs=hides_documents(model))
+    dialogues = Dialogues(
+        tokenizer, [task.dialogue() for task in tasks], 256, packs=hides_documents(model)
+    )
 
     @torch.no_grad()
     def loss(*chosen: int) -> float:

@@ -41,7 +41,7 @@ def tasks() -> list[MicroTask]:
 
 @pytest.fixture(scope="module")
 def dialogues(tokenizer, tasks) -> Dialogues:
-    return Dialogues(tokenizer, tasks, LENGTH)
+    return Dialogues(tokenizer, [task.dialogue() for task in tasks], LENGTH)
 
 
 def taken_apart(batch: Batch) -> list[Stretch]:
@@ -146,8 +146,8 @@ def test_the_same_dialogues_are_packed_the_same_way_whatever_was_asked_before(di
 
 
 def test_a_dialogue_longer_than_a_sequence_is_not_cut(tokenizer, tasks):
-    short = Dialogues(tokenizer, tasks, 16).batch(np.arange(12))
-    long = Dialogues(tokenizer, tasks, 512).batch(np.arange(12))
+    short = Dialogues(tokenizer, [task.dialogue() for task in tasks], 16).batch(np.arange(12))
+    long = Dialogues(tokenizer, [task.dialogue() for task in tasks], 512).batch(np.arange(12))
     assert short.inputs.shape[1] > 16
     assert long.inputs.shape[1] == 512
     assert as_lists(taken_apart(short)) == as_lists(taken_apart(long))

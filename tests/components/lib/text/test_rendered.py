@@ -9,7 +9,7 @@ from components.lib.tasks.microtasks import generate
 from components.lib.text.chat import answer_end, encode_prompt
 from components.lib.text.chat_tokenizer import ChatTokenizer
 from components.lib.text.dialogue import Dialogue, Message, ToolCall
-from components.lib.text.rendered import render_dialogue, render_dialogues
+from components.lib.text.rendered import Renderer, render_dialogue
 from tests.components.lib.text.templates import STYLES, tokenizer_of
 
 TOOL = json.dumps(
@@ -141,7 +141,7 @@ def test_many_at_once_are_what_each_is_alone(style):
         dialogue(("user", "?"), ("assistant", "plain")),
         dialogue(("user", "?"), ("assistant", "")),
     ] * 2
-    made = list(render_dialogues(tokenizer, rows))
+    made = list(Renderer(tokenizer).render(rows))
     assert made[-1] == "Message 2 (assistant) is empty."
     for row, one in zip(rows[:6], made[:6], strict=True):
         assert render_dialogue(tokenizer, row) == one
@@ -224,7 +224,7 @@ def test_micro_tasks_have_the_ids_that_they_always_had(vocabulary):
     tokenizer = load_tokenizer(vocabulary.path)
     tasks = generate(seed=1, num_instances=400)
     rows = [dialogue(("user", task.prompt), ("assistant", task.completion)) for task in tasks]
-    for task, made in zip(tasks, render_dialogues(tokenizer, rows), strict=True):
+    for task, made in zip(tasks, Renderer(tokenizer).render(rows), strict=True):
         prompt = encode_prompt(tokenizer, task.prompt)
         answer = tokenizer.encode(task.completion, add_special_tokens=False)
         assert made.ids == [*prompt, *answer, tokenizer.eos_token_id]
