@@ -56,7 +56,7 @@ class PreparePairs(Preparation, Component[PreparePairsInputs, Comparisons]):
         write_atomically(out / CARD, card.model_dump_json(indent=1) + "\n")
         return Comparisons(
             path=out,
-            num_comparisons=counts["comparisons"],
+            num_pairs=counts["comparisons"],
             names=tuple(sorted(sieve.read)),
             dropped=card.dropped,
             measures=card.measures(),

@@ -82,7 +82,7 @@ class Comparisons(Artifact):
     Beside them `rejects.jsonl` has what was left out, and `card.json` says what they are.
     """
 
-    num_comparisons: int
+    num_pairs: int
     """Lines of the file."""
     names: tuple[str, ...]
     """The sets that they are of."""

@@ -4,7 +4,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 from zlib import crc32
@@ -16,7 +16,10 @@ from transformers import PreTrainedTokenizerFast
 from components.lib.examples.batches import Batch
 from components.lib.examples.dialogues import Stretch, answered, pack, place
 from components.lib.text.chat import answer_end, padding_id
+from components.lib.text.dialogue import Comparison
+from components.lib.text.rendered import Rendered, Renderer
 
+COMPARISONS = "comparisons.jsonl"
 PAIRS = "pairs"  # (B, S) of a batch's extras: the line of the pair there, -1 for none
 ANSWERS = (
     "answers"  # (B, T): 1 + 2 S for a token of S's chosen answer, 2 + 2 S of the other, else 0
@@ -64,30 +67,28 @@ class EncodedPairs(NamedTuple):
 
 
 def read_pairs(folder: Path, tokenizer: PreTrainedTokenizerFast, max_length: int) -> EncodedPairs:
-    """Encode `pairs.jsonl`: rendered prompts, and answers, whose end is learnt too.
+    """Encode `comparisons.jsonl`, or `pairs.jsonl`: rendered prompts, and answers.
 
-    What looks like a special token in an answer is text. Pairs whose answers are the same, or one
-    of whose answers is empty or does not fit into `max_length` tokens with its prompt, are left
-    out.
+    The end of an answer is learnt too, earlier answers of a dialogue are not. What looks like a
+    special token in an answer is text. Pairs are left out whose answers are the same, that the chat
+    template does not render, or one of whose answers is empty or does not fit into `max_length`
+    tokens with its prompt.
 
     Raises:
         ValueError: no pair is left.
     """
-    with (folder / "pairs.jsonl").open(encoding="utf-8") as lines:
-        rows = [json.loads(line) for line in lines]
     pairs: list[Pair] = []
     left_out: dict[int, str] = {}
-    end = answer_end(tokenizer)
+    file = folder / COMPARISONS
+    rows = list(_compared(file, tokenizer) if file.exists() else _sampled(folder, tokenizer))
     for line, row in enumerate(rows):
-        pair = Pair(
-            line,
-            row["prompt"],
-            *(_encoded(tokenizer, row, side, end) for side in ("chosen", "rejected")),
-        )
-        if (reason := _unusable(row, pair, max_length)) is None:
-            pairs.append(pair)
-        else:
+        chosen, rejected = row.sides
+        if isinstance(chosen, str) or isinstance(rejected, str):
+            left_out[line] = "the template does not render it"
+        elif (reason := _unusable(row, chosen, rejected, max_length)) is not None:
             left_out[line] = reason
+        else:
+            pairs.append(Pair(line, row.prompt, chosen, rejected))
     found = EncodedPairs(pairs, left_out)
     if not pairs:
         counts = ", ".join(f"{reason}: {count}" for reason, count in found.reasons().items())
@@ -98,20 +99,57 @@ def read_pairs(folder: Path, tokenizer: PreTrainedTokenizerFast, max_length: int
     return found
 
 
-def _encoded(
-    tokenizer: PreTrainedTokenizerFast, row: dict[str, str], side: str, end: int
-) -> Stretch:
-    prompt = tokenizer.encode(row["prompt"], add_special_tokens=False)
-    answer = tokenizer.encode(row[side], add_special_tokens=False, split_special_tokens=True)
-    return answered(prompt, [*answer, end])
+class _Row(NamedTuple):
+    """A line of a file of pairs."""
+
+    prompt: str
+    """What was answered, as text."""
+    answers: tuple[str, str]
+    """The one that was chosen, and the other."""
+    sides: tuple[Stretch | str, Stretch | str]
+    """The prompt with each, as tokens; or why it has none."""
 
 
-def _unusable(row: dict[str, str], pair: Pair, max_length: int) -> str | None:
-    if row["chosen"] == row["rejected"]:
+def _sampled(folder: Path, tokenizer: PreTrainedTokenizerFast) -> Iterator[_Row]:
+    """Yield the rows of `pairs.jsonl`, whose prompts are rendered already."""
+    end = answer_end(tokenizer)
+    with (folder / "pairs.jsonl").open(encoding="utf-8") as lines:
+        for row in map(json.loads, lines):
+            prompt, chosen, rejected = row["prompt"], row["chosen"], row["rejected"]
+            asked = tokenizer.encode(prompt, add_special_tokens=False)
+            given = (
+                tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
+                for text in (chosen, rejected)
+            )
+            one, other = (answered(asked, [*answer, end]) for answer in given)
+            yield _Row(prompt, (chosen, rejected), (one, other))
+
+
+def _compared(file: Path, tokenizer: PreTrainedTokenizerFast) -> Iterator[_Row]:
+    """Yield the rows of `comparisons.jsonl`, rendered by the chat template."""
+    with file.open(encoding="utf-8") as lines:
+        rows = [Comparison.model_validate_json(line) for line in lines]
+    dialogues = (dialogue for row in rows for dialogue in row.dialogues())
+    rendered = map(_last_answer, Renderer(tokenizer).render(dialogues))
+    for row in rows:
+        one, other = next(rendered), next(rendered)
+        prompt = json.dumps([message.model_dump() for message in row.prompt], ensure_ascii=False)
+        yield _Row(prompt, (row.chosen, row.rejected), (one, other))
+
+
+def _last_answer(rendered: Rendered | str) -> Stretch | str:
+    if isinstance(rendered, str):
+        return rendered
+    start = rendered.prompt_length()
+    return answered(rendered.ids[:start], rendered.ids[start:])
+
+
+def _unusable(row: _Row, chosen: Stretch, rejected: Stretch, max_length: int) -> str | None:
+    if row.answers[0] == row.answers[1]:
         return "both answers are the same"
-    if not row["chosen"].strip() or not row["rejected"].strip():
+    if not all(answer.strip() for answer in row.answers):
         return "an answer is empty"
-    if max(len(pair.chosen.inputs), len(pair.rejected.inputs)) > max_length:
+    if max(len(chosen.inputs), len(rejected.inputs)) > max_length:
         return f"longer than {max_length} tokens"
     return None
 

@@ -87,6 +87,18 @@ class Comparison(Frozen):
     tools: tuple[str, ...] = ()
     """As for `Dialogue`."""
 
+    def dialogues(self) -> tuple[Dialogue, Dialogue]:
+        """Return the prompt with the answer that was chosen, and with the other."""
+        chosen, rejected = (
+            Dialogue(
+                id=self.id,
+                messages=(*self.prompt, Message(role="assistant", content=answer)),
+                tools=self.tools,
+            )
+            for answer in (self.chosen, self.rejected)
+        )
+        return chosen, rejected
+
 
 def read_dialogues(file: Path) -> Iterator[Dialogue]:
     """Yield the dialogues of a file of JSON lines; a micro-task is a question and its answer.

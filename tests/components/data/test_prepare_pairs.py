@@ -42,7 +42,7 @@ def test_pairs_are_sifted_masked_counted_and_described(tmp_path):
         pair("abcd", "ef", "g"),
     ]
     made = prepare(tmp_path, rows)
-    assert made.num_comparisons == 2
+    assert made.num_pairs == 2
     assert made.dropped == {"duplicate": 1, "longer than the context": 1, "overlaps quiz": 1}
     lines = (made.path / "comparisons.jsonl").read_text().splitlines()
     first, last = map(Comparison.model_validate_json, lines)

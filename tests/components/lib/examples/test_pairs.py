@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from components.lib.examples.batches import IGNORED
-from components.lib.examples.pairs import ANSWERS, PAIRS, PairExamples, read_pairs
+from components.lib.examples.pairs import ANSWERS, COMPARISONS, PAIRS, PairExamples, read_pairs
 from components.lib.models.folders import load_tokenizer
 from components.lib.text.chat import render_prompt
+from components.lib.text.dialogue import Comparison, Message
 
 
 @pytest.fixture(scope="module")
@@ -87,3 +88,46 @@ def test_all_pairs_of_a_prompt_are_on_one_side(tmp_path, tokenizer):
     assert 40 < len(held_out) < 120
     assert not {pair.prompt for pair in trained} & {pair.prompt for pair in held_out}
     assert found.sides(0.0) == (found.pairs, [])
+
+
+def compared(folder, *rows: Comparison):
+    lines = (row.model_dump_json() + "\n" for row in rows)
+    (folder / COMPARISONS).write_text("".join(lines), encoding="utf-8")
+    return folder
+
+
+def said(*texts: str) -> tuple[Message, ...]:
+    roles = ("user", "assistant") * len(texts)
+    return tuple(Message(role=role, content=text) for role, text in zip(roles, texts, strict=False))
+
+
+def test_of_a_dialogue_that_is_compared_the_last_answer_alone_is_learnt(tmp_path, tokenizer):
+    row = Comparison(
+        id="mine/1", prompt=said("Hello", "Good day", "Bye"), chosen="Farewell", rejected="No"
+    )
+    (pair,) = read_pairs(compared(tmp_path, row), tokenizer, 256).pairs
+    for stretch, answer in ((pair.chosen, "Farewell"), (pair.rejected, "No")):
+        learnt = stretch.targets[stretch.targets != IGNORED]
+        assert tokenizer.decode(learnt) == f"{answer}<|endoftext|>"
+        before = stretch.inputs[: len(stretch.inputs) + 1 - len(learnt)]
+        assert tokenizer.decode(before) == (
+            "<|user|>Hello<|assistant|>Good day<|endoftext|><|user|>Bye<|assistant|>"
+        )
+
+
+def test_a_comparison_that_the_template_refuses_is_left_out_and_counted(tmp_path, vocabulary):
+    tokenizer = load_tokenizer(vocabulary.path)
+    tokenizer.chat_template = (
+        "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system') }}{% endif %}"
+        + str(tokenizer.chat_template)
+    )
+    plain = Comparison(id="mine/1", prompt=said("Hello"), chosen="Good day", rejected="No")
+    system = Message(role="system", content="Be brief")
+    refused = plain.model_copy(update={"id": "mine/2", "prompt": (system, *plain.prompt)})
+    same = plain.model_copy(update={"id": "mine/3", "rejected": "Good day"})
+    found = read_pairs(compared(tmp_path, refused, plain, same), tokenizer, 256)
+    assert [pair.line for pair in found.pairs] == [1]
+    assert found.left_out == {
+        0: "the template does not render it",
+        2: "both answers are the same",
+    }
