@@ -101,6 +101,8 @@ def read_dialogues(file: Path) -> Iterator[Dialogue]:
 def _dialogue(row: dict[str, Any]) -> Dialogue:
     if "messages" in row:
         return Dialogue.model_validate(row)
-    turns = (("user", row["prompt"]), ("assistant", row["completion"]))
-    messages = tuple(Message(role=role, content=text) for role, text in turns)
+    messages = (
+        Message(role="user", content=row["prompt"]),
+        Message(role="assistant", content=row["completion"]),
+    )
     return Dialogue(id=f"microtasks/{row['id']}", messages=messages)
