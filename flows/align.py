@@ -1,11 +1,16 @@
 """A model learns to prefer what was chosen."""
 
+from pydantic import Field
+
 from components.align.dpo import DPO, DPOInputs
 from components.align.reference import Reference, ReferenceInputs
 from components.align.sample import SampleInputs, SamplePreferences
 from components.core.artifacts.models import Checkpoint
 from components.core.artifacts.reports import Budget
-from flows.stage import Prepared, Stage
+from components.data.prepare_pairs import PreparePairs, PreparePairsInputs
+from components.lib.models.config import context_length, raw_config
+from flows.publish import publish_dialogues
+from flows.stage import NamedSets, Prepared, Stage
 from flows.step import step
 
 
@@ -28,3 +33,36 @@ class DirectPreference(Stage):
         scored = ReferenceInputs(model=model, pairs=pairs)
         reference = step(self.reference, scored) if self.dpo.has_reference else None
         return step(self.dpo, DPOInputs(model=model, pairs=pairs, reference=reference))
+
+
+class OwnPreference(Stage):
+    """Direct preference optimization on comparisons that somebody has made."""
+
+    budget: Budget = Budget(max_accuracy_loss=0.02)
+    """What it may cost the model; the gate of the release holds it."""
+    preferences: tuple[str, ...] = Field(min_length=1)
+    """Sets of comparisons, as `bloomery data add --as preferences` named them."""
+    prepare: PreparePairs = PreparePairs()
+    """Which comparisons of these sets are learnt from."""
+    reference: Reference = Reference()
+    """How likely the model finds the answers before."""
+    dpo: DPO = DPO()
+    """The training."""
+
+    def apply(self, model: Checkpoint, prepared: Prepared) -> Checkpoint:
+        """Train `model` on the comparisons of `prepared.preferences`."""
+        inputs = PreparePairsInputs(
+            preferences=prepared.preferences,
+            evaluation=prepared.evaluation,
+            vocabulary=prepared.vocabulary,
+            max_length=context_length(raw_config(model.path)),
+        )
+        pairs = step(self.prepare, inputs)
+        publish_dialogues(pairs.path)
+        scored = ReferenceInputs(model=model, pairs=pairs)
+        reference = step(self.reference, scored) if self.dpo.has_reference else None
+        return step(self.dpo, DPOInputs(model=model, pairs=pairs, reference=reference))
+
+    def sets(self) -> NamedSets:
+        """Return the sets of comparisons."""
+        return NamedSets(preferences=self.preferences)

@@ -7,6 +7,9 @@ from components.core.artifacts.data import DataCard, Documents, DocumentShards
 from components.core.journal import find_run, read_runs, read_steps
 from components.core.record import read_record
 from dashboards.text.card import read_card
+from dashboards.text.dialogue_card import read_card as read_dialogue_card
+
+_PREPARED = ("data.prepare_dialogues", "data.prepare_pairs")
 
 
 def find_card(name: str | None) -> tuple[Path, str | None]:
@@ -28,6 +31,20 @@ def find_card(name: str | None) -> tuple[Path, str | None]:
     known = f" There are cards of: {', '.join(sorted(seen))}." if seen else ""
     wanted = f"of {name!r}" if name else "yet"
     raise ValueError(f"No data card {wanted}.{known} Make one with `bloomery run data`.")
+
+
+def find_dialogue_card(name: str) -> Path | None:
+    """Return the folder of the newest card of a set of dialogues or comparisons, if there is one.
+
+    `name` is that of the set, or that with its kind: `instructions/mine`.
+    """
+    for journal, _ in read_runs():
+        for step in read_steps(journal):
+            if step.component in _PREPARED and step.path.exists():
+                card = read_dialogue_card(step.path)
+                if any(name in (each, f"{card['kind']}/{each}") for each in card["sets"]):
+                    return step.path
+    return None
 
 
 def card_before(documents: Documents) -> DataCard | None:

@@ -30,7 +30,7 @@ from components.data.vocabulary import TrainVocabulary
 from components.data.vocabulary_report import ReportVocabulary, VocabularyReportInputs
 from flows.cards import card_before, documents_of_run
 from flows.publish import publish_card
-from flows.stage import Base, Prepared
+from flows.stage import Base, NamedSets, Prepared
 from flows.step import step
 
 
@@ -88,16 +88,20 @@ class CleanDocuments(Frozen):
 
 
 @kept_ray()
-def prepare(corpus: CorpusSteps, tokens: TokenSteps, base: Base) -> Prepared:
+def prepare(
+    corpus: CorpusSteps, tokens: TokenSteps, base: Base, sets: NamedSets = NamedSets()
+) -> Prepared:
     """Make what stages read of `data/`, at the revision that `data.dvc` pins.
 
     Raises:
         ValueError: the data does not hold what the recipe asks of it.
     """
     pinned = pinned_files()
+    learnt = instructions_in(pinned, sets.instructions)
+    compared = preferences_in(pinned, sets.preferences)
     documents = step(TakeDocuments(), documents_in(pinned, corpus.sources))
-    instructions = step(TakeInstructions(), instructions_in(pinned))
-    preferences = step(TakePreferences(), preferences_in(pinned))
+    instructions = step(TakeInstructions(), learnt)
+    preferences = step(TakePreferences(), compared)
     evaluation = step(TakeEvaluation(), evaluation_in(pinned))
     clean = _clean(corpus, documents, evaluation)
 

@@ -23,7 +23,7 @@ from flows.parameters import DEFAULT, Given, Set, refused, run_name, wanted
 from flows.publish import publish
 from flows.recipes import Recipe
 from flows.release import Candidate, ReleaseSteps, is_rejected, release
-from flows.stage import Prepared, Stage
+from flows.stage import Prepared, Stage, sets_of
 from flows.step import preemptible, subflow
 
 Made = Prepared | Checkpoint | CompressedModel | Release | State[Any]
@@ -78,7 +78,8 @@ def _build(recipe: Recipe, stages: tuple[Stage, ...], releasing: ReleaseSteps | 
     """Make the data, apply `stages` in order, probe after each, and release if that is wanted."""
     if not stages:
         return prepare(recipe.corpus, recipe.tokens, recipe.pretrain)
-    prepared = subflow(prepare, "data")(recipe.corpus, recipe.tokens, recipe.pretrain)
+    read = (recipe.corpus, recipe.tokens, recipe.pretrain, sets_of(stages))
+    prepared = subflow(prepare, "data")(*read)
     length = recipe.pretrain.measured_length()
     to_beat = subflow(baselines, "baselines")(recipe.evals, prepared, length)
 

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from pathlib import Path
 from typing import Literal
 from uuid import UUID
 
@@ -18,6 +19,8 @@ from components.release.model_card import Facts
 from components.release.registry import note
 from dashboards.text.card import markdown as markdown_of_card
 from dashboards.text.card import read_card
+from dashboards.text.dialogue_card import markdown as markdown_of_dialogues
+from dashboards.text.dialogue_card import read_card as read_dialogue_card
 from dashboards.text.lineage import markdown as markdown_of_lineage
 from dashboards.text.report import Report, report_of
 from dashboards.text.scorecard import markdown
@@ -87,6 +90,15 @@ def publish_card(card: DataCard) -> None:
     if run_id := read_record(card.path).mlflow_run_id:
         page += f", and under `{REPORT}` of the MLflow run `{run_id}`"
     create_markdown_artifact(f"{text}\n{page}.", key="data-card", description="Data card")
+
+
+def publish_dialogues(folder: Path) -> None:
+    """Publish the card of dialogues or comparisons on the flow run that this code runs in."""
+    if is_serving():
+        return
+    card = read_dialogue_card(folder)
+    text = f"{markdown_of_dialogues(card)}\nWhat was left out: `{folder / 'rejects.jsonl'}`."
+    create_markdown_artifact(text, key=f"{card['kind']}-card", description="Data card")
 
 
 def _log(report: Report, status: Status) -> None:

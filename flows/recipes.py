@@ -26,7 +26,7 @@ from components.lib.training.hyperparameters import (
 from components.pretrain.train import Train
 from components.release.gate import Gate
 from components.release.register import Register
-from flows.align import DirectPreference
+from flows.align import DirectPreference, OwnPreference
 from flows.compress import Int8
 from flows.data import CorpusSteps, TokenSteps
 from flows.evals import MEASURED, Evals
@@ -51,7 +51,7 @@ class Recipe(Frozen):
     """Base model."""
     finetune: Supervised | None = Supervised()
     """Instruct model."""
-    align: DirectPreference | None = DirectPreference()
+    align: DirectPreference | OwnPreference | None = DirectPreference()
     """Aligned model."""
     compress: Int8 | None = Int8()
     """Small model."""

@@ -1,7 +1,7 @@
 """What a stage of a recipe is: it takes a model, makes another, and may cost so much."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, get_args, get_type_hints
 
 from components.core.artifacts.base import Artifact, Frozen
@@ -18,6 +18,15 @@ from components.core.artifacts.reports import Budget
 from components.lib.models.shape import Shape
 
 
+class NamedSets(Frozen):
+    """The sets of `data/` that a run reads in place of what is built in."""
+
+    instructions: tuple[str, ...] = ()
+    """Sets of dialogues; none means the built-in micro-tasks."""
+    preferences: tuple[str, ...] = ()
+    """Sets of comparisons; none means the built-in prompts."""
+
+
 class Prepared(Frozen):
     """The data that stages read, each kind with a fingerprint of its own."""
 
@@ -26,9 +35,9 @@ class Prepared(Frozen):
     shards: TokenShards
     """The clean documents as tokens."""
     instructions: Instructions
-    """Dialogues to fine-tune on."""
+    """Dialogues to fine-tune on: the micro-tasks, or the sets that the recipe names."""
     preferences: Preferences
-    """Prompts whose answers are compared."""
+    """Prompts whose answers are compared, or the sets of comparisons that the recipe names."""
     evaluation: EvaluationSets
     """What models are tested on, and never trained on."""
     card: DataCard
@@ -63,6 +72,10 @@ class Stage(Frozen, ABC):
         (made,) = _classes(get_type_hints(type(self).apply)["return"])
         return made
 
+    def sets(self) -> NamedSets:
+        """Return the sets of `data/` that it reads: each must be there before anything runs."""
+        return NamedSets()
+
     def problems(self, base: "Base") -> Iterator[str]:
         """Yield a sentence for everything that this stage cannot do with a model of `base`."""
         yield from ()
@@ -90,6 +103,15 @@ class Base(Stage):
     def vocabulary(self) -> Vocabulary | None:
         """Return the tokenizer that the model brings along; None where the recipe makes one."""
         return None
+
+
+def sets_of(stages: Iterable[Stage]) -> NamedSets:
+    """Return the sets that some stages read, all together."""
+    found = [stage.sets() for stage in stages]
+    return NamedSets(
+        instructions=tuple(name for each in found for name in each.instructions),
+        preferences=tuple(name for each in found for name in each.preferences),
+    )
 
 
 def fits(made: type[Artifact], stage: Stage) -> bool:

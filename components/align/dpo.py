@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from components.align.reference import SCORES
 from components.core.artifacts.base import Frozen
-from components.core.artifacts.data import PreferencePairs, ReferenceScores
+from components.core.artifacts.data import Comparisons, PreferencePairs, ReferenceScores
 from components.core.artifacts.models import Checkpoint
 from components.core.component import Component
 from components.core.processes.workers import train_on_workers
@@ -31,7 +31,7 @@ class DPOInputs(Frozen):
 
     model: Checkpoint
     """The policy to start from."""
-    pairs: PreferencePairs
+    pairs: PreferencePairs | Comparisons
     """Chosen and rejected answers."""
     reference: ReferenceScores | None
     """How likely the reference finds them; None for a loss that has no reference."""

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from components.core.artifacts.base import Frozen
-from components.core.artifacts.data import PreferencePairs, ReferenceScores
+from components.core.artifacts.data import Comparisons, PreferencePairs, ReferenceScores
 from components.core.artifacts.models import Checkpoint
 from components.core.component import Component
 from components.core.settings import settings
@@ -19,7 +19,7 @@ class ReferenceInputs(Frozen):
 
     model: Checkpoint
     """The frozen reference."""
-    pairs: PreferencePairs
+    pairs: PreferencePairs | Comparisons
     """Chosen and rejected answers."""
 
 

@@ -8,10 +8,10 @@ from typing import ClassVar
 from components.core.artifacts.data import Comparisons, Preferences
 from components.core.component import Component
 from components.core.files import write_atomically
-from components.data.dialogues.card import CARD, card_of
-from components.data.dialogues.preparation import REJECTS, Preparation, PrepareInputs
-from components.data.dialogues.sieve import RowSieve
 from components.data.document import write_lines
+from components.data.preparation.card import CARD, card_of
+from components.data.preparation.preparation import REJECTS, Preparation, PrepareInputs
+from components.data.preparation.sieve import RowSieve
 from components.data.repository.dialogue_sets import FILES
 from components.lib.text.dialogue import Comparison
 

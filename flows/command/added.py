@@ -1,10 +1,12 @@
-"""What `bloomery data add` says of what it has added."""
+"""What `bloomery data add` says of what it has added, or would add."""
 
 from collections.abc import Iterator
 
 from components.data.dialogues.rows import DROPPED
 from components.data.repository.ingested import Ingested
+from components.data.sources.preview import Preview
 
+_FILES = 20  # that a dry run names
 _ROWS = {"instructions": "dialogues", "preferences": "comparisons"}
 _FIELD = {"instructions": "finetune.instructions", "preferences": "align.preferences"}
 
@@ -32,6 +34,18 @@ def said_of(done: Ingested) -> Iterator[str]:
         yield f"What was left out: {done.rejects}"
     command = f"bloomery run{_setting(done)}"
     yield f"Next: `{command}`. Keep the revision with `git commit data.dvc`."
+
+
+def planned(found: Preview) -> Iterator[str]:
+    """Yield what a dry run says: how each file would be read, and what of it."""
+    for file in found.files[:_FILES]:
+        yield f"{file.place}: {file.reader}"
+    if len(found.files) > _FILES:
+        yield f"... and {len(found.files) - _FILES:,} more"
+    for name, number in found.formats.items():
+        yield f"{number:8} recognised so far as {name}"
+    for reason, number in found.rejected.items():
+        yield f"{number:8} left out so far: {reason}"
 
 
 def _setting(done: Ingested) -> str:

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from components.data.sources.source import Source
 
 _EXCERPT = 200
-_FILES = 20  # that a dry run names
 
 app = typer.Typer(no_args_is_help=True, help="The raw data and its revisions.")
 
@@ -244,41 +243,41 @@ def restore(
         typer.echo(f"{to} holds data/ as it was at revision {revision}.")
 
 
-@app.command()
-def card(
+@app.command("card")
+def card_(
     name: Annotated[
         str | None, typer.Argument(help="Dataset in data/, or flow run; else the last card.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print all it says as JSON.")] = False,
 ) -> None:
     """Show what a dataset is: its funnel, and how well each step finds what it looks for."""
-    from dashboards.text.card import read_card, tables
-    from flows.cards import find_card
+    from dashboards.text import card, dialogue_card
+    from flows.cards import find_card, find_dialogue_card
 
-    folder, source = find_card(name)
-    content = read_card(folder, source)
+    if (folder := find_dialogue_card(name or "")) is not None:
+        content, page = dialogue_card.read_card(folder), folder / "card.json"
+        shown = dialogue_card.tables(content)
+    else:
+        folder, source = find_card(name)
+        content, page = card.read_card(folder, source), folder / "report" / "card.html"
+        shown = card.tables(content)
     if as_json:
         typer.echo(json.dumps(content, indent=2, ensure_ascii=False))
         return
-    _console().print(tables(content))
-    typer.echo(f"The whole card: {folder / 'report' / 'card.html'}")
+    _console().print(shown)
+    typer.echo(f"The whole card: {page}")
 
 
 def _show_preview(name: str, source: "Source", as_json: bool) -> None:
     from components.data.sources.preview import preview
+    from flows.command.added import planned
 
     found = preview(name, source, _places()[1])
     if as_json:
         typer.echo(found.model_dump_json(indent=2))
         return
-    for file in found.files[:_FILES]:
-        typer.echo(f"{file.place}: {file.reader}")
-    if len(found.files) > _FILES:
-        typer.echo(f"... and {len(found.files) - _FILES:,} more")
-    for format_, number in found.formats.items():
-        typer.echo(f"{number:8} recognised so far as {format_}")
-    for reason, number in found.rejected.items():
-        typer.echo(f"{number:8} left out so far: {reason}")
+    for line in planned(found):
+        typer.echo(line)
     for document in found.documents:
         _show_beginning(document.id, document.text)
     typer.echo("Nothing was added.")

@@ -7,7 +7,7 @@ import pytest
 from components.core.artifacts.data import Instructions
 from components.data.prepare_dialogues import PrepareDialogues, PrepareDialoguesInputs
 from components.lib.text.dialogue import read_dialogues
-from tests.components.data.dialogues.sets import (
+from tests.components.data.preparation.sets import (
     a_tokenizer,
     evaluation_of,
     messages,

@@ -7,7 +7,7 @@ import pytest
 from components.core.artifacts.data import Preferences
 from components.data.prepare_pairs import PreparePairs, PreparePairsInputs
 from components.lib.text.dialogue import Comparison
-from tests.components.data.dialogues.sets import (
+from tests.components.data.preparation.sets import (
     a_tokenizer,
     evaluation_of,
     messages,

@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Generic
 
-from components.data.dialogues.texts import R, said_in
 from components.data.document import Document, write_documents, write_lines
 from components.data.duplicates.find import find_duplicates
 from components.data.duplicates.minhash import Matching
 from components.data.overlap.index import Overlap
 from components.data.overlap.passages import search
 from components.data.pieces import cut
+from components.data.preparation.texts import R, said_in
 
 TOO_LONG = "longer than the context"
 _DUPLICATE = "duplicate"

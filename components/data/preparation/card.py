@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from components.core.artifacts.base import Frozen
-from components.data.dialogues.lengths import Length, percentiles
-from components.data.dialogues.preparation import Prepared
-from components.data.dialogues.sieve import RowSieve
-from components.data.dialogues.texts import R, Row, messages_of
+from components.data.preparation.lengths import Length, percentiles
+from components.data.preparation.preparation import Prepared
+from components.data.preparation.sieve import RowSieve
+from components.data.preparation.texts import R, Row, messages_of
 from components.data.repository.dialogue_sets import About, about
 from components.lib.text.dialogue import Comparison
 

@@ -8,13 +8,13 @@ from pydantic import Field
 
 from components.core.artifacts.base import Frozen
 from components.core.artifacts.data import EvaluationSets, Vocabulary
-from components.data.dialogues.lengths import Length, Lengths, Unrendered
-from components.data.dialogues.sieve import TOO_LONG, RowSieve
-from components.data.dialogues.texts import R, with_texts
 from components.data.duplicates.minhash import Matching
 from components.data.overlap.items import Search
 from components.data.personal.detect import PersonalDataKind, mask
 from components.data.personal.national import Region
+from components.data.preparation.lengths import Length, Lengths, Unrendered
+from components.data.preparation.sieve import TOO_LONG, RowSieve
+from components.data.preparation.texts import R, with_texts
 
 REJECTS = "rejects.jsonl"
 """File of the rows that were left out."""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from components.data.dialogues.texts import Row
+from components.data.preparation.texts import Row
 from components.lib.text.dialogue import Dialogue, Message
 
 if TYPE_CHECKING:

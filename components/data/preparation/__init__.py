@@ -1,0 +1,1 @@
+"""What is done with dialogues and comparisons before a model learns from them."""
