@@ -18,6 +18,7 @@ from components.data.vocabulary import TrainVocabulary
 from components.data.vocabulary_report import ReportVocabulary
 from components.evals.probe import Probe
 from components.finetune.sft import SFT
+from components.lib.models.lora import LoRA
 from components.lib.training.hyperparameters import (
     DialledHyperparameters,
     EpochHyperparameters,
@@ -210,7 +211,44 @@ def smoke() -> Recipe:
     )
 
 
-RECIPES: dict[str, Callable[[], Recipe]] = {"tiny": tiny, "small": small, "smoke": smoke}
+def adapt() -> Recipe:
+    """A model that exists learns dialogues by LoRA: set pretrain.source and finetune.instructions.
+
+    `pretrain.source` is a folder, a .gguf file, a registered model or a hub's; unless it is said,
+    the champion of `tiny`. `finetune.instructions` are sets that `bloomery data add --as
+    instructions` made, and `align.preferences=["NAME"]` goes on with comparisons. The documents of
+    the smallest source are there to measure what the model forgets.
+    """
+    return Recipe(
+        corpus=CorpusSteps(sources=("library",), deduplicate=Deduplicate(num_planted=40)),
+        tokens=TokenSteps(vocabulary_report=ReportVocabulary(sample_bytes=1 << 16)),
+        pretrain=ExistingModel(source="models:/bloomery-tiny@champion"),
+        finetune=Supervised(
+            budget=Budget(max_bits_per_byte_increase=0.1),
+            sft=SFT(
+                training=EpochHyperparameters(
+                    batch_size=16, micro_batch_size=2, learning_rate=2e-4, checkpoint_every=20
+                ),
+                lora=LoRA(rank=16),
+                sequence_length=1024,
+                replay_share=0.0,
+            ),
+        ),
+        align=None,
+        evals=Evals(num_sequences=64, probe=Probe(num_instructions=24)),
+        release=ReleaseSteps(
+            gate=Gate(max_trigram_shortfall=10.0),
+            registration=Register(model_name="bloomery-adapted"),
+        ),
+    )
+
+
+RECIPES: dict[str, Callable[[], Recipe]] = {
+    "tiny": tiny,
+    "small": small,
+    "smoke": smoke,
+    "adapt": adapt,
+}
 
 
 def later_than(stage: str) -> list[str]:
