@@ -134,4 +134,4 @@ def test_named_comparisons_take_the_place_of_sampled_pairs(
     assert [name for name, _ in noted] == steps
     pairs = noted[2][1]["pairs"]
     assert isinstance(pairs, Comparisons)
-    assert pairs.num_comparisons == 3
+    assert pairs.num_pairs == 3

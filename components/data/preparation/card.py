@@ -49,7 +49,7 @@ class DialogueCard(Frozen):
     tokens: dict[str, float]
     """Tokens of a row as the model reads it; of a comparison, with both answers."""
     learnt_share: float
-    """Share of these tokens that are of answers to learn: counted by what is said, not exact."""
+    """Share of these tokens that bear the loss: those of answers to learn, their ends included."""
     max_length: int
     """Tokens that the model reads at once: longer rows were left out."""
 

@@ -6,6 +6,7 @@ import pytest
 
 from components.core.artifacts.data import Instructions
 from components.data.prepare_dialogues import PrepareDialogues, PrepareDialoguesInputs
+from components.lib.text.chat import TEMPLATE
 from components.lib.text.dialogue import read_dialogues
 from tests.components.data.preparation.sets import (
     a_tokenizer,
@@ -124,13 +125,15 @@ def test_personal_data_is_masked_in_messages_and_calls_unless_it_is_switched_off
         {"role": "assistant", "content": "", "tool_calls": [call]},
     ]
     rows = [{"messages": turns}, *CAPITALS]
-    made = prepare(tmp_path, {"mine": rows})
+    calls = "{% if message['tool_calls'] %}{{ message['tool_calls'] | tojson }}{% endif %}"
+    template = TEMPLATE.replace("{% if message", calls + "{% if message", 1)
+    made = prepare(tmp_path, {"mine": rows}, template=template)
     [dialogue] = [d for d in kept(made) if d.id == "mine/0"]
     assert dialogue.messages[0].content == "Write to <EMAIL>, please."
     assert json.loads(dialogue.messages[1].tool_calls[0].arguments) == {"to": "<EMAIL>", "n": 1}
     card = json.loads((made.path / "card.json").read_text())
     assert card["masked"] == {"email": 2}
-    made = prepare(tmp_path, {"mine": rows}, masked=())
+    made = prepare(tmp_path, {"mine": rows}, template=template, masked=())
     assert "bob@example.com" in next(d for d in kept(made) if d.id == "mine/0").messages[0].content
 
 
