@@ -5,6 +5,7 @@ from pathlib import Path
 from pydantic import Field
 
 from components.core.artifacts.base import Frozen
+from components.core.artifacts.data import Instructions
 from components.core.artifacts.models import Checkpoint, CompressedModel
 from components.core.artifacts.reports import (
     BaselineReport,
@@ -48,6 +49,7 @@ def measured(
     sequence_length: int,
     stage: Stage,
     model: Checkpoint | CompressedModel,
+    dialogues: Instructions | None = None,
 ) -> StageReport:
     """Probe what a stage made: a line of the stage ledger."""
 
@@ -57,6 +59,7 @@ def measured(
             shards=prepared.shards,
             evaluation=prepared.evaluation,
             held_out=evals.held_out(sequence_length),
+            instructions=dialogues,
         )
         return step(evals.probe, inputs)
 

@@ -27,6 +27,10 @@ class Supervised(Stage):
         inputs = SFTInputs(model=model, instructions=learnt, shards=prepared.shards)
         return step(self.sft, inputs)
 
+    def held_out(self, model: Checkpoint, prepared: Prepared) -> Instructions | None:
+        """Return the named dialogues, some of which are held out; the micro-tasks are probed."""
+        return self._prepared(model, prepared) if self.instructions else None
+
     def sets(self) -> NamedSets:
         """Return the sets of dialogues."""
         return NamedSets(instructions=self.instructions)

@@ -14,6 +14,7 @@ from typing import Any
 from prefect import Flow, flow
 from prefect.client.schemas.objects import State
 
+from components.core.artifacts.data import Instructions
 from components.core.artifacts.models import Checkpoint, CompressedModel, Release
 from components.core.artifacts.reports import StageReport
 from flows.approval import require_answerable
@@ -84,12 +85,16 @@ def _build(recipe: Recipe, stages: tuple[Stage, ...], releasing: ReleaseSteps | 
     to_beat = subflow(baselines, "baselines")(recipe.evals, prepared, length)
 
     made: list[Checkpoint | CompressedModel] = []
+    dialogues: Instructions | None = None
     ledger: list[StageReport] = []
     for stage in stages:
         apply = subflow(stage.apply, stage.name, type(stage).__name__)
         made.append(apply(made[-1] if made else None, prepared))
+        if len(made) == 1 and isinstance(made[0], Checkpoint):
+            found = (each.held_out(made[0], prepared) for each in stages)
+            dialogues = next((each for each in found if each is not None), None)
         if stage.makes() in MEASURED:
-            ledger.append(measured(recipe.evals, prepared, length, stage, made[-1]))
+            ledger.append(measured(recipe.evals, prepared, length, stage, made[-1], dialogues))
 
     if releasing is None:
         publish("FINISHED")

@@ -224,7 +224,7 @@ def adapt() -> Recipe:
         tokens=TokenSteps(vocabulary_report=ReportVocabulary(sample_bytes=1 << 16)),
         pretrain=ExistingModel(source="models:/bloomery-tiny@champion"),
         finetune=Supervised(
-            budget=Budget(max_bits_per_byte_increase=0.1),
+            budget=Budget(max_bits_per_byte_increase=0.1, max_forgetting=0.1),
             sft=SFT(
                 training=EpochHyperparameters(
                     batch_size=16, micro_batch_size=2, learning_rate=2e-4, checkpoint_every=20

@@ -72,6 +72,10 @@ class Stage(Frozen, ABC):
         (made,) = _classes(get_type_hints(type(self).apply)["return"])
         return made
 
+    def held_out(self, model: Checkpoint, prepared: Prepared) -> Instructions | None:
+        """Return the dialogues on which models of a run that begins with `model` are measured."""
+        return None
+
     def sets(self) -> NamedSets:
         """Return the sets of `data/` that it reads: each must be there before anything runs."""
         return NamedSets()

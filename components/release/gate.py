@@ -52,7 +52,7 @@ class Gate(Component[GateInputs, Verdict]):
     whether it holds.
     """
 
-    version: ClassVar[str] = "2.0.0"
+    version: ClassVar[str] = "2.1.0"
 
     max_trigram_shortfall: float = 0.0
     """Bits per byte by which the first model may miss the trigram's."""
@@ -76,6 +76,7 @@ class Gate(Component[GateInputs, Verdict]):
             threshold=self.max_trigram_shortfall,
         )
         costs = [check for pair in pairwise(inputs.ledger) for check in _costs(*pair)]
+        costs += [check for line in inputs.ledger[1:] for check in _forgotten(first, line)]
         return [
             above_trigram,
             *costs,
@@ -111,4 +112,16 @@ def _costs(before: StageReport, after: StageReport) -> Iterator[Check]:
             name=f"{after.stage}: bits per byte added, as a share",
             value=after.report.bits_per_byte / before.report.bits_per_byte - 1,
             threshold=budget.max_bits_per_byte_increase,
+        )
+
+
+def _forgotten(first: StageReport, after: StageReport) -> Iterator[Check]:
+    """Yield what was forgotten of each text since the first model, where a budget has a number."""
+    if after.budget.max_forgetting is None:
+        return
+    for name, before in first.report.texts.items():
+        yield Check(
+            name=f"{after.stage}: bits per byte on {name} since {first.stage}, as a share",
+            value=after.report.texts[name] / before - 1,
+            threshold=after.budget.max_forgetting,
         )

@@ -125,10 +125,30 @@ def _measured(facts: Facts) -> str:
         *((line.stage, *_scores(line)) for line in facts.ledger),
     ]
     table = _table(["after", "bits per byte", "accuracy on micro-tasks (95 %)"], rows)
+    if more := _also_measured(facts.ledger):
+        table += f"\n\n{more}"
     return (
         f"On held-out text and held-out micro-tasks, the same after every stage.\n\n{table}\n\n"
         f"{_by_task(facts.ledger)}\n\n`verdict.json` has the thresholds that it passed."
     )
+
+
+def _also_measured(ledger: tuple[StageReport, ...]) -> str:
+    """Return what is known of held-out dialogues and of other texts; empty if nothing is."""
+    reports = [(line.stage, line.report) for line in ledger]
+    columns = {
+        "nats a token of held-out answers": [report.answer_nats for _, report in reports],
+        **{
+            f"bits per byte on {name}": [report.texts.get(name) for _, report in reports]
+            for name in ledger[0].report.texts
+        },
+    }
+    known = {name: values for name, values in columns.items() if None not in values}
+    rows = [
+        (stage, *(f"{values[number]:.4f}" for values in known.values()))
+        for number, (stage, _) in enumerate(reports)
+    ]
+    return _table(["after", *known], rows) if known else ""
 
 
 def _scores(line: StageReport) -> tuple[str, str]:

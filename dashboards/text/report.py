@@ -49,6 +49,10 @@ class StageRow(Frozen):
     """95 % bootstrap interval."""
     accuracy_by_task: dict[str, float] | None = None
     """Accuracy of each micro-task."""
+    answer_nats: float | None = None
+    """Mean nats of a token of the held-out dialogues' answers."""
+    texts: dict[str, float] = {}
+    """Bits per byte on evaluation sets, by name."""
     num_parameters: int | None = None
     """Weights of the model."""
     num_active_parameters: int | None = None
@@ -140,6 +144,8 @@ def _row(step: Step, record: Record, probes: dict[str, dict[str, Any]]) -> Stage
         accuracy=probe.get("accuracy"),
         accuracy_interval=(interval["low"], interval["high"]) if interval else None,
         accuracy_by_task=probe.get("accuracy_by_task"),
+        answer_nats=probe.get("answer_nats"),
+        texts=probe.get("texts", {}),
         decode_speedup=_speedup(made),
         machine=record.machine,
         base=_base(step.path) if step.component == _ADOPT else None,

@@ -9,7 +9,10 @@ from tabulate import tabulate
 from dashboards.text.machines import made_on
 from dashboards.text.report import Report, StageRow
 
-_HEADINGS = ("step", "bits/byte", "accuracy (95 %)", "size", "decode tokens/s", "seconds", "")
+_HEADINGS = (
+    *("step", "bits/byte", "accuracy (95 %)", "nats/answer token", "bits/byte on other texts"),
+    *("size", "decode tokens/s", "seconds", ""),
+)
 _MEASURES = ("evals.probe", "evals.baselines")  # what they found stands beside the models
 _TRAINED = ("step", "weights", "active", "FLOPs/token", "tokens", "of peak", "validation")
 
@@ -108,7 +111,7 @@ def _task_grid(report: Report) -> list[list[str]] | None:
 
 def _rows(report: Report) -> Iterator[tuple[str, ...]]:
     for name, value in report.baselines.items():
-        yield f"{name} baseline", f"{value:.3f}", "", "", "", "", ""
+        yield f"{name} baseline", f"{value:.3f}", *[""] * (len(_HEADINGS) - 2)
     for row in report.stages:
         if row.component not in _MEASURES and _is_measured(row):
             yield _cells(row)
@@ -138,6 +141,8 @@ def _cells(row: StageRow) -> tuple[str, ...]:
         row.component,
         f"{row.bits_per_byte:.3f}" if row.bits_per_byte is not None else "",
         accuracy,
+        _number(row.answer_nats, ".3f"),
+        ", ".join(f"{name} {value:.3f}" for name, value in row.texts.items()),
         f"{row.bytes_on_disk / 1e6:.1f} MB" if row.bytes_on_disk is not None else "",
         _speed(row),
         f"{row.seconds:.1f}",

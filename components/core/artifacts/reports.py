@@ -36,6 +36,10 @@ class ProbeReport(Artifact):
     """95 % bootstrap interval of the accuracy."""
     accuracy_by_task: dict[str, float]
     """Accuracy of each micro-task."""
+    answer_nats: float | None = None
+    """Mean nats of a token of the held-out dialogues' answers; None where there are none."""
+    texts: dict[str, float] = Field(default_factory=dict)
+    """Bits per byte on the evaluation sets that the recipe names: what may be forgotten."""
 
 
 class Budget(Frozen):
@@ -45,6 +49,9 @@ class Budget(Frozen):
     """Accuracy that it may lose, absolute; without a number, any. Below 0 it must gain."""
     max_bits_per_byte_increase: float | None = Field(default=None, gt=-1)
     """Bits per byte that it may add, as a share of those before; without a number, any."""
+    max_forgetting: float | None = Field(default=None, gt=-1)
+    """Bits per byte that it may add on each of `evals.texts`, as a share of those of the run's
+    first model; without a number, any."""
 
 
 class StageReport(Frozen):
