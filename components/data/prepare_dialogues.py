@@ -38,7 +38,7 @@ class PrepareDialogues(Preparation, Component[PrepareDialoguesInputs, Dialogues]
 
     version: ClassVar[str] = "1.0.0"
 
-    held_out_share: float = Field(default=0.05, gt=0, le=0.5)
+    validation_share: float = Field(default=0.05, gt=0, le=0.5)
     """Share of the first questions whose dialogues are not trained on, by a hash of the question:
     the loss is measured there. At least one is held out."""
 
@@ -89,7 +89,7 @@ class PrepareDialogues(Preparation, Component[PrepareDialoguesInputs, Dialogues]
         held_out = {
             place
             for place in groups
-            if place == first or (place < self.held_out_share and place != last)
+            if place == first or (place < self.validation_share and place != last)
         }
         sides: dict[str, list[Dialogue]] = {"train": [], "validation": []}
         for row in rows:

@@ -45,14 +45,13 @@ class Prepared(NamedTuple):
 class Preparation(Frozen):
     """How rows are chosen."""
 
-    near_duplicates: Matching | None = Matching()
-    """When two rows nearly say the same: the later one is left out. None keeps all but exact
-    duplicates."""
-    ngram_words: int = Field(default=13, ge=5)
+    near_duplicates: bool = True
+    """Whether a row that nearly says the same as another one is left out, beside exact copies."""
+    overlap_words: int = Field(default=13, ge=5)
     """Words in a row that no row may share with an item that models are tested on."""
     masked: tuple[PersonalDataKind, ...] = ("email", "iban", "card", "ip", "national_id", "phone")
     """What is masked in every message, such as `<EMAIL>`; none leaves all as it is."""
-    regions: tuple[Region, ...] = Field(
+    masked_regions: tuple[Region, ...] = Field(
         default=("CA", "DE", "ES", "FR", "GB", "IT", "US"), min_length=1
     )
     """Whose national ids, and telephone numbers without a country code, are looked for."""
@@ -60,10 +59,10 @@ class Preparation(Frozen):
     def sift(self, sieve: RowSieve[R], inputs: PrepareInputs, scratch: Path) -> Prepared:
         """Leave out of `sieve` what shall not be learnt; mask and measure the rest."""
         sieve.drop_exact_duplicates()
-        if self.near_duplicates is not None and sieve.rows:
+        if self.near_duplicates and sieve.rows:
             scratch.mkdir(exist_ok=True)
-            sieve.drop_near_duplicates(self.near_duplicates, scratch)
-        sieve.drop_overlaps(Search(ngram_words=self.ngram_words).index(inputs.evaluation))
+            sieve.drop_near_duplicates(Matching(), scratch)
+        sieve.drop_overlaps(Search(ngram_words=self.overlap_words).index(inputs.evaluation))
         masked = self._mask(sieve)
         return Prepared(_measure(sieve, inputs), masked)
 
@@ -71,7 +70,7 @@ class Preparation(Frozen):
         counts = Counter[str]()
 
         def masked(text: str) -> str:
-            found = mask(text, self.masked, self.regions)
+            found = mask(text, self.masked, self.masked_regions)
             counts.update(found.counts)
             return found.text
 

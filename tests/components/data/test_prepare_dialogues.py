@@ -97,7 +97,7 @@ def test_the_same_question_is_on_one_side_and_the_split_depends_on_it_alone(tmp_
     again = [
         asked(row["messages"][0]["content"].upper(), "Nobody knows that.") for row in rows[:60]
     ]
-    made = prepare(tmp_path, {"mine": rows, "more": again}, held_out_share=0.2)
+    made = prepare(tmp_path, {"mine": rows, "more": again}, validation_share=0.2)
 
     def questions(side):
         found = read_dialogues(made.path / f"{side}.jsonl")
@@ -107,7 +107,7 @@ def test_the_same_question_is_on_one_side_and_the_split_depends_on_it_alone(tmp_
     assert 20 < len(questions("validation")) < 60
     before = questions("validation")
     (tmp_path / "in" / "more" / "dialogues.jsonl").unlink()
-    prepare(tmp_path, {"mine": rows}, held_out_share=0.2)
+    prepare(tmp_path, {"mine": rows}, validation_share=0.2)
     assert questions("validation") == before
 
 
