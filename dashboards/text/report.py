@@ -51,7 +51,7 @@ class StageRow(Frozen):
     """Accuracy of each micro-task."""
     answer_nats: float | None = None
     """Mean nats of a token of the held-out dialogues' answers."""
-    texts: dict[str, float] = {}
+    texts: dict[str, float] | None = None
     """Bits per byte on evaluation sets, by name."""
     num_parameters: int | None = None
     """Weights of the model."""
@@ -145,7 +145,7 @@ def _row(step: Step, record: Record, probes: dict[str, dict[str, Any]]) -> Stage
         accuracy_interval=(interval["low"], interval["high"]) if interval else None,
         accuracy_by_task=probe.get("accuracy_by_task"),
         answer_nats=probe.get("answer_nats"),
-        texts=probe.get("texts", {}),
+        texts=probe.get("texts"),
         decode_speedup=_speedup(made),
         machine=record.machine,
         base=_base(step.path) if step.component == _ADOPT else None,

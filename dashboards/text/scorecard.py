@@ -142,7 +142,7 @@ def _cells(row: StageRow) -> tuple[str, ...]:
         f"{row.bits_per_byte:.3f}" if row.bits_per_byte is not None else "",
         accuracy,
         _number(row.answer_nats, ".3f"),
-        ", ".join(f"{name} {value:.3f}" for name, value in row.texts.items()),
+        ", ".join(f"{name} {value:.3f}" for name, value in (row.texts or {}).items()),
         f"{row.bytes_on_disk / 1e6:.1f} MB" if row.bytes_on_disk is not None else "",
         _speed(row),
         f"{row.seconds:.1f}",

@@ -48,6 +48,7 @@ NOT_RUN = {
         "make test": _SETUP,
         "make up": "tests/infra/stacks.py starts the same",
         "bloomery data add letters ~/letters": _DATA,
+        "bloomery data add mine chats.jsonl": _DATA,
         "bloomery data card letters": _DATA,
         "bloomery run": _LONG,
         "bloomery chat": _PERSON,

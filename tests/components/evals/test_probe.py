@@ -99,3 +99,34 @@ def test_a_model_that_learned_the_test_by_heart_gets_all_of_it(
 def test_an_interval_holds_the_mean_whatever_the_outcomes(right):
     interval = PROBE._interval(np.array(right))
     assert 0 <= interval.low <= np.mean(right) <= interval.high <= 1
+
+
+def test_held_out_dialogues_and_other_texts_are_measured_where_they_are_asked_for(
+    found, instruct, instructions, shards, evaluation, tmp_path
+):
+    assert found[0].answer_nats is None
+    assert found[0].texts == {}
+    folder = tmp_path / "evaluation"
+    (folder / "quiz").mkdir(parents=True)
+    (folder / "test.jsonl").symlink_to(evaluation.path / "test.jsonl")
+    row = json.dumps({"id": "quiz/1", "text": "The state of the Union is strong. " * 20})
+    (folder / "quiz" / "documents.jsonl").write_text(row + "\n", encoding="utf-8")
+    sets = evaluation.model_copy(update={"path": folder, "names": ("quiz",)})
+    inputs = ProbeInputs(
+        model=instruct,
+        shards=shards,
+        evaluation=sets,
+        held_out=HELD_OUT,
+        instructions=instructions,
+    )
+    (tmp_path / "out").mkdir()
+    report = PROBE.model_copy(update={"texts": ("quiz",)}).run(inputs, tmp_path / "out")
+    assert report.answer_nats is not None
+    assert 0 < report.answer_nats < 3
+    written = json.loads((tmp_path / "out" / "report.json").read_text("utf-8"))
+    scores = written["text_scores"]["quiz"]
+    assert report.texts == {"quiz": scores["bits_per_byte"]}
+    assert scores["perplexity"] > 1
+    missing = PROBE.model_copy(update={"texts": ("wiki",)})
+    with pytest.raises(ValueError, match=r"names wiki, and the evaluation sets are quiz\. Add it"):
+        missing.run(inputs, tmp_path / "out")

@@ -11,6 +11,7 @@ import pytest
 import torch
 from peft import PeftModel
 
+from components.core.artifacts.data import Instructions
 from components.core.processes.preemption import Preempted
 from components.core.settings import settings
 from components.finetune.replay import WithReplay
@@ -26,7 +27,8 @@ from components.lib.models.folders import load_model, load_tokenizer
 from components.lib.models.lora import LoRA
 from components.lib.tasks.microtasks import read_microtasks
 from components.lib.text.chat import encode_prompt
-from components.lib.training.hyperparameters import Hyperparameters
+from components.lib.text.dialogue import Dialogue, Message
+from components.lib.training.hyperparameters import EpochHyperparameters, Hyperparameters
 
 
 @torch.no_grad()
@@ -226,3 +228,60 @@ def test_an_adapter_over_a_base_in_four_bits_learns_and_is_merged(
     tasks = read_microtasks(instructions.path / "validation.jsonl")[:20]
     assert nats_per_token(made.path, tasks) < nats_per_token(checkpoint.path, tasks) - 0.5
     assert (made.path / "merge.json").exists()
+
+
+def dialogue(name: str, number: int) -> Dialogue:
+    said = (
+        ("user", f"Say {number}"),
+        ("assistant", f"{number}"),
+        ("user", "Again"),
+        ("assistant", "no"),
+    )
+    messages = tuple(Message(role=role, content=text) for role, text in said)
+    return Dialogue(id=f"{name}/{number}", messages=messages)
+
+
+@pytest.fixture
+def own_dialogues(tmp_path_factory) -> Instructions:
+    """Two sets of dialogues of four messages, prepared."""
+    folder = tmp_path_factory.mktemp("dialogues")
+    rows = [dialogue("few", n) for n in range(8)] + [dialogue("many", n) for n in range(40)]
+    for name, some in (("train", rows), ("validation", rows[::6])):
+        lines = (row.model_dump_json() + "\n" for row in some)
+        (folder / f"{name}.jsonl").write_text("".join(lines), encoding="utf-8")
+    return Instructions(path=folder, revision="1.dir")
+
+
+def test_own_dialogues_are_learnt_by_weight_with_noise_and_a_stopped_run_goes_on(
+    checkpoint, own_dialogues, shards, tmp_path, read_spool
+):
+    inputs = SFTInputs(model=checkpoint, instructions=own_dialogues, shards=shards)
+    training = EpochHyperparameters(
+        num_epochs=12, batch_size=16, learning_rate=0.01, checkpoint_every=7, evaluate_every=60
+    )
+    component = SFT(training=training, weights={"few": 1, "many": 1}, neftune_alpha=5.0)
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    for out in (whole, stopped):
+        out.mkdir()
+    component.run(inputs, whole)
+    seen = {name: value for _, point in read_spool(whole) for name, value in point.items()}
+    assert seen["epochs.few"] == pytest.approx(5 * seen["epochs.many"])
+    assert seen["epochs.many"] == pytest.approx(12, rel=0.02)
+    assert seen["validation_loss"] < 1.0
+    leave_after(stopped, num_steps=10)
+    with pytest.raises(Preempted):
+        component.run(inputs, stopped)
+    assert 0 < len(read(stopped)) < len(read(whole))
+    component.run(inputs, stopped)
+    for name in ("model.safetensors", "ledger.jsonl"):
+        assert (stopped / name).read_bytes() == (whole / name).read_bytes(), name
+
+
+def test_weights_that_are_none_or_of_other_sets_are_refused(
+    checkpoint, own_dialogues, shards, tmp_path
+):
+    with pytest.raises(ValueError, match=r"weights must be above 0, and these are not: \{'few': 0"):
+        SFT(weights={"few": 0})
+    inputs = SFTInputs(model=checkpoint, instructions=own_dialogues, shards=shards)
+    with pytest.raises(ValueError, match=r"weights are of few, and the dialogues are of few, many"):
+        SFT(weights={"few": 1}).run(inputs, tmp_path)

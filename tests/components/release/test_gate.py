@@ -149,3 +149,23 @@ def test_a_stage_may_be_asked_for_a_gain(tmp_path):
         after = StageReport(stage="finetune", report=report, budget=Budget(max_accuracy_loss=gain))
         inputs = GateInputs(baselines=BASELINES, ledger=(before, after), champion=None)
         assert Gate().run(inputs, tmp_path).passed is passes
+
+
+@pytest.mark.parametrize(("after", "passes"), [(1.09, True), (1.2, False)])
+def test_what_is_forgotten_of_a_text_is_held_against_the_first_model(tmp_path, after, passes):
+    first = _report("pretrained", 0.0, 2.0).model_copy(update={"texts": {"wiki": 1.0}})
+    second = _report("finetuned", 0.5, 2.0).model_copy(update={"texts": {"wiki": 1.05}})
+    third = _report("aligned", 0.6, 2.0).model_copy(update={"texts": {"wiki": after}})
+    budget = Budget(max_forgetting=0.1)
+    ledger = (
+        StageReport(stage="pretrain", report=first),
+        StageReport(stage="finetune", report=second, budget=budget),
+        StageReport(stage="align", report=third, budget=budget),
+    )
+    verdict = Gate().run(GateInputs(baselines=BASELINES, ledger=ledger, champion=None), tmp_path)
+    assert verdict.passed is passes
+    if not passes:
+        assert verdict.failures == (
+            "align: bits per byte on wiki since pretrain, as a share: 0.2000 against at most "
+            "0.1000, fails by 0.1000",
+        )
