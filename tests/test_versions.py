@@ -73,7 +73,7 @@ def test_what_cannot_change_the_result_does_not_change_the_hash(copy, file, old,
 @pytest.mark.parametrize(
     ("file", "old", "new"),
     [
-        ("components/finetune/sft.py", "256", "255"),
+        ("components/finetune/sft.py", "default=128", "default=127"),
         ("components/lib/examples/batches.py", "-100", "-101"),
         ("components/lib/training/optim.py", "0.95", "0.96"),
         ("components/lib/training/hyperparameters.py", "default=0.1", "default=0.2"),

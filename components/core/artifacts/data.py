@@ -91,11 +91,6 @@ class Comparisons(Artifact):
     measures: dict[str, float] = Field(default_factory=dict)
     """Numbers of the card, such as `learnt_share`."""
 
-    @property
-    def num_pairs(self) -> int:
-        """Lines of the file, as `PreferencePairs` calls them."""
-        return self.num_comparisons
-
 
 class EvaluationSets(PinnedData):
     """What models are tested on: `<name>/documents.jsonl`, ..., and micro-tasks in `test.jsonl`."""
