@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from rich.tree import Tree
 
 from components.core.record import RECORD, Record, read_record
+from components.core.settings import settings
 
 
 class _Link(NamedTuple):
@@ -73,9 +74,15 @@ def _links(folder: Path) -> Iterator[_Link]:
         yield _Link(depth, label, record, is_repeated)
         if not is_repeated:
             for name, source in record.inputs.items():
-                yield from walk(source.path, f"{name}: ", depth + 1)
+                if _is_made(source.path):
+                    yield from walk(source.path, f"{name}: ", depth + 1)
 
     return walk(folder, "", 0)
+
+
+def _is_made(folder: Path) -> bool:
+    """Whether a component made an input: a base that was named by its path is from elsewhere."""
+    return (folder / RECORD).exists() or folder.is_relative_to(settings().artifacts)
 
 
 def _record(folder: Path) -> Record:
