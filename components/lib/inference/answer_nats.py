@@ -21,7 +21,7 @@ def answer_nats(model: Scorer, dialogues: Dialogues) -> float:
         ValueError: there is no dialogue, or the chat template does not render one.
     """
     if not len(dialogues):
-        raise ValueError("No dialogue is held out: give the sets more, or raise held_out_share.")
+        raise ValueError("No dialogue is held out: give the sets more, or raise validation_share.")
     number = min(len(dialogues), _MOST_DIALOGUES)
     nats, count = 0.0, 0
     for some in _of_like_length(dialogues.stretches(range(number))):

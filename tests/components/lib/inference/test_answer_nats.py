@@ -38,5 +38,5 @@ def test_it_is_the_mean_over_tokens_however_many_are_read_at_once(
 
 def test_without_a_dialogue_it_says_how_to_hold_some_out(instruct):
     dialogues = Dialogues(load_tokenizer(instruct.path), [], 1)
-    with pytest.raises(ValueError, match="raise held_out_share"):
+    with pytest.raises(ValueError, match="raise validation_share"):
         answer_nats(TorchModel(load_model(instruct.path)), dialogues)
