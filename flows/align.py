@@ -8,7 +8,6 @@ from components.align.sample import SampleInputs, SamplePreferences
 from components.core.artifacts.models import Checkpoint
 from components.core.artifacts.reports import Budget
 from components.data.prepare_pairs import PreparePairs, PreparePairsInputs
-from components.lib.models.config import context_length, raw_config
 from flows.publish import publish_dialogues
 from flows.stage import NamedSets, Prepared, Stage
 from flows.step import step
@@ -51,12 +50,8 @@ class OwnPreference(Stage):
 
     def apply(self, model: Checkpoint, prepared: Prepared) -> Checkpoint:
         """Train `model` on the comparisons of `prepared.preferences`."""
-        inputs = PreparePairsInputs(
-            preferences=prepared.preferences,
-            evaluation=prepared.evaluation,
-            vocabulary=prepared.vocabulary,
-            max_length=context_length(raw_config(model.path)),
-        )
+        fit = prepared.fit_for(model)
+        inputs = PreparePairsInputs(preferences=prepared.preferences, **dict(fit))
         pairs = step(self.prepare, inputs)
         publish_dialogues(pairs.path)
         scored = ReferenceInputs(model=model, pairs=pairs)

@@ -4,7 +4,6 @@ from components.core.artifacts.data import Instructions
 from components.core.artifacts.models import Checkpoint
 from components.data.prepare_dialogues import PrepareDialogues, PrepareDialoguesInputs
 from components.finetune.sft import SFT, SFTInputs
-from components.lib.models.config import context_length, raw_config
 from flows.publish import publish_dialogues
 from flows.stage import NamedSets, Prepared, Stage
 from flows.step import step
@@ -23,26 +22,20 @@ class Supervised(Stage):
 
     def apply(self, model: Checkpoint, prepared: Prepared) -> Checkpoint:
         """Fine-tune `model` on `prepared.instructions`, with text for replay."""
-        learnt = self._prepared(model, prepared) if self.instructions else prepared.instructions
+        learnt = self.held_out(model, prepared) or prepared.instructions
+        if self.instructions:
+            publish_dialogues(learnt.path)
         inputs = SFTInputs(model=model, instructions=learnt, shards=prepared.shards)
         return step(self.sft, inputs)
 
     def held_out(self, model: Checkpoint, prepared: Prepared) -> Instructions | None:
-        """Return the named dialogues, some of which are held out; the micro-tasks are probed."""
-        return self._prepared(model, prepared) if self.instructions else None
+        """Return the named dialogues, fit for the model in hand; micro-tasks are probed anyway."""
+        if not self.instructions:
+            return None
+        fit = prepared.fit_for(model)
+        inputs = PrepareDialoguesInputs(instructions=prepared.instructions, **dict(fit))
+        return step(self.prepare, inputs)
 
     def sets(self) -> NamedSets:
         """Return the sets of dialogues."""
         return NamedSets(instructions=self.instructions)
-
-    def _prepared(self, model: Checkpoint, prepared: Prepared) -> Instructions:
-        """Return the dialogues that are learnt, fit for the model in hand."""
-        inputs = PrepareDialoguesInputs(
-            instructions=prepared.instructions,
-            evaluation=prepared.evaluation,
-            vocabulary=prepared.vocabulary,
-            max_length=context_length(raw_config(model.path)),
-        )
-        made = step(self.prepare, inputs)
-        publish_dialogues(made.path)
-        return made

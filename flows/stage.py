@@ -15,6 +15,8 @@ from components.core.artifacts.data import (
 )
 from components.core.artifacts.models import Checkpoint
 from components.core.artifacts.reports import Budget
+from components.data.preparation.preparation import PrepareInputs
+from components.lib.models.config import context_length, raw_config
 from components.lib.models.shape import Shape
 
 
@@ -42,6 +44,14 @@ class Prepared(Frozen):
     """What models are tested on, and never trained on."""
     card: DataCard
     """What the documents are."""
+
+    def fit_for(self, model: Checkpoint) -> PrepareInputs:
+        """Return what dialogues and comparisons are prepared by for a model to learn them."""
+        return PrepareInputs(
+            evaluation=self.evaluation,
+            vocabulary=self.vocabulary,
+            max_length=context_length(raw_config(model.path)),
+        )
 
 
 class Stage(Frozen, ABC):

@@ -23,13 +23,19 @@ class _Link(NamedTuple):
 def chain(folder: Path) -> dict[str, Any]:
     """Return the artifact in `folder` and, nested, everything it was made from.
 
+    Of an input from elsewhere, such as a base that was named by its path, only that path and the
+    fingerprint of its content are known.
+
     Raises:
         ValueError: the folder has no record.
     """
     record = _record(folder)
     return {
         **_facts(record),
-        "inputs": {name: chain(source.path) for name, source in record.inputs.items()},
+        "inputs": {
+            name: chain(source.path) if _is_made(source.path) else source.model_dump(mode="json")
+            for name, source in record.inputs.items()
+        },
     }
 
 
@@ -81,7 +87,7 @@ def _links(folder: Path) -> Iterator[_Link]:
 
 
 def _is_made(folder: Path) -> bool:
-    """Whether a component made an input: a base that was named by its path is from elsewhere."""
+    """Whether a component made an input, whose record may be missing, or it is from elsewhere."""
     return (folder / RECORD).exists() or folder.is_relative_to(settings().artifacts)
 
 

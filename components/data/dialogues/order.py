@@ -21,11 +21,12 @@ def answered(messages: Sequence[Message]) -> tuple[Message, ...]:
     Raises:
         Refused: they are no dialogue, or nothing is answered.
     """
-    last = next((n for n, one in _backwards(messages) if one.role == "assistant"), None)
-    if last is None:
+    answers = [place for place, each in enumerate(messages) if each.role == "assistant"]
+    if not answers:
         raise Refused("no answer", f"roles: {_roles(messages) or 'none'}")
-    check_order(messages[: last + 1])
-    return tuple(messages[: last + 1])
+    kept = tuple(messages[: answers[-1] + 1])
+    check_order(kept)
+    return kept
 
 
 def check_order(messages: Sequence[Message]) -> None:
@@ -45,10 +46,6 @@ def _check_content(message: Message) -> None:
         return
     reason = "empty answer" if message.role == "assistant" else "empty prompt"
     raise Refused(reason, f"the {message.role} says nothing")
-
-
-def _backwards(messages: Sequence[Message]) -> list[tuple[int, Message]]:
-    return list(enumerate(messages))[::-1]
 
 
 def _roles(messages: Sequence[Message]) -> str:

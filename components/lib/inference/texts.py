@@ -46,7 +46,8 @@ class TextScorer:
         Raises:
             ValueError: the text has fewer than two tokens.
         """
-        ids = np.array(self._tokenizer.encode(text, add_special_tokens=False)[:num_tokens])
+        whole = self._tokenizer.encode(text, add_special_tokens=False, verbose=False)
+        ids = np.array(whole[:num_tokens])
         nats, num_bytes, count = 0.0, 0, 0
         for rows in self._windows(ids):  # (B, T + 1)
             skipped = max(0, len(self._begin) - 1)
