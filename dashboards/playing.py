@@ -41,7 +41,7 @@ class Playable(NamedTuple):
     @property
     def is_base(self) -> bool:
         """Whether it is a base model, which goes on with text and was never taught to answer."""
-        return self.stage.startswith("pretrain.")
+        return self.stage.startswith(("pretrain.", "continued."))
 
 
 def released(mlflow: "MlflowClient") -> list[Playable]:

@@ -16,6 +16,7 @@ from components.data.clean import Clean
 from components.data.decontaminate import Decontaminate, DecontaminateInputs
 from components.data.deduplicate import Deduplicate, DeduplicateInputs
 from components.data.existing_vocabulary import ExistingVocabulary
+from components.data.extend_vocabulary import ExtendVocabulary, ExtendVocabularyInputs
 from components.data.mask import Mask
 from components.data.repository.pinned import pinned_files
 from components.data.scan import Scan, ScanInputs
@@ -58,6 +59,8 @@ class TokenSteps(Frozen):
 
     vocabulary: TrainVocabulary | ExistingVocabulary = TrainVocabulary()
     """Tokenizer; a base that exists brings its own."""
+    extend: ExtendVocabulary | None = None
+    """More tokens for the tokenizer, such as those of the documents' own language."""
     vocabulary_report: ReportVocabulary = ReportVocabulary()
     """What it makes of held-out text."""
     tokenize: Tokenize = Tokenize()
@@ -106,6 +109,9 @@ def prepare(
     clean = _clean(corpus, documents, evaluation)
 
     vocabulary = base.vocabulary() or step(tokens.vocabulary, clean.corpus)
+    if tokens.extend is not None:
+        extended = ExtendVocabularyInputs(vocabulary=vocabulary, corpus=clean.corpus)
+        vocabulary = step(tokens.extend, extended)
     encoded = TokenizeInputs(corpus=clean.corpus, vocabulary=vocabulary)
     step(tokens.vocabulary_report, VocabularyReportInputs(**dict(encoded)))
     shards = step(tokens.tokenize, encoded)

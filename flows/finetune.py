@@ -36,6 +36,10 @@ class Supervised(Stage):
         inputs = PrepareDialoguesInputs(instructions=prepared.instructions, **dict(fit))
         return step(self.prepare, inputs)
 
+    def trains_embeddings(self) -> bool:
+        """Say whether the embeddings are learnt too."""
+        return self.sft.lora is None
+
     def sets(self) -> NamedSets:
         """Return the sets of dialogues."""
         return NamedSets(instructions=self.instructions)

@@ -70,6 +70,7 @@ def _as_far_as(stage: str) -> Flow[..., Made]:
 
 data = _as_far_as("data")
 pretrain = _as_far_as("pretrain")
+continued = _as_far_as("continued")
 finetune = _as_far_as("finetune")
 align = _as_far_as("align")
 compress = _as_far_as("compress")

@@ -13,6 +13,7 @@ from components.lib.models.shape import Shape
 from components.pretrain.existing import Adopt, unusable, vocabulary_of
 from components.pretrain.sources import local, resolve
 from components.pretrain.train import Train, TrainInputs
+from components.pretrain.widen import Widen, WidenInputs
 from flows.stage import Base, Prepared
 from flows.step import step
 
@@ -53,14 +54,19 @@ class ExistingModel(Base):
     """Tokens of the sequences that models are measured on."""
     adopt: Adopt = Adopt()
     """How it is taken in."""
+    widen: Widen = Widen()
+    """How it learns to spell tokens that its vocabulary is extended by (tokens.extend)."""
 
     def measured_length(self) -> int:
         """Return the tokens that the recipe says."""
         return self.sequence_length
 
     def apply(self, model: None, prepared: Prepared) -> Checkpoint:
-        """Take the model in."""
-        return self._adopted()
+        """Take the model in, and widen it where its vocabulary was extended."""
+        adopted = self._adopted()
+        if prepared.vocabulary.fingerprint == vocabulary_of(adopted).fingerprint:
+            return adopted
+        return step(self.widen, WidenInputs(model=adopted, vocabulary=prepared.vocabulary))
 
     def vocabulary(self) -> Vocabulary:
         """Return the model's own tokenizer."""

@@ -11,6 +11,7 @@ from pydantic import model_validator
 
 from components.align.dpo import DPO
 from components.align.sample import SamplePreferences
+from components.continued.train import ContinuedTraining
 from components.core.artifacts.base import Frozen
 from components.core.artifacts.reports import Budget
 from components.data.deduplicate import Deduplicate
@@ -29,6 +30,7 @@ from components.release.gate import Gate
 from components.release.register import Register
 from flows.align import DirectPreference, OwnPreference
 from flows.compress import Int8
+from flows.continued import ContinuedPretraining
 from flows.data import CorpusSteps, TokenSteps
 from flows.evals import MEASURED, Evals
 from flows.finetune import Supervised
@@ -50,6 +52,8 @@ class Recipe(Frozen):
     """The documents as tokens."""
     pretrain: FromScratch | ExistingModel = FromScratch()
     """Base model."""
+    continued: ContinuedPretraining | None = None
+    """Base model that has read more documents."""
     finetune: Supervised | None = Supervised()
     """Instruct model."""
     align: DirectPreference | OwnPreference | None = DirectPreference()
@@ -103,6 +107,13 @@ class Recipe(Frozen):
                 )
         for stage in stages:
             yield from stage.problems(self.pretrain)
+        extends = self.tokens.extend is not None and isinstance(self.pretrain, ExistingModel)
+        if extends and not any(stage.trains_embeddings() for stage in stages):
+            yield (
+                "tokens.extend gives the model rows for new tokens, and no stage trains its "
+                "embeddings. Bring one in (--set continued='{}'), or train all weights "
+                "(--set finetune.lora=null)."
+            )
         if self.release is not None and not any(stage.makes() in MEASURED for stage in stages):
             kinds = " or ".join(kind.__name__ for kind in MEASURED)
             yield (
@@ -243,11 +254,32 @@ def adapt() -> Recipe:
     )
 
 
+def continue_() -> Recipe:
+    """A model that exists reads your documents: set pretrain.source and corpus.sources.
+
+    `corpus.sources` are sets that `bloomery data add` made; `evals.texts` must not be forgotten.
+    `tokens.extend.num_learnt=500` gives the model tokens of the documents' own language.
+    """
+    training = EpochHyperparameters(batch_size=16, micro_batch_size=2, checkpoint_every=20)
+    changes = {
+        "continued": ContinuedPretraining(
+            budget=Budget(max_forgetting=0.1), train=ContinuedTraining(training=training)
+        ),
+        "finetune": None,
+        "release": ReleaseSteps(
+            gate=Gate(max_trigram_shortfall=10.0),
+            registration=Register(model_name="bloomery-continued"),
+        ),
+    }
+    return Recipe(**dict(adapt()) | changes)
+
+
 RECIPES: dict[str, Callable[[], Recipe]] = {
     "tiny": tiny,
     "small": small,
     "smoke": smoke,
     "adapt": adapt,
+    "continue": continue_,
 }
 
 

@@ -90,6 +90,10 @@ class Stage(Frozen, ABC):
         """Return the sets of `data/` that it reads: each must be there before anything runs."""
         return NamedSets()
 
+    def trains_embeddings(self) -> bool:
+        """Say whether rows of the vocabulary are learnt, as new tokens need it."""
+        return False
+
     def problems(self, base: "Base") -> Iterator[str]:
         """Yield a sentence for everything that this stage cannot do with a model of `base`."""
         yield from ()

@@ -74,7 +74,7 @@ class SFT(Component[SFTInputs, Checkpoint]):
         from components.lib.models.folders import describe
 
         with (inputs.instructions.path / "train.jsonl").open("rb") as lines:
-            training = _steps_of(self.training, sum(1 for _ in lines))
+            training = self.training.of(sum(1 for _ in lines))
         num_examples = training.num_steps * training.batch_size
         train_on_workers(sft_worker, self, inputs, out, num_examples * self.sequence_length)
         return describe(out, self.replay_length)  # instructions are about as long
@@ -109,7 +109,7 @@ def sft_worker(payload: dict[str, Any]) -> None:
         for name in ("train.jsonl", "validation.jsonl")
     )
     drawn = Mixture(learnt, component.weights) if component.weights else learnt
-    training = _steps_of(component.training, len(drawn))
+    training = component.training.of(len(drawn))
     text = Sequences(inputs.shards.path / "train", component.replay_length)
     alpha, scorer = component.neftune_alpha, TorchModel(model)
     task = TrainSpec(
@@ -122,14 +122,6 @@ def sft_worker(payload: dict[str, Any]) -> None:
     if isinstance(drawn, Mixture):
         _say_epochs(drawn.epochs(training.num_steps * training.batch_size), out)
     train_and_save(model, beside, task, training, out, component.lora)
-
-
-def _steps_of(
-    training: Hyperparameters | EpochHyperparameters, num_examples: int
-) -> Hyperparameters:
-    if isinstance(training, Hyperparameters):
-        return training
-    return training.of(num_examples)
 
 
 def _say_epochs(epochs: dict[str, float], out: Path) -> None:

@@ -11,12 +11,11 @@ from components.core.artifacts.data import TokenShards, Vocabulary
 from components.core.artifacts.models import Checkpoint
 from components.core.component import Component
 from components.core.processes.workers import train_on_workers
-from components.core.settings import settings
-from components.lib.examples.packing import Packing
 from components.lib.models.architectures.named import ARCHITECTURES
 from components.lib.models.dial import shape_at, size_for
 from components.lib.models.shape import ModelKind, Shape
 from components.lib.training.hyperparameters import DialledHyperparameters, Hyperparameters
+from components.lib.training.on_text import OnText
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -41,7 +40,7 @@ class Resolved(NamedTuple):
     training: Hyperparameters
 
 
-class Train(Component[TrainInputs, Checkpoint], ModelKind):
+class Train(Component[TrainInputs, Checkpoint], ModelKind, OnText):
     """Pretrain under Ray Train, torchrun or in this process, resuming from its own checkpoints.
 
     One dial, `depth`, sets the size and the length of the training. A field that is given
@@ -66,20 +65,6 @@ class Train(Component[TrainInputs, Checkpoint], ModelKind):
     """Steps, batch and learning rate; an example is one sequence."""
     tokens_per_parameter: float = Field(default=12.0, gt=0)
     """Tokens to train on, for each weight that multiplies, unless `num_steps` is given."""
-    sequence_length: int = Field(default=256, ge=8)
-    """Tokens a sequence."""
-    packing: Packing = "stream"
-    """`stream` cuts the one long stream of tokens wherever a sequence ends. `best_fit` cuts only
-    documents that are longer than a sequence and packs all others whole (Ding et al. 2024)."""
-    document_mask: bool = False
-    """Let no document of a sequence see another: positions begin again in each, attention stays
-    within, and the first token of a document is not predicted from the one before."""
-    z_loss: float = Field(default=0.0, ge=0)
-    """Weight of log^2 of a decoder's softmax normaliser; PaLM's is 1e-4. `bert` takes none."""
-    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
-    """Share of a decoder's target that is spread over the vocabulary. `bert` takes none."""
-    validation_sequences: int = Field(default=64, ge=1)
-    """Sequences of the validation split that each validation measures."""
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Train":
@@ -114,9 +99,6 @@ class Train(Component[TrainInputs, Checkpoint], ModelKind):
         kind = {name: getattr(self, name) for name in ModelKind.model_fields}
         return Shape.model_validate(kind | sizes)
 
-    def _packs_documents(self) -> bool:
-        return self.packing != "stream" or self.document_mask
-
     def resolve(self, vocab_size: int) -> Resolved:
         """Return the sizes and the training, with what is given in place of what depth says."""
         shape = self.shape
@@ -135,67 +117,25 @@ class Train(Component[TrainInputs, Checkpoint], ModelKind):
         """
         from components.lib.models.folders import describe
 
-        self._check(inputs)
-        if self._packs_documents():
-            self._report_packing(inputs, out)
         training = self.resolve(inputs.vocabulary.vocab_size).training
+        self.require_a_batch(self._objective(), self._text(inputs), training.batch_size)
+        self.report_packing(inputs.shards, out)
         num_sequences = training.num_steps * training.batch_size
         train_on_workers(train_worker, self, inputs, out, num_sequences * self.sequence_length)
         return describe(out, self.sequence_length, self._objective().predicted)
 
-    def _check(self, inputs: TrainInputs) -> None:
-        training = self.resolve(inputs.vocabulary.vocab_size).training
-        if settings().num_workers > training.batch_size:
-            raise ValueError(
-                f"A batch of {training.batch_size} has no example for each of the "
-                f"{settings().num_workers} workers. Raise batch_size or lower BLOOMERY_NUM_WORKERS."
-            )
-        num_sequences = len(self._objective().examples(self._text(inputs), "train"))
-        if num_sequences < training.batch_size:
-            raise ValueError(
-                f"The train split has {num_sequences} sequences of {self.sequence_length} tokens, "
-                f"fewer than one batch of {training.batch_size}. Add documents with "
-                "`bloomery data add`, or lower batch_size or sequence_length."
-            )
-
-    def _report_packing(self, inputs: TrainInputs, out: Path) -> None:
-        from components.lib.examples.packing import PACKING_REPORT, packing_report
-
-        report = packing_report(inputs.shards.path / "train", self.sequence_length)
-        (out / PACKING_REPORT).write_text(report.model_dump_json(indent=2) + "\n", "utf-8")
-
     def task(self, inputs: TrainInputs, model: "PreTrainedModel") -> "TrainSpec":
         """Return what `model` is trained on, what for, and how it is judged."""
-        from components.lib.models.folders import flops_per_token
-        from components.lib.training.fit import TrainSpec
-
-        objective, text = self._objective(), self._text(inputs)
-        return TrainSpec(
-            examples=objective.examples(text, "train"),
-            objective=objective,
-            evaluate=objective.evaluation(model, text),
-            flops_per_token=flops_per_token(model, self.sequence_length, objective.predicted),
-        )
+        return self.spec(self._objective(), self._text(inputs), model)
 
     def _objective(self) -> "PretrainingObjective":
         from components.lib.objectives.named import OBJECTIVES
-        from components.lib.objectives.objective import LossOptions
 
         objective = OBJECTIVES[ARCHITECTURES[self.architecture].objective]
-        return objective.asked(LossOptions(self.z_loss, self.label_smoothing))
+        return objective.asked(self.loss_options())
 
     def _text(self, inputs: TrainInputs) -> "PretrainingText":
-        from components.lib.objectives.objective import PretrainingText
-
-        return PretrainingText(
-            shards=inputs.shards,
-            tokenizer=inputs.vocabulary.path,
-            sequence_length=self.sequence_length,
-            packing=self.packing,
-            document_mask=self.document_mask,
-            seed=self.training.seed,
-            num_held_out=self.validation_sequences,
-        )
+        return self.text(inputs.shards, inputs.vocabulary.path, self.training.seed)
 
 
 def train_worker(payload: dict[str, Any]) -> None:

@@ -94,6 +94,8 @@ def _base(folder: Path) -> Iterator[tuple[str, str]]:
     yield "content of the base", f"`{base['content']}`"
     yield "licence of the base", base["licence"]
     yield "chat template", base["chat_template"]
+    if "new_tokens" in base:
+        yield "tokens that the base did not have", f"{base['new_tokens']:,}"
     special = [base["begin"] or "none", " ".join(base["ends"]), base["padding"] or "none"]
     yield "begins, ends, fills up with", ", ".join(f"`{token}`" for token in special)
 

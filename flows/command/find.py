@@ -10,7 +10,7 @@ from components.core.record import RECORD, read_record, verify_touched
 from components.core.settings import settings
 from components.release.quick_champion import quick_champion
 
-_PRETRAINING, _REGISTER = "pretrain.train", "release.register"
+_PRETRAININGS, _REGISTER = ("continued.train", "pretrain.train"), "release.register"
 _MODEL_FILES = (RECORD, "config.json", "genai_config.json")
 
 
@@ -112,7 +112,7 @@ def find_pretraining(name: str | None) -> Path:
         except ValueError as error:
             raise ValueError(f"No flow run {name!r} in {settings().runs}. {error}") from error
     if (found := _pretraining_behind(made)) is None:
-        raise ValueError(f"No {_PRETRAINING} is behind {name}: it has no ledger of pretraining.")
+        raise ValueError(f"No pretraining is behind {name}: it has no ledger of pretraining.")
     return found
 
 
@@ -122,7 +122,7 @@ def _pretraining_behind(folders: list[Path]) -> Path | None:
     while level:
         records = [(folder, read_record(folder)) for folder in level if (folder / RECORD).exists()]
         for folder, record in records:
-            if record.component == _PRETRAINING:
+            if record.component in _PRETRAININGS:
                 return folder
         level = [source.path for _, record in records for source in record.inputs.values()]
         level = list(dict.fromkeys(level))

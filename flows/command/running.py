@@ -15,7 +15,7 @@ from components.core.settings import settings
 from flows.command import temporary_server
 from flows.progress import say_cached
 
-FLOWS = ("pipeline", "data", "pretrain", "finetune", "align", "compress")
+FLOWS = ("pipeline", "data", "pretrain", "continued", "finetune", "align", "compress")
 
 
 class Ran(NamedTuple):

@@ -20,6 +20,7 @@ pytestmark = [*browser.MARKS, pytest.mark.prove]
 
 _PAGES = ("Compare models", "Training", "Data", "Playground", "Overview")
 _SCHEMES = ("light", "dark")
+_TRIES = 6
 
 
 @pytest.fixture
@@ -106,11 +107,23 @@ def _smooth(page: "Page", scheme: str) -> None:
     browser.keep(page, f"walk-smoothed-{scheme}")
 
 
+def _choose(page: "Page", place: int, name: str) -> None:
+    """Choose from the list that is number `place` on a page; a page that is drawn anew closes it."""
+    box = page.get_by_test_id("stSelectbox").nth(place).locator("input")
+    option = page.get_by_role("option", name=name, exact=True)
+    for _ in range(_TRIES):
+        box.click()
+        page.wait_for_timeout(2_000)
+        if option.count():
+            option.click()
+            return
+    pytest.fail(f"{name} is not among {page.get_by_role('option').all_inner_texts()}")
+
+
 def _complete(page: "Page", scheme: str) -> None:
     """Have the base model of a run go on with a text."""
     for place, option in ((0, "calm-heron"), (1, "pretrain.adopt, float32")):
-        page.get_by_test_id("stSelectbox").nth(place).locator("input").click()
-        page.get_by_role("option", name=option, exact=True).click()
+        _choose(page, place, option)
         _wait(page, "Playground")
     page.wait_for_function(
         "document.querySelector('[data-testid=stChatInputTextArea]').placeholder"

@@ -56,7 +56,12 @@ def test_a_run_as_far_as_a_stage_asks_nothing_of_those_after_it() -> None:
 @pytest.mark.parametrize(
     ("flow", "given", "changes", "says"),
     [
-        ("pipeline", "smok", [], "No recipe 'smok'. There are: tiny, small, smoke, adapt."),
+        (
+            "pipeline",
+            "smok",
+            [],
+            "No recipe 'smok'. There are: tiny, small, smoke, adapt, continue.",
+        ),
         ("pipeline", {"name": "smok"}, [], "No recipe 'smok'"),
         ("pipeline", {"algin": None}, [], "no field 'algin'. Did you mean 'align'?"),
         ("pipeline", "smoke", {"pretrain.dept": 3}, "Did you mean 'depth'?"),

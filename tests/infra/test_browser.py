@@ -39,7 +39,8 @@ def _open(page: "Page", stack: Stack, deployment: str) -> None:
     """Open a deployment as people do: from the address that `bloomery up` prints."""
     page.goto(stack.prefect)
     page.get_by_role("link", name="Deployments", exact=True).first.click()
-    page.get_by_role("link", name=deployment, exact=True).first.click()
+    link = page.get_by_role("link", name=deployment, exact=True)
+    link.and_(page.locator('a[href*="/deployments/"]')).first.click()  # its flow is called so too
     page.get_by_role("button", name="Schedule", exact=True).wait_for()
 
 

@@ -49,6 +49,7 @@ NOT_RUN = {
         "make up": "tests/infra/stacks.py starts the same",
         "bloomery data add letters ~/letters": _DATA,
         "bloomery data add mine chats.jsonl": _DATA,
+        "bloomery data add notes ~/notes": _DATA,
         "bloomery data card letters": _DATA,
         "bloomery run": _LONG,
         "bloomery chat": _PERSON,

@@ -21,6 +21,15 @@ TOKENIZER_FILES = (
 BASE_FACTS = "base.json"
 """What is known of the model that a recipe began with."""
 
+_SAY_A_VOCABULARY = (
+    "vocab.json",
+    "merges.txt",
+    "vocab.txt",
+    "added_tokens.json",
+    "tokenizer.model",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+)  # in other words than tokenizer.json
 _OTHERS = ("generation_config.json", BASE_FACTS)
 _TEMPLATES = "additional_chat_templates"
 
@@ -43,3 +52,18 @@ def copy_companions(folder: Path, to: Path) -> None:
         target = to / file.relative_to(folder)
         target.parent.mkdir(exist_ok=True)
         shutil.copyfile(file, target)
+
+
+def copy_tokenizer(folder: Path, to: Path) -> None:
+    """Set the tokenizer in `folder`, and its chat templates, in place of what `to` has of one.
+
+    What says its vocabulary a second time, for programs that cannot read a tokenizer.json, is left
+    out: of a tokenizer that was changed it is not true any more.
+    """
+    for name in TOKENIZER_FILES:
+        (to / name).unlink(missing_ok=True)
+        if (folder / name).is_file() and name not in _SAY_A_VOCABULARY:
+            shutil.copyfile(folder / name, to / name)
+    for file in sorted((folder / _TEMPLATES).glob("*.jinja")):
+        (to / _TEMPLATES).mkdir(exist_ok=True)
+        shutil.copyfile(file, to / _TEMPLATES / file.name)

@@ -57,6 +57,10 @@ class Hyperparameters(Loop):
     weight_decay: float = Field(default=0.1, ge=0)
     """Decoupled weight decay of the matrices."""
 
+    def of(self, num_examples: int) -> "Hyperparameters":
+        """Return them: how many examples there are changes nothing."""
+        return self
+
 
 class DialledHyperparameters(Loop):
     """The same, but what is left out follows from the depth of the model."""

@@ -41,7 +41,8 @@ class Optimizers:
             for kind, parameters in kinds.items()
             if parameters
         ]
-        self.all.append(torch.optim.AdamW(groups, lr=rate, betas=_ADAM_BETAS, fused=True))
+        if groups:  # adapters are matrices alone
+            self.all.append(torch.optim.AdamW(groups, lr=rate, betas=_ADAM_BETAS, fused=True))
         self._peaks = [group["lr"] for group in self._groups()]
 
     def step(self, scale: float) -> None:

@@ -1,0 +1,1 @@
+"""Continued pretraining: a model that exists reads more documents."""
