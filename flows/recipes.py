@@ -11,7 +11,6 @@ from pydantic import model_validator
 
 from components.align.dpo import DPO
 from components.align.sample import SamplePreferences
-from components.continued.train import ContinuedTraining
 from components.core.artifacts.base import Frozen
 from components.core.artifacts.reports import Budget
 from components.data.deduplicate import Deduplicate
@@ -260,11 +259,8 @@ def continue_() -> Recipe:
     `corpus.sources` are sets that `bloomery data add` made; `evals.texts` must not be forgotten.
     `tokens.extend.num_learnt=500` gives the model tokens of the documents' own language.
     """
-    training = EpochHyperparameters(batch_size=16, micro_batch_size=2, checkpoint_every=20)
     changes = {
-        "continued": ContinuedPretraining(
-            budget=Budget(max_forgetting=0.1), train=ContinuedTraining(training=training)
-        ),
+        "continued": ContinuedPretraining(budget=Budget(max_forgetting=0.1)),
         "finetune": None,
         "release": ReleaseSteps(
             gate=Gate(max_trigram_shortfall=10.0),

@@ -41,7 +41,9 @@ class ContinuedTraining(Component[ContinuedTrainingInputs, Checkpoint], OnText):
 
     version: ClassVar[str] = "1.0.0"
 
-    training: Hyperparameters | EpochHyperparameters = EpochHyperparameters(batch_size=16)
+    training: Hyperparameters | EpochHyperparameters = EpochHyperparameters(
+        batch_size=16, micro_batch_size=2, checkpoint_every=20
+    )
     """Steps or epochs, batch and learning rate; an example is one sequence."""
     lora: LoRA | None = None
     """Train an adapter instead of all weights, and merge it. It leaves embeddings as they are."""

@@ -108,7 +108,7 @@ def _smooth(page: "Page", scheme: str) -> None:
 
 
 def _choose(page: "Page", place: int, name: str) -> None:
-    """Choose from the list that is number `place` on a page; a page that is drawn anew closes it."""
+    """Choose from list number `place` of a page; one that is drawn anew closes its lists."""
     box = page.get_by_test_id("stSelectbox").nth(place).locator("input")
     option = page.get_by_role("option", name=name, exact=True)
     for _ in range(_TRIES):

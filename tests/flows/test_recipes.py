@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from components.core.artifacts.models import Checkpoint, CompressedModel
 from components.pretrain.train import Train
 from flows.align import DirectPreference
+from flows.changes import changed
 from flows.compress import Int8
 from flows.finetune import Supervised
 from flows.pretrain import ExistingModel, FromScratch
@@ -95,6 +96,23 @@ def test_an_encoder_is_not_taught_to_answer() -> None:
     del nothing["release"]
     with pytest.raises(ValidationError, match="release takes a model that was measured"):
         Recipe(**encoder, **nothing)
+
+
+def test_new_tokens_of_a_model_are_learnt_by_a_stage_that_trains_embeddings() -> None:
+    extended = ["tokens.extend.num_learnt=9"]
+    with pytest.raises(ValueError, match=r"no stage trains its embeddings\. Bring one in"):
+        changed(recipe("adapt"), extended)
+    with pytest.raises(ValueError, match="no stage trains its embeddings"):
+        changed(recipe("continue"), [*extended, "continued.train.lora.rank=8"])
+    for name, change in (("adapt", "finetune.lora=null"), ("adapt", "continued={}")):
+        assert changed(recipe(name), [*extended, change]).tokens.extend is not None
+    assert changed(recipe("continue"), extended).tokens.extend is not None
+    assert changed(smoke(), extended).tokens.extend is not None  # trained from scratch
+
+
+def test_documents_are_read_in_sequences_that_the_model_can_hold() -> None:
+    with pytest.raises(ValueError, match=r"continued\.sequence_length is 512, and .* 256 tokens"):
+        changed(smoke(), ["continued.train.sequence_length=512"])
 
 
 def test_an_existing_model_needs_a_source() -> None:
