@@ -57,6 +57,7 @@ NOT_RUN = {
     "components/data/README.md": {"bloomery data": _DATA, "bloomery run data": _LONG},
     "components/pretrain/README.md": {
         "bloomery run pretrain": _LONG,
+        "bloomery run --recipe": _LONG,
         "bloomery ledger --step 250": _LONG,
         "BLOOMERY_NUM_WORKERS=2": _LONG,
         "BLOOMERY_RAY_ADDRESS=off BLOOMERY_NUM_WORKERS=8": _ELSEWHERE,

@@ -1,0 +1,34 @@
+"""The recipe `continue`: a model of an earlier run reads documents and learns tokens of theirs."""
+
+import json
+from pathlib import Path
+
+import pytest
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from tests.smoke import Smoke
+
+pytestmark = [pytest.mark.prove, pytest.mark.slow]
+
+
+def test_a_model_reads_documents_with_new_tokens_and_is_released(
+    smoke: Smoke, tmp_path: Path
+) -> None:
+    there = smoke.copy(tmp_path / "project")
+    (base,) = there.home.glob("artifacts/pretrain.train/*/*")
+    asked = [f"pretrain.source={base}", "tokens.extend.num_learnt=40", "continued.num_epochs=2"]
+    done = there.bloomery(
+        "run", "--recipe", "continue", *(word for each in asked for word in ("--set", each))
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    report = json.loads(there.bloomery("report", "--json").stdout)
+    bits = {line["component"]: line["bits_per_byte"] for line in report["stages"]}
+    assert bits["continued.train"] < bits["pretrain.widen"] - 0.05
+    (released,) = there.home.glob("artifacts/release.register/*/*/README.md")
+    assert "tokens that the base did not have" in released.read_text("utf-8")
+    tokenizer = AutoTokenizer.from_pretrained(released.parent)
+    model = AutoModelForCausalLM.from_pretrained(released.parent)
+    assert len(tokenizer) == model.config.vocab_size == 384 + 40
+    seen = there.bloomery("ledger", "bloomery-continued", "--step", "3")
+    assert "Step 3 saw" in seen.stdout, seen.stderr
+    assert "continued.train" in there.bloomery("lineage", "bloomery-continued").stdout
