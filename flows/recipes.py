@@ -6,6 +6,7 @@ is not said here is the default of the component, documented where it is defined
 
 from collections.abc import Callable, Iterator
 from itertools import pairwise
+from typing import Any
 
 from pydantic import model_validator
 
@@ -259,7 +260,7 @@ def continue_() -> Recipe:
     `corpus.sources` are sets that `bloomery data add` made; `evals.texts` must not be forgotten.
     `tokens.extend.num_learnt=500` gives the model tokens of the documents' own language.
     """
-    changes = {
+    changes: dict[str, Any] = {
         "continued": ContinuedPretraining(budget=Budget(max_forgetting=0.1)),
         "finetune": None,
         "release": ReleaseSteps(

@@ -125,9 +125,9 @@ def _complete(page: "Page", scheme: str) -> None:
     for place, option in ((0, "calm-heron"), (1, "pretrain.adopt, float32")):
         _choose(page, place, option)
         _wait(page, "Playground")
-    page.wait_for_function(
-        "document.querySelector('[data-testid=stChatInputTextArea]').placeholder"
-        ".startsWith('Begin a text')"
+    page.wait_for_function(  # for a moment there is the box of the mode before, too
+        "[...document.querySelectorAll('[data-testid=stChatInputTextArea]')]"
+        ".map(box => box.placeholder.slice(0, 12)).join() == 'Begin a text'"
     )
     text = page.get_by_test_id("stChatInputTextArea")
     text.fill("The state of the Union")
