@@ -15,8 +15,8 @@ def test_a_model_reads_documents_with_new_tokens_and_is_released(
     smoke: Smoke, tmp_path: Path
 ) -> None:
     there = smoke.copy(tmp_path / "project")
-    (base,) = there.home.glob("artifacts/pretrain.train/*/*")
-    asked = [f"pretrain.source={base}", "tokens.extend.num_learnt=40", "continued.num_epochs=2"]
+    (base,) = there.home.glob("artifacts/pretrain.train/*/*/artifact.json")
+    asked = [f"pretrain.source={base.parent}", "tokens.extend.num_learnt=40", "continued.num_epochs=2"]
     done = there.bloomery(
         "run", "--recipe", "continue", *(word for each in asked for word in ("--set", each))
     )
@@ -24,10 +24,11 @@ def test_a_model_reads_documents_with_new_tokens_and_is_released(
     report = json.loads(there.bloomery("report", "--json").stdout)
     bits = {line["component"]: line["bits_per_byte"] for line in report["stages"]}
     assert bits["continued.train"] < bits["pretrain.widen"] - 0.05
-    (released,) = there.home.glob("artifacts/release.register/*/*/README.md")
-    assert "tokens that the base did not have" in released.read_text("utf-8")
-    tokenizer = AutoTokenizer.from_pretrained(released.parent)
-    model = AutoModelForCausalLM.from_pretrained(released.parent)
+    cards = there.home.glob("artifacts/release.register/*/*/README.md")
+    (card,) = (each for each in cards if "# bloomery-continued" in each.read_text("utf-8"))
+    assert "tokens that the base did not have" in card.read_text("utf-8")
+    tokenizer = AutoTokenizer.from_pretrained(card.parent)
+    model = AutoModelForCausalLM.from_pretrained(card.parent)
     assert len(tokenizer) == model.config.vocab_size == 384 + 40
     seen = there.bloomery("ledger", "bloomery-continued", "--step", "3")
     assert "Step 3 saw" in seen.stdout, seen.stderr

@@ -93,7 +93,7 @@ def test_a_run_without_a_pretraining_is_an_error(pretrained):
     record = read_record(pretrained).model_copy(update={"component": "data.clean", "inputs": {}})
     write_record(record, pretrained)
     _journal("brave-otter", pretrained)
-    with pytest.raises(ValueError, match=r"No pretrain\.train is behind brave-otter"):
+    with pytest.raises(ValueError, match=r"No pretraining is behind brave-otter"):
         find_pretraining("brave-otter")
 
 
