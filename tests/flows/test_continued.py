@@ -16,7 +16,11 @@ def test_a_model_reads_documents_with_new_tokens_and_is_released(
 ) -> None:
     there = smoke.copy(tmp_path / "project")
     (base,) = there.home.glob("artifacts/pretrain.train/*/*/artifact.json")
-    asked = [f"pretrain.source={base.parent}", "tokens.extend.num_learnt=40", "continued.num_epochs=2"]
+    asked = [
+        f"pretrain.source={base.parent}",
+        "tokens.extend.num_learnt=40",
+        "continued.num_epochs=2",
+    ]
     done = there.bloomery(
         "run", "--recipe", "continue", *(word for each in asked for word in ("--set", each))
     )
