@@ -72,9 +72,9 @@ def decide(approval: Approval, question: str, comparison: str) -> Decision | Non
 
 def _message(approval: Approval, question: str) -> str:
     return (
-        f"{question} Press Resume, at the top of this page, and answer: approve or reject, and who "
-        f"you are. Whoever can open this page may answer, once. Without an answer in "
-        f"{approval.timeout_hours:g} hours it is not released."
+        f"{question} Press Resume, at the top of this page or in its menu, and answer: approve or "
+        "reject, and who you are. Whoever can open this page may answer, once. Without an answer "
+        f"in {approval.timeout_hours:g} hours it is not released."
     )
 
 

@@ -11,7 +11,9 @@ from tests import browser
 from tests.infra.stacks import FINAL, Stack, fetch, until
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from collections.abc import Callable
+
+    from playwright.sync_api import Locator, Page
 
 pytestmark = [pytest.mark.slow, pytest.mark.prove]
 
@@ -126,12 +128,12 @@ def test_a_person_refuses_and_approves_in_the_browser_with_the_champion_beside_t
     until(lambda: stack.state(champion) in FINAL, 400)
     assert stack.state(champion) == "COMPLETED"
 
-    refused = _answered(stack, _suspended(stack, 0.98, named), "reject")
+    refused = _answered(stack, _suspended(stack, 0.98, named), _refuse)
     assert refused["name"] == "Rejected"
     assert "Grace rejected it" in refused["message"]
     assert [each["version"] for each in _versions(stack, _ASKED)] == ["1"]
 
-    approved = _answered(stack, _suspended(stack, 0.98, named), "approve")
+    approved = _answered(stack, _suspended(stack, 0.98, named), _approve)
     assert approved["name"] == "Completed"
     url = f"{stack.mlflow}/api/2.0/mlflow/registered-models/alias?name={_ASKED}&alias=champion"
     now = fetch(url)[1]["model_version"]
@@ -139,30 +141,52 @@ def test_a_person_refuses_and_approves_in_the_browser_with_the_champion_beside_t
     assert {"key": "approved_by", "value": "Grace"} in now["tags"]
 
 
-def _answered(stack: Stack, run: str, decision: str) -> dict[str, Any]:
+def _answered(
+    stack: Stack, run: str, answer: "Callable[[Page, Stack, dict[str, Any]], None]"
+) -> dict[str, Any]:
     """Answer in the browser, and return the state that the run ends in."""
     _form(stack, run, "schema")
     with browser.opened() as page:
-        _answer_in(page, f"{stack.prefect}/runs/flow-run/{run}", decision)
+        answer(page, stack, stack.call(f"/flow_runs/{run}")[1])
     until(lambda: stack.state(run) in FINAL, 200)
     return stack.call(f"/flow_runs/{run}")[1]["state"]
 
 
-def _answer_in(page: "Page", address: str, decision: str) -> None:
-    """Decide with a name, by what is on the screen without scrolling."""
-    page.goto(address)
+def _approve(page: "Page", stack: Stack, run: dict[str, Any]) -> None:
+    """Begin at `/`, where Prefect's new interface opens, and only click."""
+    page.goto(stack.prefect)
+    page.get_by_role("link", name="Runs", exact=True).first.click()
+    page.get_by_role("link", name=run["name"], exact=True).first.click()
+    page.get_by_role("button", name="Open menu").first.click()
+    page.get_by_role("menuitem", name="Resume", exact=True).click()
+    form = page.get_by_role("dialog")
+    name = _see_both(page, form)
+    form.get_by_role("button", name="Select Decision").click()
+    page.get_by_role("option", name="approve", exact=True).click()
+    name.fill("Grace")
+    browser.keep(page, "prefect-approval-approve")
+    form.get_by_role("button", name="Resume", exact=True).click()
+    form.wait_for(state="hidden")
+
+
+def _refuse(page: "Page", stack: Stack, run: dict[str, Any]) -> None:
+    """Begin at the page of the run in the old interface, which links of ours open."""
+    page.goto(f"{stack.prefect}/runs/flow-run/{run['id']}")
     page.get_by_role("button", name="Resume").click()
-    form = page.get_by_role("dialog").or_(page.locator(".p-modal")).first
+    form = page.locator(".p-modal").first
+    _see_both(page, form).fill("Grace")  # to reject is chosen until somebody chooses
+    browser.keep(page, "prefect-approval-reject")
+    form.get_by_role("button", name="Submit", exact=True).click()
+    form.wait_for(state="hidden")
+
+
+def _see_both(page: "Page", form: "Locator") -> "Locator":
+    """See candidate and champion, and return where the name goes: on the screen as it opens."""
     for words in ("candidate", "champion (version 1)", "bits per byte", "accuracy (95 %)"):
         form.get_by_text(words).first.wait_for()
     name = form.locator("textarea").first
     box = name.bounding_box()
     assert box is not None
+    assert page.viewport_size is not None
     assert box["y"] < page.viewport_size["height"], "the form is below the fold"
-    if decision != "reject":  # it is chosen until somebody chooses
-        form.locator(".p-select-button__control").first.press("ArrowDown")  # opens it
-        page.get_by_text(decision, exact=True).last.click()
-    name.fill("Grace")
-    browser.keep(page, f"prefect-approval-{decision}")
-    form.get_by_role("button", name="Submit", exact=True).click()
-    form.wait_for(state="hidden")
+    return name

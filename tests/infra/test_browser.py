@@ -1,6 +1,8 @@
 """What people do in a real browser: fill in forms and schedule in Prefect, compare in MLflow."""
 
+import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -44,9 +46,9 @@ def _open(page: "Page", stack: Stack, deployment: str) -> None:
     page.get_by_role("button", name="Schedule", exact=True).wait_for()
 
 
-def _choose_smoke(page: "Page") -> None:
+def _choose(page: "Page", recipe: str) -> None:
     page.get_by_label("Select By name").first.click()
-    page.get_by_role("option", name="smoke", exact=True).click()
+    page.get_by_role("option", name=recipe, exact=True).click()
     page.wait_for_timeout(_DEBOUNCE_MILLISECONDS)
 
 
@@ -58,7 +60,7 @@ def test_a_schedule_that_is_made_by_clicking_runs_what_it_shows_until_it_is_swit
     page.get_by_role("tab", name="Cron", exact=True).click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_text("Every minute").wait_for()
-    _choose_smoke(page)
+    _choose(page, "smoke")
     browser.keep(page, "prefect-schedule")
     dialog.get_by_role("button", name="Save", exact=True).click()
     dialog.wait_for(state="hidden")
@@ -87,7 +89,7 @@ def test_a_run_with_one_change_is_refused_once_and_then_comes_to_its_end(
     before = {run["id"] for run in _runs(stack, "pretrain")}
     page.get_by_role("button", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Custom run").click()
-    _choose_smoke(page)
+    _choose(page, "smoke")
     page.get_by_role("button", name="Add item").click()
     change = page.locator("div.group", has=page.get_by_role("button", name="Add item"))
     change.locator("textarea").first.fill("pretrain.num_step=2")
@@ -109,6 +111,41 @@ def test_a_run_with_one_change_is_refused_once_and_then_comes_to_its_end(
     page.get_by_text("Completed", exact=True).first.wait_for(timeout=600_000)
     browser.keep(page, "prefect-run")
     assert stack.call(f"/flow_runs/{run['id']}")[1]["name"].startswith("smoke-")
+
+
+def test_a_model_that_exists_learns_dialogues_by_a_form_that_is_filled_in(
+    stack: Stack, page: "Page", tmp_path: Path
+) -> None:
+    says = [(f"What comes after {n}?", f"After {n} comes {n + 1}.") for n in range(40)]
+    rows = "".join(json.dumps({"prompt": one, "completion": other}) + "\n" for one, other in says)
+    (tmp_path / "mine.jsonl").write_text(rows, encoding="utf-8")
+    added = ("data", "add", "mine", str(tmp_path / "mine.jsonl"), "--as", "instructions")
+    assert stack.command(*added).returncode == 0
+    made = stack.start("pretrain", {"recipe": "smoke"})[1]["id"]
+    until(lambda: stack.state(made) in FINAL, 300)
+    base = next(stack.home.glob("artifacts/pretrain.train/*/*/artifact.json")).parent
+
+    _open(page, stack, "pipeline")
+    page.get_by_role("button", name="Run", exact=True).click()
+    page.get_by_role("menuitem", name="Custom run").click()
+    _choose(page, "adapt")
+    add = page.get_by_role("button", name="Add item")
+    changes = [f"pretrain.source={base}", 'finetune.instructions=["mine"]']
+    for place, change in enumerate(changes):
+        add.click()
+        page.locator("div.group", has=add).locator("textarea").nth(place).fill(change)
+        page.wait_for_timeout(_DEBOUNCE_MILLISECONDS)
+    browser.keep(page, "prefect-form-adapt")
+    before = {run["id"] for run in _runs(stack, "pipeline")}
+    page.get_by_role("button", name="Submit", exact=True).click()
+    [run] = until(lambda: [r for r in _runs(stack, "pipeline") if r["id"] not in before], 30)
+    assert run["parameters"] == {"recipe": "adapt", "set": changes}
+    until(lambda: stack.state(run["id"]) in FINAL, 600)
+    ended = stack.call(f"/flow_runs/{run['id']}")[1]
+    assert ended["state"]["name"] == "Completed", ended["state"]["message"]
+    page.goto(f"{stack.prefect}/v2/runs/flow-run/{run['id']}?tab=Artifacts")
+    page.get_by_text("dialogues", exact=False).first.wait_for()
+    browser.keep(page, "prefect-adapt-artifacts")
 
 
 def test_the_dashboard_shows_the_steps_of_the_last_run(stack: Stack, page: "Page") -> None:
