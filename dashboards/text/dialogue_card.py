@@ -8,7 +8,7 @@ from rich.console import Group
 from rich.table import Table
 from tabulate import tabulate
 
-_SETS = ("set", "rows", "kept", "left out", "formats", "licence")
+_SETS = ("set", "rows", "kept", "left out", "left out of rows", "formats", "licence")
 _NUMBERS = ("", "mean", "p5", "p50", "p95", "max")
 
 
@@ -51,6 +51,7 @@ def _sets(card: dict[str, Any]) -> list[tuple[str, ...]]:
             f"{row['rows']:,}",
             f"{row['kept']:,}",
             _counted(row["dropped"]),
+            _counted(row.get("left_out", {})),
             _counted(row["formats"]),
             ", ".join(name or "not named" for name in row["licenses"]),
         )

@@ -29,6 +29,8 @@ class SetRow(Frozen):
     """Rows by the format that they came in."""
     licenses: dict[str, int]
     """Rows by their licence; an empty one is not known."""
+    left_out: dict[str, int]
+    """What was left out of rows when they were added, such as reasoning parts, and how many."""
 
 
 class DialogueCard(Frozen):
@@ -93,6 +95,7 @@ def _set_row(folder: Path, sieve: RowSieve[R], name: str) -> SetRow:
         dropped=dict(sorted(dropped.items())),
         formats=known.formats,
         licenses=known.licenses,
+        left_out=known.left_out,
     )
 
 

@@ -37,7 +37,7 @@ def gathered(target: Path, new: Path, aside: Path, intake: Intake, append: bool)
         append_to(before, new, aside, intake.withdraw)
     if kind not in FILES:
         return _counts(new / "read")
-    made = About(formats=+intake.formats, licenses=+intake.licenses)
+    made = About(formats=+intake.formats, licenses=+intake.licenses, left_out=+intake.left_out)
     return write_set(kind, new / "read", made, about(target) if append else None)
 
 

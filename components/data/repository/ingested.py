@@ -33,8 +33,8 @@ class Ingested(Frozen):
     """What they are."""
     formats: dict[str, int] = Field(default_factory=dict)
     """Of dialogues and preferences: rows that were added, by the format that was recognised."""
-    dropped_messages: int = 0
-    """Messages after the last answer of a dialogue, which were left out."""
+    left_out: dict[str, int] = Field(default_factory=dict)
+    """What was left out of rows that were added, such as reasoning parts, and how many."""
     documents: int = 0
     """Documents that were added."""
     total_documents: int = 0

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from components.data.dialogues.rows import DROPPED
+from components.data.dialogues.rows import LEFT_OUT
 from components.data.document import Document
 from components.data.sources.documents import FORMAT
 from components.data.sources.reading import ALREADY_THERE, HARMLESS, read
@@ -33,7 +33,7 @@ class Intake:
         self.lost_bytes = 0
         self.formats = Counter[str]()
         self.licenses = Counter[str]()
-        self.num_dropped = 0
+        self.left_out = Counter[str]()
         self._said = time.monotonic()
         self._first_detail = ""
         self._harmless = dict[str, Counter[str]]()  # details, by reason
@@ -90,7 +90,8 @@ class Intake:
             return
         self.formats[str(document.metadata[FORMAT])] += number
         self.licenses[str(document.metadata.get("license", ""))] += number
-        self.num_dropped += number * int(document.metadata.get(DROPPED, 0))
+        for name in LEFT_OUT:
+            self.left_out[name] += number * int(document.metadata.get(name, 0))
 
     def summary(self) -> dict[str, Any]:
         """Return what is known, for `Ingested`."""
@@ -103,7 +104,7 @@ class Intake:
             "read_bytes": self._reading.num_bytes,
             "kind": self._reading.source.kind,
             "formats": dict((+self.formats).most_common()),
-            "dropped_messages": self.num_dropped,
+            "left_out": dict(+self.left_out),
             "rejected": dict(sorted(self.rejected.items())),
             "rejects": str(self.rejects),
         }

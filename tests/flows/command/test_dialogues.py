@@ -90,6 +90,26 @@ def test_what_is_there_already_is_not_added_again_and_a_set_can_be_removed(proje
     assert len(rows_of(project / "data" / "instructions" / "mine" / "dialogues.jsonl")) == 3
 
 
+def test_thoughts_are_left_out_and_said_how_many_and_stay_counted_when_more_is_added(
+    project, tmp_path
+):
+    thought = [CHAT["messages"][0], CHAT["messages"][1] | {"reasoning_content": "Hm."}]
+    more = {"messages": [*thought, {"role": "user", "content": "c"}]}
+    source = lines(tmp_path / "a.jsonl", {"messages": thought}, more)
+    shown = bloomery("data", "add", "mine", source, "--as", "instructions")
+    assert "       2 reasoning parts, left out of dialogues that were kept" in shown
+    assert "       1 messages after the last answer, left out of dialogues" in shown
+    words = ("data", "add", "mine", lines(tmp_path / "b.jsonl", {"messages": thought}))
+    bloomery(*words, "--as", "instructions", "--append")
+    about = json.loads((project / "data" / "instructions" / "mine" / "about.json").read_text())
+    assert about["left_out"] == {"messages after the last answer": 1, "reasoning parts": 3}
+    chosen = thought[1] | {"content": "2"}
+    pair = {"prompt": "Two?", "chosen": [chosen], "rejected": thought[1:]}
+    source = lines(tmp_path / "p.jsonl", pair)
+    shown = bloomery("data", "add", "pairs", source, "--as", "preferences")
+    assert "       2 reasoning parts, left out of comparisons that were kept" in shown
+
+
 def test_preferences_come_in_and_identical_answers_do_not(project, tmp_path):
     pairs = [{"prompt": "Two?", "chosen": c, "rejected": "3"} for c in ("2", "two", "3")]
     source = lines(tmp_path / "p.jsonl", *pairs)
