@@ -21,6 +21,7 @@ from components.data.sources.hugging_face import is_saved_dataset, read_dataset
 from components.data.sources.leftovers import is_left_over
 from components.data.sources.losses import PADDING, begun, of_tail, with_rest
 from components.data.sources.rows import read_json, read_json_lines, read_parquet
+from components.data.sources.seen import REPEATED
 from components.data.sources.separated import csv_dialect, read_csv
 from components.data.sources.source import (
     ArchiveLimit,
@@ -37,7 +38,7 @@ from components.data.sources.web import downloaded
 
 ALREADY_THERE = "already there"
 _LEFT_OVER = "left by a system"
-HARMLESS = frozenset({ALREADY_THERE, "blank", "other kind", _LEFT_OVER, PADDING, LINK})
+HARMLESS = frozenset({ALREADY_THERE, REPEATED, "blank", "other kind", _LEFT_OVER, PADDING, LINK})
 """Reasons that say nothing against a source."""
 
 _READ: dict[str, Callable[[Reading, Blob], Iterator[Document | Reject]]] = {

@@ -90,6 +90,31 @@ def test_what_is_there_already_is_not_added_again_and_a_set_can_be_removed(proje
     assert len(rows_of(project / "data" / "instructions" / "mine" / "dialogues.jsonl")) == 3
 
 
+def test_no_two_rows_of_a_set_have_one_id_however_they_came(project, tmp_path):
+    first = CHAT | {"id": "x"}
+    other = {"messages": [CHAT["messages"][0], CHAT["messages"][1] | {"content": "c"}], "id": "x"}
+    rows = [first, other, first, other, CHAT, {"prompt": "d", "completion": "e", "id": 5}]
+    source = lines(tmp_path / "a.jsonl", *rows)
+    words = ("data", "add", "mine", source, "--as", "instructions")
+    shown = bloomery(*words)
+    assert "       2 left out: repeated row" in shown
+    assert "       2 have the id of another row and other content: their id became ID~" in shown
+    file = project / "data" / "instructions" / "mine" / "dialogues.jsonl"
+    before = rows_of(file)
+    ids = [str(row["id"]).removeprefix("mine/a.jsonl#") for row in before]
+    assert [name.partition("~")[0] for name in ids] == ["x", "x", "5", "5"]
+    assert [len(name.partition("~")[2]) for name in ids] == [0, 8, 0, 8]
+    rejects = max((settings().home / "ingests" / "mine").glob("*.jsonl"))
+    assert [row["id"] for row in rows_of(rejects)] == ["mine/a.jsonl#x"] * 2
+    assert rows_of(rejects)[0]["detail"] == "an earlier row has its id and its content"
+    lines(tmp_path / "a.jsonl", other, first, CHAT | {"id": "y"}, ALPACA[0] | {"id": "x"})
+    done = json.loads(bloomery(*words, "--append", "--json"))
+    assert done["rejected"] == {"already there": 2}
+    assert (done["documents"], done["renamed"]) == (2, 1)
+    assert rows_of(file)[:4] == before
+    assert len({row["id"] for row in rows_of(file)}) == 6
+
+
 def test_thoughts_are_left_out_and_said_how_many_and_stay_counted_when_more_is_added(
     project, tmp_path
 ):
