@@ -36,7 +36,7 @@ class PrepareDialogues(Preparation, Component[PrepareDialoguesInputs, Dialogues]
     `train.jsonl`, `validation.jsonl`, `rejects.jsonl` with reasons, and `card.json`.
     """
 
-    version: ClassVar[str] = "1.0.0"
+    version: ClassVar[str] = "1.1.0"
 
     validation_share: float = Field(default=0.05, gt=0, le=0.5)
     """Share of the first questions whose dialogues are not trained on, by a hash of the question:

@@ -31,7 +31,7 @@ class PreparePairs(Preparation, Component[PreparePairsInputs, Comparisons]):
     Writes `comparisons.jsonl`, `rejects.jsonl` with reasons, and `card.json`.
     """
 
-    version: ClassVar[str] = "1.0.0"
+    version: ClassVar[str] = "1.1.0"
 
     def run(self, inputs: PreparePairsInputs, out: Path) -> Comparisons:
         """Write the comparisons.

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from components.core.artifacts.base import Frozen
+from components.core.artifacts.data import Planted
+from components.data.duplicates.near_misses import FORM
 from components.data.preparation.lengths import Length, percentiles
 from components.data.preparation.preparation import Prepared
 from components.data.preparation.sieve import RowSieve
@@ -54,6 +56,8 @@ class DialogueCard(Frozen):
     """Share of these tokens that bear the loss: those of answers to learn, their ends included."""
     max_length: int
     """Tokens that the model reads at once: longer rows were left out."""
+    planted: tuple[Planted, ...]
+    """What was found of duplicates and near misses that were planted in a sample, by form."""
 
     def measures(self) -> dict[str, float]:
         """Return the numbers that runs are compared by."""
@@ -65,6 +69,17 @@ class DialogueCard(Frozen):
             "tokens_mean": self.tokens.get("mean", 0.0),
             "tokens_p95": self.tokens.get("p95", 0.0),
             "learnt_share": self.learnt_share,
+            **self._found(),
+        }
+
+    def _found(self) -> dict[str, float]:
+        """Return recall and precision of the form of planted copies that does worst."""
+        judged = [row for row in self.planted if row.due and not row.form.startswith(FORM)]
+        if not judged:
+            return {}
+        return {
+            "planted_recall": min(row.due_recall for row in judged),
+            "planted_precision": min(row.precision for row in judged),
         }
 
 
@@ -83,6 +98,7 @@ def card_of(
         tokens=percentiles([length.tokens for length in kept]),
         learnt_share=_learnt_share(kept),
         max_length=max_length,
+        planted=prepared.planted,
     )
 
 
