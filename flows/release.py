@@ -6,7 +6,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Failed
 
 from components.core.artifacts.base import Frozen
-from components.core.artifacts.data import DataCard
+from components.core.artifacts.data import Comparisons, DataCard, Dialogues
 from components.core.artifacts.models import Checkpoint, CompressedModel, Release
 from components.core.artifacts.reports import BaselineReport, ProbeReport, StageReport, Verdict
 from components.release.gate import Gate, GateInputs
@@ -48,6 +48,8 @@ class Candidate(Frozen):
     """What the probe found after each stage."""
     data: DataCard
     """What it was trained on."""
+    sets: tuple[Dialogues | Comparisons, ...] = ()
+    """The named sets that it was fine-tuned on and aligned by, as they were prepared."""
 
     @property
     def measured(self) -> Checkpoint | CompressedModel:

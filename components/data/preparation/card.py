@@ -16,6 +16,8 @@ from components.lib.text.dialogue import Comparison
 
 CARD = "card.json"
 """File of a card, beside the rows."""
+HELD_OUT = "validation"
+"""Name of the rows that are not learnt."""
 
 
 class SetRow(Frozen):
@@ -25,6 +27,8 @@ class SetRow(Frozen):
     """Rows that it has."""
     kept: int
     """Those that were kept."""
+    held_out: int
+    """Those of them that are held out: the others are learnt."""
     dropped: dict[str, int]
     """The others, by reason."""
     formats: dict[str, int]
@@ -84,14 +88,19 @@ class DialogueCard(Frozen):
 
 
 def card_of(
-    folder: Path, sieve: RowSieve[R], prepared: Prepared, rows: Mapping[str, int], max_length: int
+    folder: Path,
+    sieve: RowSieve[R],
+    prepared: Prepared,
+    sides: Mapping[str, Sequence[R]],
+    max_length: int,
 ) -> DialogueCard:
-    """Return the card of what was kept of the sets in `folder`."""
+    """Return the card of what was kept of the sets in `folder`, and written to files as `sides`."""
     kept = [prepared.lengths[row.id] for row in sieve.rows]
+    held_out = Counter(row.source for row in sides.get(HELD_OUT, ()))
     return DialogueCard(
         kind="preferences" if _are_comparisons(sieve.rows) else "instructions",
-        rows=dict(rows),
-        sets={name: _set_row(folder, sieve, name) for name in sorted(sieve.read)},
+        rows={name: len(rows) for name, rows in sides.items()},
+        sets={n: _set_row(folder, sieve, n, held_out[n]) for n in sorted(sieve.read)},
         dropped=sieve.total(),
         masked=dict(sorted(prepared.masked.items())),
         turns=percentiles([_num_turns(row) for row in sieve.rows]),
@@ -102,12 +111,13 @@ def card_of(
     )
 
 
-def _set_row(folder: Path, sieve: RowSieve[R], name: str) -> SetRow:
+def _set_row(folder: Path, sieve: RowSieve[R], name: str, held_out: int) -> SetRow:
     dropped = sieve.dropped[name] if name in sieve.dropped else Counter[str]()
     known = about(folder / name) or About(formats={}, licenses={})
     return SetRow(
         rows=sieve.read[name],
         kept=sieve.read[name] - dropped.total(),
+        held_out=held_out,
         dropped=dict(sorted(dropped.items())),
         formats=known.formats,
         licenses=known.licenses,
