@@ -109,6 +109,8 @@ def _build(recipe: Recipe, stages: tuple[Stage, ...], releasing: ReleaseSteps | 
         ledger=tuple(ledger),
         data=prepared.card,
         sets=tuple(learnt),
+        base=next(model for model in made if isinstance(model, Checkpoint)),
+        evaluation=prepared.evaluation,
     )
     outcome = release(releasing, candidate)
     publish("FAILED" if is_rejected(outcome) else "FINISHED")

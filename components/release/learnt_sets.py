@@ -1,10 +1,10 @@
 """The sets of dialogues and comparisons that a released model has learnt, for its card."""
 
+import json
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from components.core.artifacts.data import Comparisons, Dialogues
-from components.data.preparation.card import CARD, DialogueCard
 
 NOT_STATED = "not stated"
 """Stands for a licence that nobody named."""
@@ -38,8 +38,8 @@ HEADINGS = ["kind", "set", "learnt", "held out", "licences (rows)"]
 def learnt_sets(prepared: Sequence[Dialogues | Comparisons]) -> Iterator[LearntSet]:
     """Yield each set of what was prepared, in order."""
     for each in prepared:
-        card = DialogueCard.model_validate_json((each.path / CARD).read_text("utf-8"))
-        for name, row in card.sets.items():
-            licences = {licence or NOT_STATED: n for licence, n in row.licenses.items()}
-            learnt = row.kept - row.held_out
-            yield LearntSet(card.kind, name, learnt, row.held_out, licences)
+        card: dict[str, Any] = json.loads((each.path / "card.json").read_text("utf-8"))
+        for name, row in card["sets"].items():
+            licences = {licence or NOT_STATED: n for licence, n in row["licenses"].items()}
+            learnt = row["kept"] - row["held_out"]
+            yield LearntSet(card["kind"], name, learnt, row["held_out"], licences)

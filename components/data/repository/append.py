@@ -21,8 +21,8 @@ from components.data.repository.dialogue_sets import (
     write_as_documents,
     write_set,
 )
+from components.data.seen import Seen
 from components.data.sources.intake import Intake
-from components.data.sources.seen import Seen
 
 
 def gathered(target: Path, new: Path, aside: Path, intake: Intake, append: bool) -> dict[str, Any]:

@@ -10,9 +10,9 @@ from typing import Any
 
 from components.data.dialogues.rows import LEFT_OUT
 from components.data.document import Document
+from components.data.seen import REPEATED, Seen, is_renamed
 from components.data.sources.documents import FORMAT
 from components.data.sources.reading import ALREADY_THERE, HARMLESS, read
-from components.data.sources.seen import REPEATED, Seen, is_renamed
 from components.data.sources.source import SAMPLE_CHARACTERS, Reading, Reject, Source
 
 _SECONDS = 5.0  # between two lines of progress

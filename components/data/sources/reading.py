@@ -12,6 +12,7 @@ from pathlib import PurePosixPath
 from typing import BinaryIO
 
 from components.data.document import Document
+from components.data.seen import REPEATED
 from components.data.sources.archives import members, seekable
 from components.data.sources.buckets import objects
 from components.data.sources.compression import SUFFIXES, BrokenOff, Tail, expanded
@@ -21,7 +22,6 @@ from components.data.sources.hugging_face import is_saved_dataset, read_dataset
 from components.data.sources.leftovers import is_left_over
 from components.data.sources.losses import PADDING, begun, of_tail, with_rest
 from components.data.sources.rows import read_json, read_json_lines, read_parquet
-from components.data.sources.seen import REPEATED
 from components.data.sources.separated import csv_dialect, read_csv
 from components.data.sources.source import (
     ArchiveLimit,
