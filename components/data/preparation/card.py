@@ -96,7 +96,7 @@ def card_of(
 ) -> DialogueCard:
     """Return the card of what was kept of the sets in `folder`, and written to files as `sides`."""
     kept = [prepared.lengths[row.id] for row in sieve.rows]
-    held_out = Counter(row.source for row in sides.get(HELD_OUT, ()))
+    held_out = Counter(row.id.partition("/")[0] for row in sides.get(HELD_OUT, ()))
     return DialogueCard(
         kind="preferences" if _are_comparisons(sieve.rows) else "instructions",
         rows={name: len(rows) for name, rows in sides.items()},

@@ -87,11 +87,6 @@ class Comparison(Frozen):
     tools: tuple[str, ...] = ()
     """As for `Dialogue`."""
 
-    @property
-    def source(self) -> str:
-        """The set that it is of."""
-        return self.id.partition("/")[0]
-
     def dialogues(self) -> tuple[Dialogue, Dialogue]:
         """Return the prompt with the answer that was chosen, and with the other."""
         chosen, rejected = (
