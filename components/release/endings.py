@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _FEW = 4  # prompts, of which fewer say nothing
 _LOOKED_AT = 512  # held-out dialogues, among which those with short answers are asked
 _GENEROUS = 4  # times the longest of the answers that are asked for
-_LEAST = 64  # tokens
+_LEAST = 128  # tokens
 
 
 class _Prompt(NamedTuple):
@@ -33,9 +33,11 @@ def ending_checks(shipped: Shipped, num_prompts: int, max_unended: float) -> Ite
     """Yield, for each shipped model, the share of greedy answers that do not end in time.
 
     Only those prompts count after whose taught answer the model itself finds the end likeliest: of
-    a model that was hardly trained nothing is asked. The bound is four times the longest answer,
-    and 64 tokens at least.
+    a model that was hardly trained, or not at all in this run, nothing is asked. The bound is four
+    times the longest answer, and 128 tokens at least where the context has room for them.
     """
+    if shipped.model.fingerprint == shipped.base.fingerprint:
+        return
     prompts = _prompts(shipped.base.path, shipped.held_out(), num_prompts)
     for name, part in shipped.parts():
         model = open_model(part.path, settings().num_threads)

@@ -134,10 +134,13 @@ def test_answers_that_never_end_are_caught_though_the_end_was_learnt(shipped):
     (check,) = ending_checks(shipped, 16, 0.5)
     assert check.value == 1.0
     assert check.sentence().startswith("ends: share of ")
-    assert "answers of the released model that do not end within 64 tokens" in check.name
+    assert "answers of the released model that do not end within 128 tokens" in check.name
 
 
 def test_of_a_model_that_has_learnt_no_end_no_answer_is_asked(shipped, checkpoint):
-    untaught = shipped.model_copy(update={"model": checkpoint})
+    same = shipped.model_copy(update={"model": checkpoint})
+    assert list(ending_checks(same, 16, 0.5)) == []
+    other = checkpoint.model_copy(update={"fingerprint": "hardly trained"})
+    untaught = shipped.model_copy(update={"model": other})
     assert list(ending_checks(untaught, 16, 0.5)) == []
     assert all(check.holds for check in chat_checks(untaught))
