@@ -5,6 +5,7 @@ from pydantic import Field
 from components.align.dpo import DPO, DPOInputs
 from components.align.reference import Reference, ReferenceInputs
 from components.align.sample import SampleInputs, SamplePreferences
+from components.core.artifacts.data import Comparisons, Dialogues
 from components.core.artifacts.models import Checkpoint
 from components.core.artifacts.reports import Budget
 from components.data.prepare_pairs import PreparePairs, PreparePairsInputs
@@ -50,13 +51,21 @@ class OwnPreference(Stage):
 
     def apply(self, model: Checkpoint, prepared: Prepared) -> Checkpoint:
         """Train `model` on the comparisons of `prepared.preferences`."""
-        fit = prepared.fit_for(model)
-        inputs = PreparePairsInputs(preferences=prepared.preferences, **dict(fit))
-        pairs = step(self.prepare, inputs)
+        pairs = self.comparisons(model, prepared)
         publish_dialogues(pairs.path)
         scored = ReferenceInputs(model=model, pairs=pairs)
         reference = step(self.reference, scored) if self.dpo.has_reference else None
         return step(self.dpo, DPOInputs(model=model, pairs=pairs, reference=reference))
+
+    def comparisons(self, model: Checkpoint, prepared: Prepared) -> Comparisons:
+        """Return the named comparisons, fit for the model in hand."""
+        fit = prepared.fit_for(model)
+        inputs = PreparePairsInputs(preferences=prepared.preferences, **dict(fit))
+        return step(self.prepare, inputs)
+
+    def learnt(self, model: Checkpoint, prepared: Prepared) -> tuple[Dialogues | Comparisons, ...]:
+        """Return the named comparisons."""
+        return (self.comparisons(model, prepared),)
 
     def sets(self) -> NamedSets:
         """Return the sets of comparisons."""

@@ -1,6 +1,6 @@
 """A base model becomes one that follows instructions."""
 
-from components.core.artifacts.data import Instructions
+from components.core.artifacts.data import Comparisons, Dialogues
 from components.core.artifacts.models import Checkpoint
 from components.data.prepare_dialogues import PrepareDialogues, PrepareDialoguesInputs
 from components.finetune.sft import SFT, SFTInputs
@@ -28,7 +28,7 @@ class Supervised(Stage):
         inputs = SFTInputs(model=model, instructions=learnt, shards=prepared.shards)
         return step(self.sft, inputs)
 
-    def held_out(self, model: Checkpoint, prepared: Prepared) -> Instructions | None:
+    def held_out(self, model: Checkpoint, prepared: Prepared) -> Dialogues | None:
         """Return the named dialogues, fit for the model in hand; micro-tasks are probed anyway."""
         if not self.instructions:
             return None
@@ -39,6 +39,11 @@ class Supervised(Stage):
     def trains_embeddings(self) -> bool:
         """Say whether the embeddings are learnt too."""
         return self.sft.lora is None
+
+    def learnt(self, model: Checkpoint, prepared: Prepared) -> tuple[Dialogues | Comparisons, ...]:
+        """Return the named dialogues."""
+        found = self.held_out(model, prepared)
+        return () if found is None else (found,)
 
     def sets(self) -> NamedSets:
         """Return the sets of dialogues."""

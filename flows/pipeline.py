@@ -100,12 +100,18 @@ def _build(recipe: Recipe, stages: tuple[Stage, ...], releasing: ReleaseSteps | 
     if releasing is None:
         publish("FINISHED")
         return made[-1]
+    befores = (None, *made)[: len(stages)]
+    pairs = zip(stages, befores, strict=True)
+    learnt = (each for stage, model in pairs for each in stage.learnt(model, prepared))
     candidate = Candidate(
         model=[model for model in made if isinstance(model, Checkpoint)][-1],
         compressed=made[-1] if isinstance(made[-1], CompressedModel) else None,
         baselines=to_beat,
         ledger=tuple(ledger),
         data=prepared.card,
+        sets=tuple(learnt),
+        base=next(model for model in made if isinstance(model, Checkpoint)),
+        evaluation=prepared.evaluation,
     )
     outcome = release(releasing, candidate)
     publish("FAILED" if is_rejected(outcome) else "FINISHED")

@@ -6,7 +6,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Failed
 
 from components.core.artifacts.base import Frozen
-from components.core.artifacts.data import DataCard
+from components.core.artifacts.data import Comparisons, DataCard, Dialogues, EvaluationSets
 from components.core.artifacts.models import Checkpoint, CompressedModel, Release
 from components.core.artifacts.reports import BaselineReport, ProbeReport, StageReport, Verdict
 from components.release.gate import Gate, GateInputs
@@ -14,6 +14,7 @@ from components.release.model_card import Facts
 from components.release.opponent import is_champion, opponent
 from components.release.register import Register, RegisterInputs
 from components.release.registry import note
+from components.release.shipped import Shipped
 from dashboards.text.decision import decision
 from flows.approval import Approval, Decision, decide
 from flows.contenders import compared
@@ -48,6 +49,27 @@ class Candidate(Frozen):
     """What the probe found after each stage."""
     data: DataCard
     """What it was trained on."""
+    sets: tuple[Dialogues | Comparisons, ...] = ()
+    """The named sets that it was fine-tuned on and aligned by, as they were prepared."""
+
+    base: Checkpoint
+    """The first model of the run: dialogues were learnt by its chat template."""
+    evaluation: EvaluationSets
+    """Held-out micro-tasks, which it is asked."""
+
+    def told(self) -> dict[str, Any]:
+        """Return what its card says of it."""
+        return {name: value for name, value in self if name not in ("base", "evaluation")}
+
+    def shipped(self) -> Shipped:
+        """Return what is shipped, with what it is held against."""
+        return Shipped(
+            base=self.base,
+            model=self.model,
+            compressed=self.compressed,
+            evaluation=self.evaluation,
+            sets=self.sets,
+        )
 
     @property
     def measured(self) -> Checkpoint | CompressedModel:
@@ -64,9 +86,9 @@ def release(steps: ReleaseSteps, candidate: Candidate) -> Release | State[Any]:
     if isinstance(answer, State):
         return answer
     made = step(
-        steps.registration, RegisterInputs(verdict=verdict, champion=champion, **dict(candidate))
+        steps.registration, RegisterInputs(verdict=verdict, champion=champion, **candidate.told())
     )
-    describe_release(made, Facts(name=made.name, **dict(candidate)))
+    describe_release(made, Facts(name=made.name, **candidate.told()))
     return _signed(made, answer)
 
 
@@ -78,7 +100,12 @@ def is_rejected(outcome: object) -> bool:
 def _judge(steps: ReleaseSteps, candidate: Candidate) -> tuple[ProbeReport | None, Verdict]:
     """Return the champion's report and the verdict."""
     champion = opponent(steps.registration.model_name, candidate.measured)
-    inputs = GateInputs(baselines=candidate.baselines, ledger=candidate.ledger, champion=champion)
+    inputs = GateInputs(
+        baselines=candidate.baselines,
+        ledger=candidate.ledger,
+        champion=champion,
+        shipped=candidate.shipped(),
+    )
     return champion, step(steps.gate, inputs)
 
 

@@ -6,7 +6,9 @@ from typing import Any, get_args, get_type_hints
 
 from components.core.artifacts.base import Artifact, Frozen
 from components.core.artifacts.data import (
+    Comparisons,
     DataCard,
+    Dialogues,
     EvaluationSets,
     Instructions,
     Preferences,
@@ -85,6 +87,10 @@ class Stage(Frozen, ABC):
     def held_out(self, model: Checkpoint, prepared: Prepared) -> Instructions | None:
         """Return the dialogues on which models of a run that begins with `model` are measured."""
         return None
+
+    def learnt(self, model: Any, prepared: Prepared) -> tuple[Dialogues | Comparisons, ...]:
+        """Return the named sets that it has learnt, as `apply` had them prepared for `model`."""
+        return ()
 
     def sets(self) -> NamedSets:
         """Return the sets of `data/` that it reads: each must be there before anything runs."""

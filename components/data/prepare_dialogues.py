@@ -12,7 +12,7 @@ from components.core.artifacts.data import Dialogues, Instructions
 from components.core.component import Component
 from components.core.files import write_atomically
 from components.data.document import write_lines
-from components.data.preparation.card import CARD, card_of
+from components.data.preparation.card import CARD, HELD_OUT, card_of
 from components.data.preparation.preparation import REJECTS, Preparation, PrepareInputs
 from components.data.preparation.sieve import RowSieve
 from components.data.preparation.texts import asked_first
@@ -36,7 +36,7 @@ class PrepareDialogues(Preparation, Component[PrepareDialoguesInputs, Dialogues]
     `train.jsonl`, `validation.jsonl`, `rejects.jsonl` with reasons, and `card.json`.
     """
 
-    version: ClassVar[str] = "1.0.0"
+    version: ClassVar[str] = "1.1.0"
 
     validation_share: float = Field(default=0.05, gt=0, le=0.5)
     """Share of the first questions whose dialogues are not trained on, by a hash of the question:
@@ -58,14 +58,13 @@ class PrepareDialogues(Preparation, Component[PrepareDialoguesInputs, Dialogues]
         for name, rows in sides.items():
             lines = (row.model_dump(mode="json", exclude_defaults=True) for row in rows)
             write_lines(out / f"{name}.jsonl", lines)
-        counts = {name: len(rows) for name, rows in sides.items()}
-        card = card_of(folder, sieve, prepared, counts, inputs.max_length)
+        card = card_of(folder, sieve, prepared, sides, inputs.max_length)
         write_atomically(out / CARD, card.model_dump_json(indent=1) + "\n")
         return Dialogues(
             path=out,
             revision=inputs.instructions.revision,
             names=tuple(sorted(sieve.read)),
-            num_dialogues=counts,
+            num_dialogues=card.rows,
             dropped=card.dropped,
             measures=card.measures(),
         )
@@ -91,10 +90,10 @@ class PrepareDialogues(Preparation, Component[PrepareDialoguesInputs, Dialogues]
             for place in groups
             if place == first or (place < self.validation_share and place != last)
         }
-        sides: dict[str, list[Dialogue]] = {"train": [], "validation": []}
+        sides: dict[str, list[Dialogue]] = {"train": [], HELD_OUT: []}
         for row in rows:
             is_held_out = _place(asked_first(row)) in held_out
-            sides["validation" if is_held_out else "train"].append(row)
+            sides[HELD_OUT if is_held_out else "train"].append(row)
         return sides
 
 

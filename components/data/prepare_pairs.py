@@ -31,7 +31,7 @@ class PreparePairs(Preparation, Component[PreparePairsInputs, Comparisons]):
     Writes `comparisons.jsonl`, `rejects.jsonl` with reasons, and `card.json`.
     """
 
-    version: ClassVar[str] = "1.0.0"
+    version: ClassVar[str] = "1.1.0"
 
     def run(self, inputs: PreparePairsInputs, out: Path) -> Comparisons:
         """Write the comparisons.
@@ -51,12 +51,13 @@ class PreparePairs(Preparation, Component[PreparePairsInputs, Comparisons]):
                 "Add more with `bloomery data add NAME SOURCE --as preferences`."
             )
         lines = (row.model_dump(mode="json", exclude_defaults=True) for row in sieve.rows)
-        counts = {"comparisons": write_lines(out / name, lines)}
-        card = card_of(folder, sieve, prepared, counts, inputs.max_length)
+        write_lines(out / name, lines)
+        sides = {"comparisons": sieve.rows}
+        card = card_of(folder, sieve, prepared, sides, inputs.max_length)
         write_atomically(out / CARD, card.model_dump_json(indent=1) + "\n")
         return Comparisons(
             path=out,
-            num_pairs=counts["comparisons"],
+            num_pairs=len(sieve.rows),
             names=tuple(sorted(sieve.read)),
             dropped=card.dropped,
             measures=card.measures(),

@@ -3,6 +3,7 @@
 from tabulate import tabulate
 
 from components.core.artifacts.models import Release
+from components.release.learnt_sets import learnt_sets
 from components.release.model_card import Facts, licence
 
 
@@ -14,8 +15,10 @@ def description(facts: Facts, released: Release) -> str:
         ("bits per byte", f"{last.bits_per_byte:.3f} (trigrams: {facts.baselines.trigram:.3f})"),
         ("accuracy (95 %)", f"{last.accuracy:.1%} ({100 * low:.1f} to {100 * high:.1f})"),
         ("size", _size(facts)),
-        ("licence", licence(facts.data)),
+        ("licence", licence(facts)),
     ]
+    if sets := [f"{each.name} ({each.learnt:,})" for each in learnt_sets(facts.sets)]:
+        rows.append(("learnt after that", ", ".join(sets)))
     if (small := facts.compressed) is not None:
         ratio = small.decode_tokens_per_second / small.original_decode_tokens_per_second
         speed = f"{small.decode_tokens_per_second:,.0f} tokens/s ({ratio:.1f} x float32)"

@@ -11,6 +11,10 @@ from components.core.artifacts.base import Frozen
 from components.core.artifacts.reports import BaselineReport, ProbeReport, StageReport, Verdict
 from components.core.component import Component
 from components.core.files import write_json
+from components.release.chat_checks import chat_checks
+from components.release.check import Check
+from components.release.endings import ending_checks
+from components.release.shipped import Shipped
 
 
 class GateInputs(Frozen):
@@ -22,42 +26,30 @@ class GateInputs(Frozen):
     """What the probe found after each stage, in order; the last is the candidate."""
     champion: ProbeReport | None
     """The released model that the candidate must beat, if there is one."""
-
-
-class Check(Frozen):
-    """One threshold."""
-
-    name: str
-    """What must hold."""
-    value: float
-    """What was measured."""
-    threshold: float
-    """The largest value that passes."""
-
-    @property
-    def holds(self) -> bool:
-        """Whether the value is within the threshold."""
-        return self.value <= self.threshold
-
-    def sentence(self) -> str:
-        """Say what holds or not, with the numbers."""
-        verb = "holds" if self.holds else f"fails by {self.value - self.threshold:.4f}"
-        return f"{self.name}: {self.value:.4f} against at most {self.threshold:.4f}, {verb}"
+    shipped: Shipped | None = None
+    """What is shipped, to see that it asks and stops as it was taught; None leaves that out."""
 
 
 class Gate(Component[GateInputs, Verdict]):
     """Hold every stage against its budget, and the candidate against the champion.
 
+    What is shipped must read dialogues by the chat template that it was taught by, stop at the
+    token that ended answers, and do so in time.
+
     A loss is positive, a gain negative. Writes `verdict.json` with every threshold, its value and
     whether it holds.
     """
 
-    version: ClassVar[str] = "2.1.0"
+    version: ClassVar[str] = "2.2.0"
 
     max_trigram_shortfall: float = 0.0
     """Bits per byte by which the first model may miss the trigram's."""
     min_improvement: float = Field(default=0.0, ge=0, le=1)
     """Accuracy by which the candidate must exceed the champion's, at least."""
+    num_asked: int = Field(default=16, ge=0)
+    """Held-out prompts that what is shipped answers, to see that its answers end."""
+    max_unended: float = Field(default=0.5, ge=0, le=1)
+    """Share of these answers that may go on and on, where the model has learnt the end."""
 
     def run(self, inputs: GateInputs, out: Path) -> Verdict:
         """Decide and write `verdict.json`."""
@@ -81,7 +73,13 @@ class Gate(Component[GateInputs, Verdict]):
             above_trigram,
             *costs,
             *self._against_champion(inputs.champion, inputs.ledger[-1].report),
+            *self._of_shipped(inputs.shipped),
         ]
+
+    def _of_shipped(self, shipped: Shipped | None) -> Iterator[Check]:
+        if shipped is not None:
+            yield from chat_checks(shipped)
+            yield from ending_checks(shipped, self.num_asked, self.max_unended)
 
     def _against_champion(
         self, champion: ProbeReport | None, candidate: ProbeReport

@@ -8,12 +8,11 @@ from typing import Any
 from tabulate import tabulate
 
 from components.core.artifacts.base import Frozen
-from components.core.artifacts.data import DataCard
+from components.core.artifacts.data import Comparisons, DataCard, Dialogues
 from components.core.artifacts.models import Checkpoint, CompressedModel
 from components.core.artifacts.reports import BaselineReport, StageReport
 from components.lib.models.config import context_length, of_text
-
-_NOT_STATED = "not stated"
+from components.release.learnt_sets import HEADINGS, NOT_STATED, learnt_sets
 
 
 class Facts(Frozen):
@@ -31,13 +30,15 @@ class Facts(Frozen):
     """What was measured after each stage."""
     data: DataCard
     """What it was trained on."""
+    sets: tuple[Dialogues | Comparisons, ...] = ()
+    """The named sets that it was fine-tuned on and aligned by, as they were prepared."""
 
 
 def model_card(facts: Facts) -> str:
     """Return the card as Markdown with a YAML header."""
     sections = {
         "What it is": _what(facts),
-        "What it was trained on": _data(facts.data),
+        "What it was trained on": _data(facts),
         "What was measured": _measured(facts),
         "How to use it": _usage(facts),
         "Limits": _limits(facts),
@@ -53,16 +54,16 @@ def _header(facts: Facts) -> str:
         "pipeline_tag: text-generation",
         f"tags: {json.dumps(tags)}",
         "license: other",
-        f"license_name: {json.dumps(licence(facts.data))}",
+        f"license_name: {json.dumps(licence(facts))}",
     ]
     return "\n".join(["---", *lines, "---"])
 
 
-def licence(data: DataCard) -> str:
-    """Return what a model may be used for, as far as its data says."""
-    licences = sorted({name for row in _sources(data).values() for name in row["licences"]})
-    stated = [name for name in licences if name != _NOT_STATED]
-    return "of its data: " + (", ".join(stated) or _NOT_STATED)
+def licence(facts: Facts) -> str:
+    """Return what a model may be used for, as far as its data says: documents and sets."""
+    found = {name for row in _sources(facts.data).values() for name in row["licences"]}
+    found.update(name for each in learnt_sets(facts.sets) for name in each.licences)
+    return "of its data: " + (", ".join(sorted(found - {NOT_STATED})) or NOT_STATED)
 
 
 def _what(facts: Facts) -> str:
@@ -105,7 +106,8 @@ def _sources(data: DataCard) -> dict[str, dict[str, Any]]:
     return card["statistics"]["by_source"]
 
 
-def _data(data: DataCard) -> str:
+def _data(facts: Facts) -> str:
+    data = facts.data
     rows = [
         (
             name,
@@ -117,7 +119,18 @@ def _data(data: DataCard) -> str:
     ]
     total = f"{data.num_documents:,} documents, {data.num_tokens:,} tokens."
     table = _table(["source", "documents", "text", "licences (documents)"], rows)
-    return f"{total} Cleaned, deduplicated, searched for evaluation items, masked.\n\n{table}"
+    said = f"{total} Cleaned, deduplicated, searched for evaluation items, masked.\n\n{table}"
+    return f"{said}{_sets(facts)}"
+
+
+def _sets(facts: Facts) -> str:
+    """Return the sets that were learnt after that; nothing if the recipe names none."""
+    if not (rows := [each.row() for each in learnt_sets(facts.sets)]):
+        return ""
+    return (
+        "\n\nAfter that, on these dialogues and comparisons, prepared in the same way.\n\n"
+        f"{_table(HEADINGS, rows)}"
+    )
 
 
 def _measured(facts: Facts) -> str:

@@ -7,7 +7,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from components.core.artifacts.base import Frozen
-from components.core.artifacts.data import DataCard
+from components.core.artifacts.data import Comparisons, DataCard, Dialogues
 from components.core.artifacts.models import Checkpoint, CompressedModel, Release
 from components.core.artifacts.reports import BaselineReport, ProbeReport, StageReport, Verdict
 from components.core.component import Component
@@ -34,6 +34,8 @@ class RegisterInputs(Frozen):
     """What the probe found after each stage; what the next candidate must beat is the last."""
     data: DataCard
     """What it was trained on."""
+    sets: tuple[Dialogues | Comparisons, ...] = ()
+    """The named sets that it was fine-tuned on and aligned by, as they were prepared."""
     champion: ProbeReport | None
     """The report that the candidate has beaten, if there was a champion."""
 
@@ -45,7 +47,7 @@ class Register(Component[RegisterInputs, Release]):
     al. 2019) and the verdict: everything loads without code of ours.
     """
 
-    version: ClassVar[str] = "2.0.0"
+    version: ClassVar[str] = "2.1.0"
 
     model_name: str = Field(default="bloomery-tiny", pattern=r"^[A-Za-z0-9_.-]+$")
     """Registered model that gets a new version."""
@@ -69,6 +71,7 @@ class Register(Component[RegisterInputs, Release]):
             baselines=inputs.baselines,
             ledger=inputs.ledger,
             data=inputs.data,
+            sets=inputs.sets,
         )
         (out / "README.md").write_text(model_card(facts), encoding="utf-8")
         shutil.copy(inputs.verdict.path / "verdict.json", out)

@@ -8,7 +8,10 @@ from rich.console import Group
 from rich.table import Table
 from tabulate import tabulate
 
-_SETS = ("set", "rows", "kept", "left out", "formats", "licence")
+from components.core.artifacts.data import Planted
+
+_SETS = ("set", "rows", "kept", "left out", "left out of rows", "formats", "licence")
+_PLANTED = ("planted as", "items", "recall", "must be found", "precision")
 _NUMBERS = ("", "mean", "p5", "p50", "p95", "max")
 
 
@@ -25,14 +28,20 @@ def tables(card: dict[str, Any]) -> Group:
     numbers = Table(*_NUMBERS)
     for row in _numbers(card):
         numbers.add_row(*row)
-    return Group(sets, numbers)
+    if not (found := _planted(card)):
+        return Group(sets, numbers)
+    planted = Table(*_PLANTED)
+    for row in found:
+        planted.add_row(*row)
+    return Group(sets, numbers, planted)
 
 
 def markdown(card: dict[str, Any]) -> str:
     """Return the same as Markdown tables."""
     sets = tabulate(_sets(card), _SETS, "github", disable_numparse=True)
     numbers = tabulate(_numbers(card), _NUMBERS, "github", disable_numparse=True)
-    return f"{_summary(card)}\n\n{sets}\n\n{numbers}\n"
+    planted = tabulate(_planted(card), _PLANTED, "github", disable_numparse=True)
+    return f"{_summary(card)}\n\n{sets}\n\n{numbers}\n\n{planted}\n"
 
 
 def _summary(card: dict[str, Any]) -> str:
@@ -51,10 +60,26 @@ def _sets(card: dict[str, Any]) -> list[tuple[str, ...]]:
             f"{row['rows']:,}",
             f"{row['kept']:,}",
             _counted(row["dropped"]),
+            _counted(row.get("left_out", {})),
             _counted(row["formats"]),
             ", ".join(name or "not named" for name in row["licenses"]),
         )
         for name, row in card["sets"].items()
+    ]
+
+
+def _planted(card: dict[str, Any]) -> list[tuple[str, ...]]:
+    """Return what was found of planted duplicates; of near misses, what was kept."""
+    rows = [Planted.model_validate(row) for row in card.get("planted", ())]
+    return [
+        (
+            row.form,
+            f"{row.planted:,}",
+            f"{row.recall:.1%}",
+            f"{row.due:,}: {row.due_recall:.1%}" if row.due else "",
+            f"{row.precision:.1%}",
+        )
+        for row in rows
     ]
 
 

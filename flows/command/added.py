@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
-from components.data.dialogues.rows import DROPPED
 from components.data.repository.ingested import Ingested
 from components.data.sources.preview import Preview
 
 _FILES = 20  # that a dry run names
+_RENAMED = "have the id of another row and other content: their id became ID~ and 8 hex digits"
 _ROWS = {"instructions": "dialogues", "preferences": "comparisons"}
 _FIELD = {"instructions": "finetune.instructions", "preferences": "align.preferences"}
 
@@ -24,8 +24,10 @@ def said_of(done: Ingested) -> Iterator[str]:
         yield f"{number:8} recognised as {name}"
     for reason, number in done.rejected.items():
         yield f"{number:8} left out: {reason}"
-    if done.dropped_messages:
-        yield f"{done.dropped_messages:8} {DROPPED}, left out of dialogues that were kept"
+    for what, number in done.left_out.items():
+        yield f"{number:8} {what}, left out of {_ROWS.get(done.kind, 'rows')} that were kept"
+    if done.renamed:
+        yield f"{done.renamed:8} {_RENAMED}"
     where = f"data/{'' if done.kind == 'documents' else f'{done.kind}/'}{done.name}"
     rows = _ROWS.get(done.kind, "documents")
     yield f"{done.documents:8} {rows} added to {where}, {done.total_documents} there now."

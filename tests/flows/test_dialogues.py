@@ -118,6 +118,8 @@ def test_named_dialogues_are_prepared_for_the_model_in_hand(
     learnt = noted[2][1]["instructions"]
     assert isinstance(learnt, Dialogues)
     assert learnt.dropped == {"longer than the context": 1}
+    assert Supervised(instructions=("mine",)).learnt(model, prepared) == (learnt,)
+    assert Supervised().learnt(model, prepared) == ()
     text = markdown(read_card(learnt.path))
     assert "| mine  | 6      | 5      | 1 longer than the context |" in text
 
@@ -135,3 +137,4 @@ def test_named_comparisons_take_the_place_of_sampled_pairs(
     pairs = noted[2][1]["pairs"]
     assert isinstance(pairs, Comparisons)
     assert pairs.num_pairs == 3
+    assert OwnPreference(preferences=("pairs",)).learnt(model, prepared) == (pairs,)

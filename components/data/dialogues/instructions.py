@@ -1,11 +1,12 @@
 """Rows of instructions, in the formats of the field, as dialogues."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from components.data.dialogues.messages import is_messages, is_sharegpt, messages_of, tools_of
 from components.data.dialogues.order import answered
 from components.data.dialogues.refused import Refused
+from components.data.dialogues.thoughts import num_thoughts
 from components.data.dialogues.values import json_of, sequence_of, text_of
 from components.lib.text.dialogue import Dialogue, Message
 
@@ -35,6 +36,8 @@ class Recognised(NamedTuple):
     """Name of the format of its row."""
     num_dropped: int
     """Messages after the last answer, which are left out."""
+    num_thoughts: int
+    """Fields and parts that hold thoughts, which are left out too."""
 
 
 def dialogue_of(row: Row, name: str) -> Recognised:
@@ -43,24 +46,25 @@ def dialogue_of(row: Row, name: str) -> Recognised:
     Raises:
         Refused: its columns are of no known format, or it is no dialogue.
     """
-    kind, messages = _messages(row)
+    kind, columns, messages = _messages(row)
     messages = (*system_of(row, messages), *messages)
     kept = answered(messages)
     tools = tools_of(row.get("tools") or row.get("functions"))
-    return Recognised(
-        Dialogue(id=name, messages=kept, tools=tools), kind, len(messages) - len(kept)
-    )
+    found = Dialogue(id=name, messages=kept, tools=tools)
+    return Recognised(found, kind, len(messages) - len(kept), num_thoughts(row, columns))
 
 
-def _messages(row: Row) -> tuple[str, tuple[Message, ...]]:
+def _messages(row: Row) -> tuple[str, Sequence[str], tuple[Message, ...]]:
+    """Return the name of the format, the columns that the messages are of, and these."""
     for column in LISTS:
         if is_messages(row.get(column)):
             kind = "ShareGPT" if is_sharegpt(row[column]) else "OpenAI messages"
-            return kind, messages_of(row[column], column)
+            return kind, (column,), messages_of(row[column], column)
     for asked, answer in _PAIRS:
         if row.get(asked) is not None and row.get(answer) is not None:
             kind = "Alpaca" if asked == "instruction" else f"{asked}/{answer}"
-            return kind, (*asked_of(row, asked), *said(row[answer], "assistant", answer))
+            turns = (*asked_of(row, asked), *said(row[answer], "assistant", answer))
+            return kind, (asked, answer, "history"), turns
     raise unknown(row, KNOWN)
 
 

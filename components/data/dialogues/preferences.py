@@ -15,6 +15,7 @@ from components.data.dialogues.instructions import (
 from components.data.dialogues.messages import is_messages, messages_of, tools_of
 from components.data.dialogues.order import check_order
 from components.data.dialogues.refused import Refused
+from components.data.dialogues.thoughts import num_thoughts
 from components.data.dialogues.values import json_of, mapping_of
 from components.lib.text.dialogue import Comparison, Message
 
@@ -33,6 +34,8 @@ class Compared(NamedTuple):
     """The comparison."""
     format: str
     """Name of the format of its row."""
+    num_thoughts: int
+    """Fields and parts that hold thoughts, which are left out."""
 
 
 class _Sides(NamedTuple):
@@ -64,7 +67,8 @@ def comparison_of(row: Row, name: str) -> Compared:
         rejected=rejected,
         tools=tools_of(row.get("tools")),
     )
-    return Compared(found, kind)
+    columns = dict.fromkeys((*kind.split(", "), "chosen", "rejected"))  # a kind names its own
+    return Compared(found, kind, num_thoughts(row, columns))
 
 
 def _sides(row: Row) -> tuple[str, _Sides]:

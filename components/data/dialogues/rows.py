@@ -6,12 +6,15 @@ from typing import Literal, NamedTuple
 
 from components.data.dialogues.instructions import dialogue_of
 from components.data.dialogues.preferences import comparison_of
+from components.data.dialogues.thoughts import FIELDS
 from components.lib.text.dialogue import Comparison, Dialogue
 
 Kind = Literal["documents", "evaluation", "instructions", "preferences"]
 """What the rows of a source are."""
 
-DROPPED = "messages after the last answer"
+AFTER = "messages after the last answer"
+REASONING = "reasoning parts"
+LEFT_OUT = (AFTER, REASONING)
 """What may be left out of a row that is kept."""
 
 COLUMNS = frozenset(
@@ -19,6 +22,7 @@ COLUMNS = frozenset(
         *("messages", "conversations", "conversation", "system", "tools", "functions", "history"),
         *("instruction", "input", "context", "output", "prompt", "completion", "response"),
         *("question", "answer", "chosen", "rejected", "id", "license"),
+        *FIELDS,
     }
 )
 """Columns that say something; others are not looked at."""
@@ -31,23 +35,29 @@ class Known(NamedTuple):
     """Its dialogue or comparison as JSON, without an id."""
     format: str
     """Name of its format."""
-    num_dropped: int
-    """Messages that were left out of it."""
+    left_out: dict[str, int]
+    """How much was left out of it, by the names in `LEFT_OUT`, where anything was."""
 
 
 def known_row(row: Mapping[str, object], kind: Kind) -> Known:
     """Return what a row is. Raises `Refused` if it is no dialogue or comparison."""
     if kind == "preferences":
         compared = comparison_of(row, "")
-        return Known(_text(compared.comparison), compared.format, 0)
+        text = _text(compared.comparison)
+        return Known(text, compared.format, _left_out(0, compared.num_thoughts))
     found = dialogue_of(row, "")
-    return Known(_text(found.dialogue), found.format, found.num_dropped)
+    left_out = _left_out(found.num_dropped, found.num_thoughts)
+    return Known(_text(found.dialogue), found.format, left_out)
 
 
 def from_text(kind: Kind, name: str, text: str) -> Dialogue | Comparison:
     """Return what `known_row` made a text of, under its id."""
     made = Comparison if kind == "preferences" else Dialogue
     return made.model_validate({"id": name, **json.loads(text)})
+
+
+def _left_out(*numbers: int) -> dict[str, int]:
+    return {name: n for name, n in zip(LEFT_OUT, numbers, strict=True) if n}
 
 
 def _text(made: Dialogue | Comparison) -> str:

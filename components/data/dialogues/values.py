@@ -8,7 +8,9 @@ from components.data.dialogues.refused import Refused
 
 CALL_PART = "tool_call"
 """Type of a part of a content that calls a tool."""
-_NOT_SAID = (CALL_PART, "reasoning", "thinking")  # thoughts are no part of an answer
+THOUGHTS = ("reasoning", "thinking", "redacted_thinking")
+"""Types of parts that are no part of an answer."""
+_NOT_SAID = (CALL_PART, *THOUGHTS)
 _SHOWN = 60  # characters of a value that an error quotes
 
 

@@ -268,7 +268,7 @@ def _copies(
             document=Document(id=f"{form}/{number}", text=copy),
             form=form,
             of=f"original/{number}",
-            is_due=_is_alike(text, copy, matching),
+            is_due=is_alike(text, copy, matching),
         )
         for number, (text, copy) in enumerate(zip(originals, copies, strict=True))
     ]
@@ -289,7 +289,7 @@ def _inside(
     ]
 
 
-def _is_alike(text: str, copy: str, matching: Matching) -> bool:
+def is_alike(text: str, copy: str, matching: Matching) -> bool:
     """Whether the settings take a copy for one with a margin, counted n-gram by n-gram."""
     if identity(text) == identity(copy):
         return True

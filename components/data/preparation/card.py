@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from components.core.artifacts.base import Frozen
+from components.core.artifacts.data import Planted
+from components.data.duplicates.near_misses import FORM
 from components.data.preparation.lengths import Length, percentiles
 from components.data.preparation.preparation import Prepared
 from components.data.preparation.sieve import RowSieve
@@ -14,6 +16,8 @@ from components.lib.text.dialogue import Comparison
 
 CARD = "card.json"
 """File of a card, beside the rows."""
+HELD_OUT = "validation"
+"""Name of the rows that are not learnt."""
 
 
 class SetRow(Frozen):
@@ -23,12 +27,16 @@ class SetRow(Frozen):
     """Rows that it has."""
     kept: int
     """Those that were kept."""
+    held_out: int
+    """Those of them that are held out: the others are learnt."""
     dropped: dict[str, int]
     """The others, by reason."""
     formats: dict[str, int]
     """Rows by the format that they came in."""
     licenses: dict[str, int]
     """Rows by their licence; an empty one is not known."""
+    left_out: dict[str, int]
+    """What was left out of rows when they were added, such as reasoning parts, and how many."""
 
 
 class DialogueCard(Frozen):
@@ -52,6 +60,8 @@ class DialogueCard(Frozen):
     """Share of these tokens that bear the loss: those of answers to learn, their ends included."""
     max_length: int
     """Tokens that the model reads at once: longer rows were left out."""
+    planted: tuple[Planted, ...]
+    """What was found of duplicates and near misses that were planted in a sample, by form."""
 
     def measures(self) -> dict[str, float]:
         """Return the numbers that runs are compared by."""
@@ -63,36 +73,55 @@ class DialogueCard(Frozen):
             "tokens_mean": self.tokens.get("mean", 0.0),
             "tokens_p95": self.tokens.get("p95", 0.0),
             "learnt_share": self.learnt_share,
+            **self._found(),
+        }
+
+    def _found(self) -> dict[str, float]:
+        """Return recall and precision of the form of planted copies that does worst."""
+        judged = [row for row in self.planted if row.due and not row.form.startswith(FORM)]
+        if not judged:
+            return {}
+        return {
+            "planted_recall": min(row.due_recall for row in judged),
+            "planted_precision": min(row.precision for row in judged),
         }
 
 
 def card_of(
-    folder: Path, sieve: RowSieve[R], prepared: Prepared, rows: Mapping[str, int], max_length: int
+    folder: Path,
+    sieve: RowSieve[R],
+    prepared: Prepared,
+    sides: Mapping[str, Sequence[R]],
+    max_length: int,
 ) -> DialogueCard:
-    """Return the card of what was kept of the sets in `folder`."""
+    """Return the card of what was kept of the sets in `folder`, and written to files as `sides`."""
     kept = [prepared.lengths[row.id] for row in sieve.rows]
+    held_out = Counter(row.id.partition("/")[0] for row in sides.get(HELD_OUT, ()))
     return DialogueCard(
         kind="preferences" if _are_comparisons(sieve.rows) else "instructions",
-        rows=dict(rows),
-        sets={name: _set_row(folder, sieve, name) for name in sorted(sieve.read)},
+        rows={name: len(rows) for name, rows in sides.items()},
+        sets={n: _set_row(folder, sieve, n, held_out[n]) for n in sorted(sieve.read)},
         dropped=sieve.total(),
         masked=dict(sorted(prepared.masked.items())),
         turns=percentiles([_num_turns(row) for row in sieve.rows]),
         tokens=percentiles([length.tokens for length in kept]),
         learnt_share=_learnt_share(kept),
         max_length=max_length,
+        planted=prepared.planted,
     )
 
 
-def _set_row(folder: Path, sieve: RowSieve[R], name: str) -> SetRow:
+def _set_row(folder: Path, sieve: RowSieve[R], name: str, held_out: int) -> SetRow:
     dropped = sieve.dropped[name] if name in sieve.dropped else Counter[str]()
     known = about(folder / name) or About(formats={}, licenses={})
     return SetRow(
         rows=sieve.read[name],
         kept=sieve.read[name] - dropped.total(),
+        held_out=held_out,
         dropped=dict(sorted(dropped.items())),
         formats=known.formats,
         licenses=known.licenses,
+        left_out=known.left_out,
     )
 
 

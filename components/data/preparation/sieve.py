@@ -12,10 +12,11 @@ from components.data.duplicates.minhash import Matching
 from components.data.overlap.index import Overlap
 from components.data.overlap.passages import search
 from components.data.pieces import cut
-from components.data.preparation.texts import R, said_in
+from components.data.preparation.texts import R, normalised, said_in
 
 TOO_LONG = "longer than the context"
 _DUPLICATE = "duplicate"
+_OF = "of "
 
 
 class RowSieve(Generic[R]):
@@ -38,14 +39,33 @@ class RowSieve(Generic[R]):
         """Write what was left out, with the reason."""
         write_lines(file, self._rejects)
 
+    def duplicates(self) -> dict[str, tuple[str, str]]:
+        """Return, by id, why each duplicate was left out, and the id of what stands for it."""
+        found = ((row["id"], row["reason"], row["detail"]) for row in self._rejects)
+        return {
+            str(name): (str(why), str(detail).removeprefix(_OF))
+            for name, why, detail in found
+            if str(detail).startswith(_OF)
+        }
+
+    def drop_repeated_ids(self) -> None:
+        """Leave out what has the id of an earlier row: sets that were added hold none."""
+        known = set[str]()
+
+        def repeated(row: R) -> tuple[str, str] | None:
+            if row.id not in known:
+                return known.add(row.id)
+            return "repeated id", "an earlier row has it: add the set again, to tell them apart"
+
+        self._sift((row, repeated(row)) for row in self.rows)
+
     def drop_exact_duplicates(self) -> None:
         """Leave out what says the same as an earlier row, but for space and capitals."""
         first = dict[str, str]()
 
         def earlier(row: R) -> tuple[str, str] | None:
-            text = " ".join(said_in(row).casefold().split())
-            found = first.setdefault(text, row.id)
-            return None if found == row.id else (_DUPLICATE, f"of {found}")
+            found = first.setdefault(normalised(row), row.id)
+            return None if found == row.id else (_DUPLICATE, f"{_OF}{found}")
 
         self._sift((row, earlier(row)) for row in self.rows)
 
@@ -60,7 +80,7 @@ class RowSieve(Generic[R]):
         found = find_duplicates(matching, pieces, scratch / "index", scratch / "work", None)
         verdicts = found.verdicts(0, len(self.rows))
         shutil.rmtree(scratch)
-        reasons = {place: (why, f"of {other}") for place, (why, other) in verdicts.items()}
+        reasons = {place: (why, f"{_OF}{other}") for place, (why, other) in verdicts.items()}
         self._sift((row, reasons.get(place)) for place, row in enumerate(self.rows))
 
     def drop_overlaps(self, index: Overlap) -> None:

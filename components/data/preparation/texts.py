@@ -23,6 +23,11 @@ def said_in(row: Row) -> str:
     return "\n".join(text for text in (*texts, *calls, *answers) if text.strip())
 
 
+def normalised(row: Row) -> str:
+    """Return what is said, however it is spaced and capitalised: what makes two rows the same."""
+    return " ".join(said_in(row).casefold().split())
+
+
 def asked_first(row: Row) -> str:
     """Return what a user says first, however it is spaced and capitalised: what a split goes by."""
     (first, *_) = (each.content for each in messages_of(row) if each.role == "user")
@@ -36,6 +41,16 @@ def with_texts(row: R, change: Callable[[str], str]) -> R:
         return row.model_copy(update={"messages": messages})
     answers = {"chosen": change(row.chosen), "rejected": change(row.rejected)}
     return row.model_copy(update={"prompt": messages, **answers})
+
+
+def with_contents(row: R, change: Callable[[str], str]) -> R:
+    """Return the same, but for calls of tools, which stay as they are."""
+    made = with_texts(row, change)
+    pairs = zip(messages_of(made), messages_of(row), strict=True)
+    messages = tuple(
+        new.model_copy(update={"tool_calls": before.tool_calls}) for new, before in pairs
+    )
+    return made.model_copy(update={"messages" if isinstance(row, Dialogue) else "prompt": messages})
 
 
 def _changed(message: Message, change: Callable[[str], str]) -> Message:

@@ -1,10 +1,7 @@
 """What is added to a dataset: documents that are not there yet, each once, in bounded memory."""
 
-import hashlib
 import shutil
-import sqlite3
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -24,6 +21,7 @@ from components.data.repository.dialogue_sets import (
     write_as_documents,
     write_set,
 )
+from components.data.seen import Seen
 from components.data.sources.intake import Intake
 
 
@@ -34,22 +32,23 @@ def gathered(target: Path, new: Path, aside: Path, intake: Intake, append: bool)
         before = new / "before"
         write_as_documents(kind, target, before)
     if append and document_files(before):
-        append_to(before, new, aside, intake.withdraw)
+        append_to(before, new, aside, intake)
     if kind not in FILES:
         return _counts(new / "read")
-    made = About(formats=+intake.formats, licenses=+intake.licenses)
+    made = About(formats=+intake.formats, licenses=+intake.licenses, left_out=+intake.left_out)
     return write_set(kind, new / "read", made, about(target) if append else None)
 
 
-def append_to(target: Path, new: Path, scratch: Path, skip: Callable[[Document], None]) -> None:
+def append_to(target: Path, new: Path, scratch: Path, intake: Intake) -> None:
     """Make what was read into `new/read` what is in `target`, and after it what is not there yet.
 
-    Of what is there, all files but the last stay as they are. `skip` gets what is there already.
+    Of what is there, all files but the last stay as they are. `intake` withdraws what is
+    there already.
     """
     *whole, last = document_files(target)
     there = (document for file in (*whole, last) for document in read_documents(file))
     more = (each for file in document_files(new / "read") for each in read_documents(file))
-    documents = unseen(there, more, scratch, skip)
+    documents = unseen(there, more, scratch, intake)
     (new / "joined").mkdir()
     for file in whole:
         link_or_copy(file, new / "joined" / file.name)
@@ -68,38 +67,19 @@ def _counts(folder: Path) -> dict[str, Any]:
 
 
 def unseen(
-    there: Iterable[Document],
-    more: Iterable[Document],
-    scratch: Path,
-    skip: Callable[[Document], None],
+    there: Iterable[Document], more: Iterable[Document], scratch: Path, intake: Intake
 ) -> Iterator[Document]:
     """Yield the documents of `more` that are not among those that are there.
 
-    Equal id and text is the same document, which `skip` gets. One with a known id and another text
-    becomes `ID~` and 8 hex digits of its text's sha256. Writes a database into `scratch`.
+    Equal id and text is the same document: `intake` withdraws it. One with a known id and another
+    text becomes `ID~` and 8 hex digits of its text's sha256. Writes a database into `scratch`.
     """
-    with closing(sqlite3.connect(scratch / "seen.db", isolation_level=None)) as seen:
-        seen.execute("PRAGMA journal_mode = OFF")
-        seen.execute("PRAGMA synchronous = OFF")
-        seen.execute("CREATE TABLE seen (key BLOB PRIMARY KEY) WITHOUT ROWID")
+    with Seen(scratch / "seen.db") as seen:
         for document in there:
-            _note(seen, document.id, "")
-            _note(seen, document.id.removesuffix(f"~{_short_hash(document.text)}"), document.text)
+            seen.told_apart(document)
         for document in more:
-            if not _note(seen, document.id, document.text):
-                skip(document)
+            if (found := seen.told_apart(document)) is None:
+                intake.withdraw(document)
                 continue
-            if not _note(seen, document.id, ""):
-                renamed = f"{document.id}~{_short_hash(document.text)}"
-                document = document.model_copy(update={"id": renamed})
-            yield document
-
-
-def _note(seen: sqlite3.Connection, name: str, text: str) -> bool:
-    """Note a pair; return whether it is new. No document's text is empty, so that means the id."""
-    key = hashlib.sha256(f"{len(name)} {name}{text}".encode()).digest()[:16]
-    return seen.execute("INSERT OR IGNORE INTO seen VALUES (?)", (key,)).rowcount == 1
-
-
-def _short_hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
+            intake.num_renamed += found.id != document.id
+            yield found

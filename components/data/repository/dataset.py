@@ -170,6 +170,9 @@ def add(
     left out, and written to `<state>/ingests/NAME/<time>.jsonl`, beside a summary. On any error
     `data/` and data.dvc stay as they were. Raises ValueError for a bad name, a source that cannot
     be read or has too many bad records, and a `data/` that is not what data.dvc pins.
+
+    Dialogues and comparisons keep the ids that their rows have. A row with the id and the content
+    of an earlier one is left out; one with its id and other content becomes `ID~` and 8 hex digits.
     """
     target = _folder_of(project, name, source.kind)
     intake = Intake(Reading(source, name, state), _log_file(state, name))

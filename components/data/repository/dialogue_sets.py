@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from components.core.artifacts.base import Frozen
 from components.core.files import sha256, write_atomically
 from components.data.dialogues.rows import Kind, from_text
@@ -34,6 +36,8 @@ class About(Frozen):
     """Rows by the format that was recognised."""
     licenses: dict[str, int]
     """Rows by their licence; an empty one is not known."""
+    left_out: dict[str, int] = Field(default_factory=dict)
+    """What was left out of these rows, such as reasoning parts, and how many."""
 
 
 def about(folder: Path) -> About | None:
@@ -49,10 +53,7 @@ def write_set(kind: Kind, folder: Path, added: About, before: About | None) -> d
     write_lines(rows, (_row(kind, each) for file in files for each in read_documents(file)))
     for file in files:
         file.unlink()
-    formats, licenses = Counter(added.formats), Counter(added.licenses)
-    if before is not None:
-        formats, licenses = formats + Counter(before.formats), licenses + Counter(before.licenses)
-    made = About(formats=dict(sorted(formats.items())), licenses=dict(sorted(licenses.items())))
+    made = _together(before or About(formats={}, licenses={}), added)
     write_atomically(folder / _ABOUT, made.model_dump_json(indent=1) + "\n")
     return {"total_documents": num_lines(rows), "sha256": {rows.name: sha256(rows)}}
 
@@ -61,6 +62,12 @@ def write_as_documents(kind: Kind, folder: Path, to: Path) -> None:
     """Write the rows of a set as they were while it was read."""
     to.mkdir()
     write_shards(to, _documents(folder / FILES[kind]))
+
+
+def _together(before: About, added: About) -> About:
+    old, new = before.model_dump(), added.model_dump()
+    counts = {name: Counter[str](old[name]) + Counter[str](new[name]) for name in old}
+    return About.model_validate({name: dict(sorted(each.items())) for name, each in counts.items()})
 
 
 def _documents(file: Path) -> Iterator[Document]:

@@ -33,8 +33,10 @@ class Ingested(Frozen):
     """What they are."""
     formats: dict[str, int] = Field(default_factory=dict)
     """Of dialogues and preferences: rows that were added, by the format that was recognised."""
-    dropped_messages: int = 0
-    """Messages after the last answer of a dialogue, which were left out."""
+    left_out: dict[str, int] = Field(default_factory=dict)
+    """What was left out of rows that were added, such as reasoning parts, and how many."""
+    renamed: int = 0
+    """Rows that got an id of their own, since another one has their id and other content."""
     documents: int = 0
     """Documents that were added."""
     total_documents: int = 0

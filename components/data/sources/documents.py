@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from components.data.dialogues.instructions import dialogue_of
 from components.data.dialogues.refused import Refused
-from components.data.dialogues.rows import DROPPED, known_row
+from components.data.dialogues.rows import known_row
 from components.data.document import Document
 from components.data.sources.chats import chat_text
 from components.data.sources.source import SAMPLE_CHARACTERS, Blob, Reading, Reject
@@ -137,9 +137,11 @@ def _dialogue_of_row(
     except UnicodeDecodeError as error:
         return reject(reading, blob, "not UTF-8", str(error), error.object, number)
     license_ = row.get("license")
-    metadata = {"license": license_} if isinstance(license_, str) and license_ else {}
-    dropped = {DROPPED: known.num_dropped} if known.num_dropped else {}
-    found = made(reading, blob, known.text, number, **metadata, **{FORMAT: known.format}, **dropped)
+    metadata: dict[str, str | int] = {}
+    if isinstance(license_, str) and license_:
+        metadata["license"] = license_
+    metadata |= {FORMAT: known.format} | known.left_out
+    found = made(reading, blob, known.text, number, **metadata)
     own = row.get("id")
     if isinstance(found, Reject) or not isinstance(own, str | int) or own == "":
         return found

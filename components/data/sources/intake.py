@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from components.data.dialogues.rows import DROPPED
+from components.data.dialogues.rows import LEFT_OUT
 from components.data.document import Document
+from components.data.seen import REPEATED, Seen, is_renamed
 from components.data.sources.documents import FORMAT
 from components.data.sources.reading import ALREADY_THERE, HARMLESS, read
-from components.data.sources.source import Reading, Reject, Source
+from components.data.sources.source import SAMPLE_CHARACTERS, Reading, Reject, Source
 
 _SECONDS = 5.0  # between two lines of progress
 _KINDS = 3  # of harmless records that an error shows
@@ -33,7 +34,8 @@ class Intake:
         self.lost_bytes = 0
         self.formats = Counter[str]()
         self.licenses = Counter[str]()
-        self.num_dropped = 0
+        self.left_out = Counter[str]()
+        self.num_renamed = 0
         self._said = time.monotonic()
         self._first_detail = ""
         self._harmless = dict[str, Counter[str]]()  # details, by reason
@@ -54,10 +56,15 @@ class Intake:
         return sum(n for reason, n in self.rejected.items() if reason not in HARMLESS)
 
     def documents(self) -> Iterator[Document]:
-        """Yield the good documents. Raises ValueError if there are none, or too many bad ones."""
+        """Yield the good documents. Raises ValueError if there are none, or too many bad ones.
+
+        No two dialogues or comparisons have one id. A row with the id and the content of an earlier
+        one is left out; one with its id alone gets another, as `Seen.told_apart` says.
+        """
         self.rejects.parent.mkdir(parents=True, exist_ok=True)
-        with self.rejects.open("w", encoding="utf-8") as lines:
-            for found in read(self._reading):
+        with self.rejects.open("w", encoding="utf-8") as lines, Seen() as seen:
+            for row in read(self._reading):
+                found = self._told_apart(row, seen)
                 if isinstance(found, Document):
                     self._tally(found, 1)
                     yield found
@@ -68,6 +75,17 @@ class Intake:
                         break
                 self._say_how_far()
         self._judge()
+
+    def _told_apart(self, row: Document | Reject, seen: Seen) -> Document | Reject:
+        """Return a row that can bring its own id under one that is no other row's."""
+        if isinstance(row, Reject) or not self.source.is_of_dialogues:
+            return row
+        if (found := seen.told_apart(row)) is None:
+            detail = "an earlier row has its id and its content"
+            place = str(row.metadata.get("source", ""))
+            return Reject(row.id, REPEATED, place, detail, row.text[:SAMPLE_CHARACTERS])
+        self.num_renamed += is_renamed(found)
+        return found
 
     def _count(self, found: Reject) -> None:
         self.rejected[found.reason] += found.count
@@ -80,6 +98,7 @@ class Intake:
     def withdraw(self, document: Document) -> None:
         """Count a document that passed as one that is already there."""
         self._tally(document, -1)
+        self.num_renamed -= is_renamed(document)
         self.rejected[ALREADY_THERE] += 1
 
     def _tally(self, document: Document, number: int) -> None:
@@ -90,7 +109,8 @@ class Intake:
             return
         self.formats[str(document.metadata[FORMAT])] += number
         self.licenses[str(document.metadata.get("license", ""))] += number
-        self.num_dropped += number * int(document.metadata.get(DROPPED, 0))
+        for name in LEFT_OUT:
+            self.left_out[name] += number * int(document.metadata.get(name, 0))
 
     def summary(self) -> dict[str, Any]:
         """Return what is known, for `Ingested`."""
@@ -103,7 +123,8 @@ class Intake:
             "read_bytes": self._reading.num_bytes,
             "kind": self._reading.source.kind,
             "formats": dict((+self.formats).most_common()),
-            "dropped_messages": self.num_dropped,
+            "left_out": dict(+self.left_out),
+            "renamed": self.num_renamed,
             "rejected": dict(sorted(self.rejected.items())),
             "rejects": str(self.rejects),
         }

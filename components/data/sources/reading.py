@@ -12,6 +12,7 @@ from pathlib import PurePosixPath
 from typing import BinaryIO
 
 from components.data.document import Document
+from components.data.seen import REPEATED
 from components.data.sources.archives import members, seekable
 from components.data.sources.buckets import objects
 from components.data.sources.compression import SUFFIXES, BrokenOff, Tail, expanded
@@ -37,7 +38,7 @@ from components.data.sources.web import downloaded
 
 ALREADY_THERE = "already there"
 _LEFT_OVER = "left by a system"
-HARMLESS = frozenset({ALREADY_THERE, "blank", "other kind", _LEFT_OVER, PADDING, LINK})
+HARMLESS = frozenset({ALREADY_THERE, REPEATED, "blank", "other kind", _LEFT_OVER, PADDING, LINK})
 """Reasons that say nothing against a source."""
 
 _READ: dict[str, Callable[[Reading, Blob], Iterator[Document | Reject]]] = {

@@ -8,6 +8,7 @@ from components.core.artifacts.data import Instructions
 from components.data.prepare_dialogues import PrepareDialogues, PrepareDialoguesInputs
 from components.lib.text.chat import TEMPLATE
 from components.lib.text.dialogue import read_dialogues
+from dashboards.text.dialogue_card import markdown
 from tests.components.data.preparation.sets import (
     a_tokenizer,
     evaluation_of,
@@ -109,6 +110,25 @@ def test_the_same_question_is_on_one_side_and_the_split_depends_on_it_alone(tmp_
     (tmp_path / "in" / "more" / "dialogues.jsonl").unlink()
     prepare(tmp_path, {"mine": rows}, validation_share=0.2)
     assert questions("validation") == before
+
+
+def test_a_repeated_id_is_left_out_with_the_reason(tmp_path):
+    again = asked("Who is there?", "Nobody.") | {"id": "mine/3"}
+    made = prepare(tmp_path, {"mine": [*CAPITALS, again]})
+    assert made.dropped == {"repeated id": 1}
+    assert rejects(made)["mine/3"]["detail"].startswith("an earlier row has it")
+    assert len({dialogue.id for dialogue in kept(made)}) == 10
+
+
+def test_the_card_says_what_was_found_of_planted_duplicates_and_the_bounds_hold(tmp_path):
+    made = prepare(tmp_path, {"mine": CAPITALS})
+    card = json.loads((made.path / "card.json").read_text())
+    found = {row["form"]: row for row in card["planted"]}
+    assert (found["other case"]["planted"], found["other case"]["found"]) == (2, 2)
+    assert made.measures["planted_recall"] == made.measures["planted_precision"] == 1.0
+    assert "| other punctuation " in markdown(card)
+    made = prepare(tmp_path, {"mine": CAPITALS}, num_planted=0)
+    assert "planted_recall" not in made.measures
 
 
 def test_few_dialogues_still_hold_one_out_and_one_question_cannot(tmp_path):

@@ -10,7 +10,13 @@ from pathlib import Path
 import pytest
 
 from components.compress.quantize import Quantize
-from components.core.artifacts.data import DataCard
+from components.core.artifacts.data import (
+    Comparisons,
+    DataCard,
+    Dialogues,
+    Instructions,
+    Preferences,
+)
 from components.core.artifacts.models import Checkpoint, CompressedModel
 from components.core.artifacts.reports import (
     BaselineReport,
@@ -21,6 +27,8 @@ from components.core.artifacts.reports import (
 )
 from components.core.record import Record, write_record
 from components.core.settings import settings
+from components.data.prepare_dialogues import PrepareDialogues, PrepareDialoguesInputs
+from components.data.prepare_pairs import PreparePairs, PreparePairsInputs
 from components.pretrain.existing import Adopt
 from components.pretrain.model_files import ModelFiles
 from components.release.description import description
@@ -28,6 +36,12 @@ from components.release.model_card import Facts
 from components.release.opponent import is_champion, opponent
 from components.release.register import Register, RegisterInputs
 from components.release.registry import champion, roll_back
+from tests.components.data.preparation.sets import (
+    a_tokenizer,
+    evaluation_of,
+    messages,
+    write_rows,
+)
 
 pytest.importorskip("mlflow")
 
@@ -179,6 +193,55 @@ def test_the_released_folder_is_whole_and_holds_none_of_the_working_files(instru
     assert json.loads((made.path / "verdict.json").read_text())["passed"] is True
     names = {file.name for file in made.path.rglob("*")}
     assert not names & {"artifact.json", "metrics.jsonl", "checkpoints"}
+
+
+def _sets(tmp_path) -> tuple[Dialogues | Comparisons, ...]:
+    """Prepare a set of dialogues, of which some rows name a licence, and a set of comparisons."""
+    asked = [{"messages": messages(f"What is {n}?", f"It is {n}.")} for n in range(6)]
+    pairs = [{"prompt": messages("Who?"), "chosen": f"{n}.", "rejected": "no"} for n in range(3)]
+    write_rows(tmp_path / "i", "mine", "dialogues.jsonl", asked)
+    write_rows(tmp_path / "p", "pairs", "comparisons.jsonl", pairs)
+    about = {"formats": {"Alpaca": 6}, "licenses": {"": 2, "MIT": 4}}
+    (tmp_path / "i" / "mine" / "about.json").write_text(json.dumps(about))
+    inputs = {
+        "evaluation": evaluation_of(tmp_path / "e", "nothing that anybody says here"),
+        "vocabulary": a_tokenizer(tmp_path / "vocabulary"),
+        "max_length": 100,
+    }
+    dialogues = PrepareDialoguesInputs(
+        instructions=Instructions(path=tmp_path / "i", revision="1.dir"), **inputs
+    )
+    comparisons = PreparePairsInputs(
+        preferences=Preferences(path=tmp_path / "p", revision="1.dir"), **inputs
+    )
+    return (
+        PrepareDialogues().run(dialogues, _folder("data.prepare_dialogues/1.1.0/learnt")),
+        PreparePairs().run(comparisons, _folder("data.prepare_pairs/1.1.0/learnt")),
+    )
+
+
+def test_the_card_names_the_sets_that_were_learnt_and_their_licences(instruct, tmp_path):
+    sets = _sets(tmp_path)
+    made = _release("badger", "one", instruct, sets=sets)
+    card = (made.path / "README.md").read_text("utf-8")
+    rows = [[cell.strip() for cell in _split(line)[1:-1]] for line in card.splitlines()]
+    assert ["kind", "set", "learnt", "held out", "licences (rows)"] in rows
+    assert ["instructions", "mine", "5", "1", "not stated (2), MIT (4)"] in rows
+    assert ["preferences", "pairs", "3", "0", "not stated"] in rows
+    assert 'license_name: "of its data: CC-BY-4.0, MIT"' in card.splitlines()
+    facts = Facts(
+        name=made.name,
+        model=instruct,
+        compressed=None,
+        baselines=BaselineReport(path=Path("/nowhere/n"), unigram=4.0, trigram=3.0),
+        ledger=(StageReport(stage="align", report=_report("badger-aligned", 0.5)),),
+        data=_card(),
+        sets=sets,
+    )
+    lines = description(facts, made).splitlines()
+    said = [[cell.strip() for cell in _split(line)[1:-1]] for line in lines]
+    assert ["licence", "of its data: CC-BY-4.0, MIT"] in said
+    assert ["learnt after that", "mine (5), pairs (3)"] in said
 
 
 def test_a_release_of_a_foreign_base_has_its_tokenizer_byte_by_byte_and_says_what_it_was(tmp_path):

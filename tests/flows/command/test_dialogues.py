@@ -90,6 +90,51 @@ def test_what_is_there_already_is_not_added_again_and_a_set_can_be_removed(proje
     assert len(rows_of(project / "data" / "instructions" / "mine" / "dialogues.jsonl")) == 3
 
 
+def test_no_two_rows_of_a_set_have_one_id_however_they_came(project, tmp_path):
+    first = CHAT | {"id": "x"}
+    other = {"messages": [CHAT["messages"][0], CHAT["messages"][1] | {"content": "c"}], "id": "x"}
+    rows = [first, other, first, other, CHAT, {"prompt": "d", "completion": "e", "id": 5}]
+    source = lines(tmp_path / "a.jsonl", *rows)
+    words = ("data", "add", "mine", source, "--as", "instructions")
+    shown = bloomery(*words)
+    assert "       2 left out: repeated row" in shown
+    assert "       2 have the id of another row and other content: their id became ID~" in shown
+    file = project / "data" / "instructions" / "mine" / "dialogues.jsonl"
+    before = rows_of(file)
+    ids = [str(row["id"]).removeprefix("mine/a.jsonl#") for row in before]
+    assert [name.partition("~")[0] for name in ids] == ["x", "x", "5", "5"]
+    assert [len(name.partition("~")[2]) for name in ids] == [0, 8, 0, 8]
+    rejects = max((settings().home / "ingests" / "mine").glob("*.jsonl"))
+    assert [row["id"] for row in rows_of(rejects)] == ["mine/a.jsonl#x"] * 2
+    assert rows_of(rejects)[0]["detail"] == "an earlier row has its id and its content"
+    lines(tmp_path / "a.jsonl", other, first, CHAT | {"id": "y"}, ALPACA[0] | {"id": "x"})
+    done = json.loads(bloomery(*words, "--append", "--json"))
+    assert done["rejected"] == {"already there": 2}
+    assert (done["documents"], done["renamed"]) == (2, 1)
+    assert rows_of(file)[:4] == before
+    assert len({row["id"] for row in rows_of(file)}) == 6
+
+
+def test_thoughts_are_left_out_and_said_how_many_and_stay_counted_when_more_is_added(
+    project, tmp_path
+):
+    thought = [CHAT["messages"][0], CHAT["messages"][1] | {"reasoning_content": "Hm."}]
+    more = {"messages": [*thought, {"role": "user", "content": "c"}]}
+    source = lines(tmp_path / "a.jsonl", {"messages": thought}, more)
+    shown = bloomery("data", "add", "mine", source, "--as", "instructions")
+    assert "       2 reasoning parts, left out of dialogues that were kept" in shown
+    assert "       1 messages after the last answer, left out of dialogues" in shown
+    words = ("data", "add", "mine", lines(tmp_path / "b.jsonl", {"messages": thought}))
+    bloomery(*words, "--as", "instructions", "--append")
+    about = json.loads((project / "data" / "instructions" / "mine" / "about.json").read_text())
+    assert about["left_out"] == {"messages after the last answer": 1, "reasoning parts": 3}
+    chosen = thought[1] | {"content": "2"}
+    pair = {"prompt": "Two?", "chosen": [chosen], "rejected": thought[1:]}
+    source = lines(tmp_path / "p.jsonl", pair)
+    shown = bloomery("data", "add", "pairs", source, "--as", "preferences")
+    assert "       2 reasoning parts, left out of comparisons that were kept" in shown
+
+
 def test_preferences_come_in_and_identical_answers_do_not(project, tmp_path):
     pairs = [{"prompt": "Two?", "chosen": c, "rejected": "3"} for c in ("2", "two", "3")]
     source = lines(tmp_path / "p.jsonl", *pairs)

@@ -126,6 +126,30 @@ def test_what_comes_after_the_last_answer_is_left_out_and_counted():
     assert (len(found.dialogue.messages), found.num_dropped) == (2, 1)
 
 
+@pytest.mark.parametrize("field", ["reasoning_content", "reasoning", "thinking"])
+def test_thoughts_are_left_out_and_counted_wherever_they_stand(field):
+    thinking = {"type": "thinking", "thinking": "Hm."}
+    turns = [
+        {"role": "user", "content": "Hello", field: " "},
+        {"role": "assistant", "content": "Hi", field: "They greet."},
+        {"role": "user", "content": [{"type": "text", "text": "And?"}]},
+        {"role": "assistant", "content": [thinking, thinking, {"type": "text", "text": "Yes"}]},
+    ]
+    for messages in (turns, json.dumps(turns)):
+        found = dialogue_of({"messages": messages, field: "Let me see."}, "mine/1")
+        assert found.num_thoughts == 4
+        assert [m.content for m in found.dialogue.messages] == ["Hello", "Hi", "And?", "Yes"]
+
+
+def test_a_flag_a_word_in_an_answer_and_a_column_that_is_not_read_are_no_thoughts():
+    answer = '[{"type": "thinking", "thinking": "as JSON"}]'
+    row = {"prompt": "Say it.", "completion": answer, "reasoning": "off", "thinking": None}
+    assert dialogue_of(row, "mine/1").num_thoughts == 0
+    unread = {"prompt": [{"role": "user", "content": "?", "reasoning": "x"}], "completion": "y"}
+    assert dialogue_of(openai(*HELLO) | unread, "mine/1").num_thoughts == 0
+    assert dialogue_of(unread, "mine/1").num_thoughts == 1
+
+
 def called(arguments):
     call = {"function": {"name": "weather", "arguments": arguments}}
     turns = [{"role": "user", "content": "?"}, {"role": "assistant", "tool_calls": [call]}]
