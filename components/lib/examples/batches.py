@@ -45,15 +45,12 @@ class Batch:
         return np.arange(self.targets.shape[1]) < self.widths()[:, None]
 
     def trimmed(self) -> "Batch":
-        """Return the batch only as wide as its last target: for causal models, the same losses.
-
-        Examples that name their lengths stay as wide as they are: they are padded little, and a
-        compiled model meets one shape.
-        """
-        if self.lengths is not None:
-            return self
+        """Return the batch as wide as its widest example: for causal models, the same losses."""
         width = max(1, int(self.widths().max()))  # models take no empty sequence
-        return Batch(self.inputs[:, :width], self.targets[:, :width], self.extras)
+        extras = dict(self.extras)
+        if POSITIONS in extras:
+            extras[POSITIONS] = extras[POSITIONS][:, :width]
+        return Batch(self.inputs[:, :width], self.targets[:, :width], extras, self.lengths)
 
     def widths(self) -> NDArray[np.int64]:
         """Return how far each example reaches: up to its last target, or its length; (B,)."""

@@ -1,8 +1,9 @@
 """Causal attention for a CPU: batched matrix products that skip most of what the mask hides.
 
 transformers' own for a CPU multiply every query with every key. Here the queries are cut into
-blocks, each of which meets the keys that it may see and few others; a group of queries meets its
-key without copies of it; and the gradient keeps one half-precision copy of the probabilities.
+blocks, each of which meets the keys that it may see and few others: where documents share a
+sequence, hardly more than those of its own document. A group of queries meets its key without
+copies of it, and the gradient keeps one half-precision copy of the probabilities.
 Importing this module makes `BLOCKED` a name that transformers' models take as
 `attn_implementation`.
 """
@@ -10,7 +11,9 @@ Importing this module makes `BLOCKED` a name that transformers' models take as
 # B = sequences, T = tokens, S = tokens of a block, U = keys that a block meets, H = heads,
 # K = heads of keys and values, G = H / K, D = size of a head
 
+from collections.abc import Iterator
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import torch
@@ -23,7 +26,9 @@ from transformers.masking_utils import eager_mask, sdpa_mask
 BLOCKED = "blocked"
 
 _NUM_BLOCKS = 2  # 4 were slower than 2 at 128 tokens, and no faster at 256
-_LEAST_BLOCK = 64
+_LEAST_BLOCK, _MOST_BLOCK = 64, 256  # the latter of a document that shares its sequence
+_BLOCK_COST = 30_000  # products of a query with a key that take as long as to begin a block
+_DOCUMENTS = "bloomery_documents"  # attribute of a mask
 
 
 class _Block(NamedTuple):
@@ -32,16 +37,90 @@ class _Block(NamedTuple):
     start: int
     end: int
     first: int
+    row: int | None = None
+    """The sequence that they are of; None for all sequences."""
+    is_mixed: bool = True
+    """Whether they may be of several documents, if the sequences have such."""
+
+    def rows(self, each: int = 1) -> slice:
+        """Return which rows of a tensor it is about that has `each` rows for a sequence."""
+        return slice(None) if self.row is None else slice(self.row * each, (self.row + 1) * each)
+
+    def area(self) -> int:
+        """Return the products of a query with a key that it takes in each head of a sequence."""
+        return (self.end - self.start) * (self.end - self.first)
 
 
-def _blocks(length: int, window: int | None) -> list[_Block]:
+class _Documents(NamedTuple):
+    """What a mask hides: all but the earlier tokens of the own document, within a window."""
+
+    begins: tuple[tuple[int, ...], ...]
+    """Where in each sequence a document begins."""
+    window: int | None
+
+
+def _blocks(length: int, window: int | None, most: int | None = None) -> list[_Block]:
     size = max(_LEAST_BLOCK, -(-length // _NUM_BLOCKS))
+    if most is not None and size > most:
+        size = -(-length // -(-length // most))  # blocks of one size
     size = min(size, max(_LEAST_BLOCK, window or size))
     seen = window or length
     return [
         _Block(start, min(start + size, length), max(0, start - seen + 1))
         for start in range(0, length, size)
     ]
+
+
+@lru_cache(maxsize=64)
+def _blocks_of_documents(documents: _Documents, length: int, num_heads: int) -> list[_Block]:
+    """Return blocks that meet few keys of other documents, or those of whole sequences if faster.
+
+    Short documents side by side share a block.
+    """
+    found: list[_Block] = []
+    for row, begins in enumerate(documents.begins):
+        for start, end, is_mixed in _runs(begins, length):
+            inner = [_Block(0, end - start, 0)]
+            if not is_mixed:
+                inner = _blocks(end - start, documents.window, _MOST_BLOCK)
+            found += [
+                _Block(start + b.start, start + b.end, start + b.first, row, is_mixed)
+                for b in inner
+            ]
+    whole = _blocks(length, documents.window)
+    number = len(documents.begins)
+    return min(found, whole, key=lambda blocks: _cost(blocks, number, num_heads))
+
+
+def _runs(begins: tuple[int, ...], length: int) -> Iterator[tuple[int, int, bool]]:
+    """Yield the bounds of runs of documents, and whether a run has several."""
+    start, has_several = 0, False
+    for begin, end in pairwise((*begins, length)):
+        if begin > start and end - start > _LEAST_BLOCK:
+            yield start, begin, has_several
+            start, has_several = begin, False
+        has_several |= begin > start
+    yield start, length, has_several
+
+
+def _cost(blocks: list[_Block], num_sequences: int, num_heads: int) -> int:
+    times = [num_sequences if block.row is None else 1 for block in blocks]
+    area = sum(block.area() * n for block, n in zip(blocks, times, strict=True))
+    return area * num_heads + _BLOCK_COST * len(blocks)
+
+
+@lru_cache(maxsize=8)
+def _whole_bias(length: int, window: int | None, dtype: torch.dtype) -> Tensor:
+    return _bias(_Block(0, length, 0), window, dtype)
+
+
+def _bias_of(block: _Block, window: int | None, dtype: torch.dtype) -> Tensor:
+    """Return the bias of a block of any place and size, cut out of one that serves many."""
+    if block.row is None:
+        return _bias(block, window, dtype)
+    size = block.end - block.first
+    whole = _whole_bias(-(-size // 256) * 256, window, dtype)
+    return whole[block.start - block.first : size, :size]
 
 
 @lru_cache(maxsize=64)
@@ -54,11 +133,11 @@ def _bias(block: _Block, window: int | None, dtype: torch.dtype) -> Tensor:
 
 def _hide(scores: Tensor, block: _Block, window: int | None, hidden: Tensor | None) -> None:
     """Set to -inf what the queries of a block do not see, in scores (B K, G S, U)."""
-    if hidden is not None:
-        met = hidden[:, :, block.start : block.end, block.first : block.end]  # (B, 1, S, U)
+    if hidden is not None and block.is_mixed:
+        met = hidden[block.rows(), :, block.start : block.end, block.first : block.end]
         scores.view(len(met), -1, *met.shape[2:]).masked_fill_(met, float("-inf"))
         return
-    bias = _bias(block, window, scores.dtype)
+    bias = _bias_of(block, window, scores.dtype)
     clear = 0 if window else block.start - block.first  # keys that all queries see
     scores.unflatten(1, (-1, bias.shape[0]))[..., clear:] += bias[:, clear:]
 
@@ -75,11 +154,13 @@ class _BlockedAttention(torch.autograd.Function):
         scaling: float,
         window: int | None,
         hidden: Tensor | None,
+        documents: _Documents | None,
     ) -> Tensor:
         """Return (B, T, H, D) for query (B, H, T, D), key and value (B, K, T, D).
 
         `hidden` (B, 1, T, T), if given, is true where a query does not see a key; it hides all
-        that is not causal or outside of the window, and no query's own key.
+        that is not causal or outside of the window, and no query's own key. `documents` say the
+        same, if it hides nothing else.
         """
         batch, num_heads, length, size = query.shape
         shape = (batch, key.shape[1], num_heads // key.shape[1], length, size)  # B K G T D
@@ -91,16 +172,23 @@ class _BlockedAttention(torch.autograd.Function):
         values = value.to(dtype).reshape(-1, length, size)
         out = torch.empty(batch, length, *shape[1:3], size, dtype=dtype)
         kept: list[Tensor] = []
-        for block in _blocks(length, window):
-            rows = queries[:, :, :, block.start : block.end].reshape(len(keys), -1, size)
-            scores = torch.bmm(rows, keys[:, block.first : block.end].transpose(1, 2))
+        blocks = _blocks(length, window)
+        if documents is not None:
+            blocks = _blocks_of_documents(documents, length, num_heads)
+        for block in blocks:
+            own, met = block.rows(shape[1]), slice(block.first, block.end)
+            seen = keys[own, met]  # (B K, U, D), B = 1 if the block is of one sequence
+            rows = queries[block.rows(), :, :, block.start : block.end].reshape(len(seen), -1, size)
+            scores = torch.bmm(rows, seen.transpose(1, 2))
             _hide(scores, block, window, hidden)
             probabilities = torch.softmax(scores, -1)  # (B K, G S, U); float32 inside
             kept.append(probabilities)
-            made = torch.bmm(probabilities, values[:, block.first : block.end])
-            out[:, block.start : block.end] = made.view(*shape[:3], -1, size).permute(0, 3, 1, 2, 4)
+            made = torch.bmm(probabilities, values[own, met])
+            made = made.view(-1, *shape[1:3], block.end - block.start, size)
+            out[block.rows(), block.start : block.end] = made.permute(0, 3, 1, 2, 4)
         ctx.save_for_backward(queries, keys, values, *kept)
-        ctx.scaling, ctx.window = scaling, window
+        ctx.blocks = blocks
+        ctx.scaling = scaling
         ctx.dtypes = query.dtype, key.dtype, value.dtype
         return out.view(batch, length, num_heads, size)
 
@@ -115,22 +203,23 @@ class _BlockedAttention(torch.autograd.Function):
         of_output = gradients[0].unflatten(2, groups).permute(0, 2, 3, 1, 4)  # (B, K, G, T, D)
         of_queries = torch.empty(queries.shape, dtype=queries.dtype)
         of_keys, of_values = torch.zeros_like(keys), torch.zeros_like(values)
-        for block, probabilities in zip(_blocks(length, ctx.window), kept, strict=True):
+        for block, probabilities in zip(ctx.blocks, kept, strict=True):
             rows, met = slice(block.start, block.end), slice(block.first, block.end)
-            of_made = of_output[:, :, :, rows].reshape(len(keys), -1, size)  # (B K, G S, D)
-            of_values[:, met].baddbmm_(probabilities.transpose(1, 2), of_made)
-            of_probabilities = torch.bmm(of_made, values[:, met].transpose(1, 2))
+            row, own = block.rows(), block.rows(groups[0])
+            of_made = of_output[row, :, :, rows].reshape(len(probabilities), -1, size)
+            of_values[own, met].baddbmm_(probabilities.transpose(1, 2), of_made)
+            of_probabilities = torch.bmm(of_made, values[own, met].transpose(1, 2))
             of_scores = torch.ops.aten._softmax_backward_data(
                 of_probabilities, probabilities, -1, probabilities.dtype
             )
-            block_queries = queries[:, :, :, rows].reshape(len(keys), -1, size)
-            of_keys[:, met].baddbmm_(of_scores.transpose(1, 2), block_queries)
-            made = torch.bmm(of_scores, keys[:, met])
-            of_queries[:, :, :, rows] = made.view(batch, *groups, -1, size)
+            block_queries = queries[row, :, :, rows].reshape(len(probabilities), -1, size)
+            of_keys[own, met].baddbmm_(of_scores.transpose(1, 2), block_queries)
+            made = torch.bmm(of_scores, keys[own, met])
+            of_queries[row, :, :, rows] = made.view(-1, *groups, block.end - block.start, size)
         of_query = of_queries.flatten(1, 2).to(ctx.dtypes[0]) * ctx.scaling
         of_key = of_keys.view(batch, -1, length, size).to(ctx.dtypes[1])
         of_value = of_values.view(batch, -1, length, size).to(ctx.dtypes[2])
-        return of_query, of_key, of_value, None, None, None
+        return of_query, of_key, of_value, None, None, None, None
 
 
 def attend(
@@ -154,7 +243,10 @@ def attend(
     of_documents = attention_mask is not None and attention_mask.dtype == torch.bool
     hidden = ~attention_mask if attention_mask is not None and of_documents else None
     if module.is_causal and dropout == 0 and (attention_mask is None or of_documents):
-        made: Any = _BlockedAttention.apply(query, key, value, scaling, sliding_window, hidden)
+        documents = _documents_of(attention_mask, sliding_window)
+        made: Any = _BlockedAttention.apply(
+            query, key, value, scaling, sliding_window, hidden, documents
+        )
         return made, None
     if attention_mask is None and module.is_causal:
         whole = _Block(0, query.shape[2], 0)
@@ -171,6 +263,29 @@ def attend(
     return (probabilities @ value).transpose(1, 2).contiguous(), None
 
 
+def _documents_of(mask: Tensor | None, window: int | None) -> _Documents | None:
+    """Return what a mask is known to hide; compiled, nothing: each batch would be another code."""
+    if mask is None or torch.compiler.is_compiling():
+        return None
+    found: _Documents | None = getattr(mask, _DOCUMENTS, None)
+    return found if found is not None and found.window == window else None
+
+
+def _note_documents(mask: Tensor, window: int | None) -> None:
+    """Note on a mask (B, 1, T, T), true where a key is seen, which documents it is made of."""
+    seen = mask[:, 0]  # (B, T, T)
+    begins = F.pad(~seen.diagonal(-1, 1, 2), (1, 0), value=True)  # (B, T)
+    of = begins.cumsum(1)
+    places = torch.arange(mask.shape[-1], device=mask.device)
+    distance = places[:, None] - places
+    expected = (of[:, :, None] == of[:, None]) & (distance >= 0)
+    if window:
+        expected &= distance < window
+    if torch.equal(expected, seen):
+        rows = tuple(tuple(row.nonzero()[:, 0].tolist()) for row in begins)
+        setattr(mask, _DOCUMENTS, _Documents(rows, window))
+
+
 def blocked_mask(q_length: int, kv_length: int, **options: Any) -> Tensor | None:
     """Return no mask where it is plainly causal, over one stretch without padding; else eager's.
 
@@ -182,7 +297,10 @@ def blocked_mask(q_length: int, kv_length: int, **options: Any) -> Tensor | None
         if options.get("allow_is_causal_skip"):
             return None
         if "allow_is_bidirectional_skip" not in options:  # causal, with positions that begin again
-            return sdpa_mask(q_length=q_length, kv_length=kv_length, **options)
+            mask = sdpa_mask(q_length=q_length, kv_length=kv_length, **options)
+            if mask is not None and not torch.compiler.is_compiling():
+                _note_documents(mask, options.get("local_size"))
+            return mask
     return eager_mask(q_length=q_length, kv_length=kv_length, **options)
 
 
