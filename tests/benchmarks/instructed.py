@@ -47,10 +47,10 @@ def _dialogue(number: int, row: dict[str, str]) -> Dialogue:
 
 
 class _Counted:
-    """Our examples; asked for the next batch, the step before it is done."""
+    """Our examples; asked for the next batch of a step, the step before it is done."""
 
-    def __init__(self, dialogues: Dialogues, turns: Turns) -> None:
-        self._dialogues, self._turns = dialogues, turns
+    def __init__(self, dialogues: Dialogues, batch_size: int, turns: Turns) -> None:
+        self._dialogues, self._batch_size, self._turns = dialogues, batch_size, turns
         self._num_targets = 0
 
     def __len__(self) -> int:
@@ -60,19 +60,16 @@ class _Counted:
         if self._num_targets:
             self._turns.step(self._num_targets)
         made = self._dialogues.batch(indices)
-        if len(indices) == self._turns_batch:
+        if len(indices) == self._batch_size:  # a merge is proved on others
             self._num_targets = made.num_targets()
         return made
-
-    _turns_batch = 0
 
 
 def ours(work: Work, turns: Turns) -> None:
     """Train as `SFT`'s worker does, with an adapter if `lora`."""
     folder = Path(str(work.options["model"]))
     model = load_model(folder)
-    examples = _Counted(learnt(work), turns)
-    examples._turns_batch = work.batch_size  # a merge is proved on fewer
+    examples = _Counted(learnt(work), work.batch_size, turns)
     training = Hyperparameters(
         num_steps=work.num_steps,
         batch_size=work.batch_size,
@@ -136,6 +133,7 @@ def trl(work: Work, turns: Turns) -> None:
         num_targets = 0
 
         def compute_loss(self, model: Any, inputs: Any, *rest: Any, **named: Any) -> Any:
+            """Count, and go on as TRL does."""
             self.num_targets += int((inputs["labels"][:, 1:] != IGNORED).sum())
             return super().compute_loss(model, inputs, *rest, **named)
 
@@ -157,16 +155,11 @@ def trl(work: Work, turns: Turns) -> None:
         model=model,
         args=arguments,
         train_dataset=rows,
-        processing_class=dialogues_tokenizer(folder),
+        processing_class=load_tokenizer(folder),
         callbacks=[Taking()],
         peft_config=adapter if options.get("lora") else None,
     )
     trainer.train()
-
-
-def dialogues_tokenizer(folder: Path) -> Any:
-    """Return the tokenizer of a model, for TRL."""
-    return load_tokenizer(folder)
 
 
 def _labelled(stretch: Stretch) -> dict[str, list[int]]:

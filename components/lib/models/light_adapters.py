@@ -13,9 +13,9 @@ from torch.nn import functional as F
 from transformers import PreTrainedModel
 
 from components.lib.device import device, has_bfloat16
+from components.lib.models.lean_blocks import half
 
 _NAME = "default"  # PEFT's, of the one adapter
-_HALF = "bloomery_half"  # attribute of a tensor: a copy of it for all that read it
 
 
 def lighten(model: PreTrainedModel) -> int:
@@ -60,20 +60,9 @@ def _forward(layer: Any, given: Tensor) -> Tensor:
     down, up = layer.lora_A[_NAME].weight, layer.lora_B[_NAME].weight
     if torch.is_autocast_enabled("cpu"):
         bias = None if base.bias is None else base.bias.bfloat16()
-        return _Adapted.apply(given, _half(given), base.weight, bias, down, up, scaling)
+        return _Adapted.apply(given, half(given), base.weight, bias, down, up, scaling)
     made = F.linear(given, base.weight.to(given.dtype), base.bias)
     return made + F.linear(F.linear(given, down), up) * scaling
-
-
-def _half(given: Tensor) -> Tensor:
-    """Return a tensor in bfloat16, one copy for all maps that read it."""
-    if given.dtype == torch.bfloat16:
-        return given.detach()
-    found: Tensor | None = getattr(given, _HALF, None)
-    if found is None:
-        found = given.detach().bfloat16()
-        setattr(given, _HALF, found)
-    return found
 
 
 class _Adapted(torch.autograd.Function):
@@ -83,19 +72,19 @@ class _Adapted(torch.autograd.Function):
     def forward(
         ctx: Any,
         given: Tensor,
-        half: Tensor,
+        halved: Tensor,
         weight: Tensor,
         bias: Tensor | None,
         down: Tensor,
         up: Tensor,
         scaling: float,
     ) -> Tensor:
-        """Return (..., O) in bfloat16 for `given` (..., I), of which `half` is the bfloat16.
+        """Return (..., O) in bfloat16 for `given` (..., I), of which `halved` is the bfloat16.
 
         `weight` (O, I) and `bias` (O,) are in bfloat16, `down` (R, I) and `up` (O, R) are cast.
         """
         down, up = down.bfloat16(), up.bfloat16()
-        rows = half.flatten(0, -2)  # (N, I)
+        rows = halved.flatten(0, -2)  # (N, I)
         narrow = rows @ down.T  # (N, R)
         made = F.linear(rows, weight, bias)
         made.addmm_(narrow, up.T, alpha=scaling)
