@@ -45,7 +45,15 @@ class Batch:
         return np.arange(self.targets.shape[1]) < self.widths()[:, None]
 
     def trimmed(self) -> "Batch":
-        """Return the batch as wide as its widest example: for causal models, the same losses."""
+        """Return the batch only as wide as its last target: for causal models, the same losses.
+
+        Examples that name their lengths stay as wide as they are: they are padded little, and a
+        compiled model meets one shape.
+        """
+        return self if self.lengths is not None else self.narrow()
+
+    def narrow(self) -> "Batch":
+        """Return the batch only as wide as its widest example, as `trimmed`."""
         width = max(1, int(self.widths().max()))  # models take no empty sequence
         extras = dict(self.extras)
         if POSITIONS in extras:

@@ -5,8 +5,9 @@ Only modules that compute exactly what Llama's do are replaced, by the source of
 
 # N = tokens, I = inputs of a linear map, O = its outputs
 
-from functools import cache, partial
+from functools import cache
 from inspect import getsource
+from types import MethodType
 from typing import Any
 
 import torch
@@ -20,7 +21,7 @@ _HALF = "bloomery_half"  # attribute of a tensor: a copy of it for all that read
 
 
 def slim(model: PreTrainedModel) -> int:
-    """Let the norms, gated networks and linear maps of a model keep less; return how many there are.
+    """Let norms, gated networks and linear maps of a model keep less; return how many there are.
 
     The results are the same but for rounding.
     """
@@ -29,7 +30,7 @@ def slim(model: PreTrainedModel) -> int:
     for module in model.modules():
         forward = None if module is head else _leaner(module)
         if forward is not None:
-            module.forward = partial(forward, module)
+            module.forward = MethodType(forward, module)
             found += 1
     return found
 
@@ -61,12 +62,12 @@ def _silu() -> type[nn.Module]:
 
 def half(given: Tensor) -> Tensor:
     """Return a tensor in bfloat16, without gradient: one copy for all maps that read it."""
-    if given.dtype == torch.bfloat16:
-        return given.detach()
-    found: Tensor | None = getattr(given, _HALF, None)
-    if found is None:
+    if given.dtype == torch.bfloat16 or given.is_inference():
+        return given.detach().bfloat16()
+    version, found = getattr(given, _HALF, (-1, None))
+    if found is None or version != given._version:
         found = given.detach().bfloat16()
-        setattr(given, _HALF, found)
+        setattr(given, _HALF, (given._version, found))
     return found
 
 

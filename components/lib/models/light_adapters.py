@@ -2,7 +2,7 @@
 
 # N = tokens, I = inputs of a linear map, O = its outputs, R = rank
 
-from functools import partial
+from types import MethodType
 from typing import Any
 
 import torch
@@ -30,7 +30,7 @@ def lighten(model: PreTrainedModel) -> int:
     for module in found:
         base: Any = module.base_layer
         base.weight.data = base.weight.data.bfloat16()
-        module.forward = partial(_forward, module)
+        module.forward = MethodType(_forward, module)
     if found:
         _leave_file(model)
     return len(found)

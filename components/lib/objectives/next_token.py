@@ -77,12 +77,8 @@ def model_inputs(batch: Batch) -> dict[str, Tensor]:
 
 
 def narrowed(batch: Batch) -> Batch:
-    """Return the batch without padding that no example needs, unless a compiled model meets it.
-
-    Compiled, one that names its lengths stays as wide as it is: the model meets one shape.
-    """
-    is_of_one_shape = batch.lengths is not None and settings().compiles
-    return batch if is_of_one_shape else batch.trimmed()
+    """Return the batch without padding that no example needs, unless a compiled model meets it."""
+    return batch.trimmed() if settings().compiles else batch.narrow()
 
 
 def predict(model: PreTrainedModel, batch: Batch, **options: Any) -> tuple[Any, Tensor]:

@@ -6,7 +6,15 @@ import pytest
 import torch
 from transformers import AttentionInterface
 
-from components.lib.models.blocked_attention import BLOCKED, _blocks, attend
+from components.lib.models import blocked_attention
+from components.lib.models.blocked_attention import (
+    BLOCKED,
+    _blocks,
+    _blocks_of_documents,
+    _Documents,
+    _note_documents,
+    attend,
+)
 from components.lib.models.build import SpecialIds, build_model
 from components.lib.models.shape import Shape
 
@@ -85,6 +93,16 @@ def documents(rows, length):
     return positions
 
 
+@pytest.fixture(params=[0, 30_000, 10**12], ids=["always", "as it is", "never"])
+def block_cost(request, monkeypatch):
+    """Make documents have blocks of their own always, where it is faster, or never."""
+    monkeypatch.setattr(blocked_attention, "_BLOCK_COST", request.param)
+    _blocks_of_documents.cache_clear()
+    yield
+    _blocks_of_documents.cache_clear()
+
+
+@pytest.mark.usefixtures("block_cost")
 @pytest.mark.parametrize(("architecture", "heads", "length", "window"), CASES)
 def test_documents_of_a_sequence_are_hidden_from_each_other_as_eager_hides_them(
     architecture, heads, length, window
@@ -115,6 +133,40 @@ def test_documents_in_bfloat16_are_as_near_to_float32_as_eagers_are(
         eager, blocked = (computed(model, name, ids, **inputs) for name in ("eager", BLOCKED))
     for part in (0, 1):
         assert distance(blocked[part], exact[part]) < 1.3 * distance(eager[part], exact[part])
+
+
+@pytest.mark.parametrize("window", [None, 20, 300])
+def test_blocks_of_documents_hold_each_query_once_and_every_key_that_it_sees(monkeypatch, window):
+    monkeypatch.setattr(blocked_attention, "_BLOCK_COST", 0)
+    _blocks_of_documents.cache_clear()
+    begins = ((0, 3, 9, 400, 410, 999), (0, 500))
+    blocks = _blocks_of_documents(_Documents(begins, window), 1000, num_heads=64)
+    for row, starts in enumerate(begins):
+        own = [block for block in blocks if block.row == row]
+        assert [q for b in own for q in range(b.start, b.end)] == list(range(1000))
+        for block in own:
+            first = max(start for start in starts if start <= block.start)
+            assert block.first <= max(first, block.start - (window or 1000) + 1)
+            assert block.is_mixed or all(not block.first < s < block.end for s in starts)
+    areas = sum(block.area() for block in blocks), sum(n**2 for n in (391, 589, 500, 500))
+    assert areas[0] < (0.75 if window != 20 else 0.2) * areas[1]
+    _blocks_of_documents.cache_clear()
+
+
+def test_many_short_sequences_are_computed_together():
+    documents = _Documents(tuple(tuple(range(0, 128, 20)) for _ in range(32)), None)
+    assert _blocks_of_documents(documents, 128, num_heads=4) == _blocks(128, None)
+
+
+def test_a_mask_that_hides_something_else_is_not_taken_for_one_of_documents():
+    seen = torch.ones(2, 1, 9, 9, dtype=torch.bool).tril()
+    seen[1, 0, 4:, :4] = False
+    _note_documents(seen, None)
+    assert seen.bloomery_documents == _Documents(((0,), (0, 4)), None)
+    other = seen.clone()
+    other[0, 0, 8, 2] = False
+    _note_documents(other, None)
+    assert not hasattr(other, "bloomery_documents")
 
 
 def test_a_mask_of_documents_is_boolean_and_there_is_none_where_there_is_one_document(monkeypatch):
