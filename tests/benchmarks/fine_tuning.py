@@ -1,4 +1,7 @@
-"""Fine-tuning beside TRL's SFTTrainer with PEFT: targets a second, and peak memory.
+"""Fine-tuning beside TRL's SFTTrainer with PEFT: tokens a second, and peak memory.
+
+Both count the tokens of the same dialogues. The same share of them bears a loss, but by chance more
+in one step than in another: so the ratio of all tokens is that of those.
 
 `BLOOMERY_BENCH_MODEL` is a model's folder or a GGUF file, and `BLOOMERY_TRIAL_DATA` the folder of
 real data, of which Dolly's dialogues are taken. SmolLM2-135M-Instruct comes as a GGUF file in the
@@ -68,14 +71,14 @@ def _both(turns: dict[str, list[Turn]], kind: str) -> bool:
 
 
 def _row(turns: dict[str, list[Turn]], kind: str) -> Row:
-    """Return the ratios of what is trained: more targets a second, and less memory, are better."""
+    """Return the ratios of what is trained: more tokens a second, and less memory, are better."""
     theirs, ours = (turns[f"{name}, {kind}"] for name in (_THEIRS, _OURS))
     pairs = list(zip(theirs, ours, strict=True))
     rates = [o.items / o.seconds * t.seconds / t.items for t, o in pairs]
     by_cpu = [o.items / o.cpu_seconds * t.cpu_seconds / t.items for t, o in pairs]
     return {
         "trains": kind,
-        "targets_per_second": round(median(rates), 2),
+        "tokens_per_second": round(median(rates), 2),
         "by_cpu_seconds": round(median(by_cpu), 2),
         "peak_memory": round(ours[-1].peak_bytes / theirs[-1].peak_bytes, 2),
     }

@@ -51,17 +51,17 @@ class _Counted:
 
     def __init__(self, dialogues: Dialogues, batch_size: int, turns: Turns) -> None:
         self._dialogues, self._batch_size, self._turns = dialogues, batch_size, turns
-        self._num_targets = 0
+        self._num_tokens = 0
 
     def __len__(self) -> int:
         return len(self._dialogues)
 
     def batch(self, indices: NDArray[np.int64]) -> Batch:
-        if self._num_targets:
-            self._turns.step(self._num_targets)
+        if self._num_tokens:
+            self._turns.step(self._num_tokens)
         made = self._dialogues.batch(indices)
         if len(indices) == self._batch_size:  # a merge is proved on others
-            self._num_targets = made.num_targets()
+            self._num_tokens = made.num_tokens()
         return made
 
 
@@ -128,13 +128,13 @@ def trl(work: Work, turns: Turns) -> None:
     adapter = LoraConfig(r=_RANK, lora_alpha=_ALPHA, target_modules="all-linear")
 
     class Counting(SFTTrainer):
-        """Counts the targets of a step, and hands the steps to the benchmark."""
+        """Counts the tokens of a step that predict one of their own dialogue."""
 
-        num_targets = 0
+        num_tokens = 0
 
         def compute_loss(self, model: Any, inputs: Any, *rest: Any, **named: Any) -> Any:
             """Count, and go on as TRL does."""
-            self.num_targets += int((inputs["labels"][:, 1:] != IGNORED).sum())
+            self.num_tokens += int((inputs["position_ids"] != 0).sum())
             return super().compute_loss(model, inputs, *rest, **named)
 
     class Taking(TrainerCallback):
@@ -142,8 +142,8 @@ def trl(work: Work, turns: Turns) -> None:
             turns.begin()
 
         def on_step_end(self, *_: Any, **__: Any) -> None:
-            turns.step(trainer.num_targets)
-            trainer.num_targets = 0
+            turns.step(trainer.num_tokens)
+            trainer.num_tokens = 0
 
     model = AutoModelForCausalLM.from_pretrained(
         folder,
