@@ -3,7 +3,7 @@
 transformers' own for a CPU multiply every query with every key. Here the queries are cut into
 blocks, each of which meets the keys that it may see and few others: where documents share a
 sequence, hardly more than those of its own document. A group of queries meets its key without
-copies of it, and the gradient keeps one half-precision copy of the probabilities.
+copies of it, and the gradient keeps one half-precision copy of the probabilities, or none of them.
 Importing this module makes `BLOCKED` a name that transformers' models take as
 `attn_implementation`.
 """
@@ -142,8 +142,25 @@ def _hide(scores: Tensor, block: _Block, window: int | None, hidden: Tensor | No
     scores.unflatten(1, (-1, bias.shape[0]))[..., clear:] += bias[:, clear:]
 
 
+def _probabilities(
+    queries: Tensor, keys: Tensor, block: _Block, window: int | None, hidden: Tensor | None
+) -> Tensor:
+    """Return the softmax of a block, (B K, G S, U), for scaled queries (B, K, G, T, D).
+
+    `keys` are (B K, T, D); B is 1 in what is returned if the block is of one sequence.
+    """
+    seen = keys[block.rows(queries.shape[1]), block.first : block.end]  # (B K, U, D)
+    rows = queries[block.rows(), :, :, block.start : block.end]
+    scores = torch.bmm(rows.reshape(len(seen), -1, seen.shape[2]), seen.transpose(1, 2))
+    _hide(scores, block, window, hidden)
+    return torch.softmax(scores, -1)  # float32 inside
+
+
 class _BlockedAttention(torch.autograd.Function):
-    """Softmax(scaling x query key^T) value, and its gradient."""
+    """Softmax(scaling x query key^T) value, and its gradient.
+
+    Of documents, where sequences are long, the gradient computes the probabilities again.
+    """
 
     @staticmethod
     def forward(
@@ -177,17 +194,14 @@ class _BlockedAttention(torch.autograd.Function):
             blocks = _blocks_of_documents(documents, length, num_heads)
         for block in blocks:
             own, met = block.rows(shape[1]), slice(block.first, block.end)
-            seen = keys[own, met]  # (B K, U, D), B = 1 if the block is of one sequence
-            rows = queries[block.rows(), :, :, block.start : block.end].reshape(len(seen), -1, size)
-            scores = torch.bmm(rows, seen.transpose(1, 2))
-            _hide(scores, block, window, hidden)
-            probabilities = torch.softmax(scores, -1)  # (B K, G S, U); float32 inside
-            kept.append(probabilities)
+            probabilities = _probabilities(queries, keys, block, window, hidden)
+            if documents is None:
+                kept.append(probabilities)
             made = torch.bmm(probabilities, values[own, met])
             made = made.view(-1, *shape[1:3], block.end - block.start, size)
             out[block.rows(), block.start : block.end] = made.permute(0, 3, 1, 2, 4)
         ctx.save_for_backward(queries, keys, values, *kept)
-        ctx.blocks = blocks
+        ctx.blocks, ctx.window, ctx.hidden = blocks, window, hidden
         ctx.scaling = scaling
         ctx.dtypes = query.dtype, key.dtype, value.dtype
         return out.view(batch, length, num_heads, size)
@@ -203,7 +217,12 @@ class _BlockedAttention(torch.autograd.Function):
         of_output = gradients[0].unflatten(2, groups).permute(0, 2, 3, 1, 4)  # (B, K, G, T, D)
         of_queries = torch.empty(queries.shape, dtype=queries.dtype)
         of_keys, of_values = torch.zeros_like(keys), torch.zeros_like(values)
-        for block, probabilities in zip(ctx.blocks, kept, strict=True):
+        for number, block in enumerate(ctx.blocks):
+            probabilities = (
+                kept[number]
+                if kept
+                else _probabilities(queries, keys, block, ctx.window, ctx.hidden)
+            )
             rows, met = slice(block.start, block.end), slice(block.first, block.end)
             row, own = block.rows(), block.rows(groups[0])
             of_made = of_output[row, :, :, rows].reshape(len(probabilities), -1, size)
