@@ -11,10 +11,8 @@ Importing this module makes `BLOCKED` a name that transformers' models take as
 # B = sequences, T = tokens, S = tokens of a block, U = keys that a block meets, H = heads,
 # K = heads of keys and values, G = H / K, D = size of a head
 
-from collections.abc import Iterator
 from functools import lru_cache
-from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -23,98 +21,24 @@ from torch.nn import functional as F
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.masking_utils import eager_mask, sdpa_mask
 
+from components.lib.models.attention_blocks import (
+    Block,
+    Documents,
+    blocks_of,
+    blocks_of_documents,
+    documents_of,
+    note_documents,
+)
+
 BLOCKED = "blocked"
-
-_NUM_BLOCKS = 2  # 4 were slower than 2 at 128 tokens, and no faster at 256
-_LEAST_BLOCK, _MOST_BLOCK = 64, 256  # the latter of a document that shares its sequence
-_BLOCK_COST = 30_000  # products of a query with a key that take as long as to begin a block
-_DOCUMENTS = "bloomery_documents"  # attribute of a mask
-
-
-class _Block(NamedTuple):
-    """Queries `start` to `end` and the keys `first` to `end` that any of them may see."""
-
-    start: int
-    end: int
-    first: int
-    row: int | None = None
-    """The sequence that they are of; None for all sequences."""
-    is_mixed: bool = True
-    """Whether they may be of several documents, if the sequences have such."""
-
-    def rows(self, each: int = 1) -> slice:
-        """Return which rows of a tensor it is about that has `each` rows for a sequence."""
-        return slice(None) if self.row is None else slice(self.row * each, (self.row + 1) * each)
-
-    def area(self) -> int:
-        """Return the products of a query with a key that it takes in each head of a sequence."""
-        return (self.end - self.start) * (self.end - self.first)
-
-
-class _Documents(NamedTuple):
-    """What a mask hides: all but the earlier tokens of the own document, within a window."""
-
-    begins: tuple[tuple[int, ...], ...]
-    """Where in each sequence a document begins."""
-    window: int | None
-
-
-def _blocks(length: int, window: int | None, most: int | None = None) -> list[_Block]:
-    size = max(_LEAST_BLOCK, -(-length // _NUM_BLOCKS))
-    if most is not None and size > most:
-        size = -(-length // -(-length // most))  # blocks of one size
-    size = min(size, max(_LEAST_BLOCK, window or size))
-    seen = window or length
-    return [
-        _Block(start, min(start + size, length), max(0, start - seen + 1))
-        for start in range(0, length, size)
-    ]
-
-
-@lru_cache(maxsize=64)
-def _blocks_of_documents(documents: _Documents, length: int, num_heads: int) -> list[_Block]:
-    """Return blocks that meet few keys of other documents, or those of whole sequences if faster.
-
-    Short documents side by side share a block.
-    """
-    found: list[_Block] = []
-    for row, begins in enumerate(documents.begins):
-        for start, end, is_mixed in _runs(begins, length):
-            inner = [_Block(0, end - start, 0)]
-            if not is_mixed:
-                inner = _blocks(end - start, documents.window, _MOST_BLOCK)
-            found += [
-                _Block(start + b.start, start + b.end, start + b.first, row, is_mixed)
-                for b in inner
-            ]
-    whole = _blocks(length, documents.window)
-    number = len(documents.begins)
-    return min(found, whole, key=lambda blocks: _cost(blocks, number, num_heads))
-
-
-def _runs(begins: tuple[int, ...], length: int) -> Iterator[tuple[int, int, bool]]:
-    """Yield the bounds of runs of documents, and whether a run has several."""
-    start, has_several = 0, False
-    for begin, end in pairwise((*begins, length)):
-        if begin > start and end - start > _LEAST_BLOCK:
-            yield start, begin, has_several
-            start, has_several = begin, False
-        has_several |= begin > start
-    yield start, length, has_several
-
-
-def _cost(blocks: list[_Block], num_sequences: int, num_heads: int) -> int:
-    times = [num_sequences if block.row is None else 1 for block in blocks]
-    area = sum(block.area() * n for block, n in zip(blocks, times, strict=True))
-    return area * num_heads + _BLOCK_COST * len(blocks)
 
 
 @lru_cache(maxsize=8)
 def _whole_bias(length: int, window: int | None, dtype: torch.dtype) -> Tensor:
-    return _bias(_Block(0, length, 0), window, dtype)
+    return _bias(Block(0, length, 0), window, dtype)
 
 
-def _bias_of(block: _Block, window: int | None, dtype: torch.dtype) -> Tensor:
+def _bias_of(block: Block, window: int | None, dtype: torch.dtype) -> Tensor:
     """Return the bias of a block of any place and size, cut out of one that serves many."""
     if block.row is None:
         return _bias(block, window, dtype)
@@ -124,14 +48,14 @@ def _bias_of(block: _Block, window: int | None, dtype: torch.dtype) -> Tensor:
 
 
 @lru_cache(maxsize=64)
-def _bias(block: _Block, window: int | None, dtype: torch.dtype) -> Tensor:
+def _bias(block: Block, window: int | None, dtype: torch.dtype) -> Tensor:
     """Return 0 where a query sees a key and -inf elsewhere, shape (S, U)."""
     distance = torch.arange(block.start, block.end)[:, None] - torch.arange(block.first, block.end)
     hidden = (distance < 0) | (distance >= (window or block.end))
     return torch.zeros(hidden.shape, dtype=dtype).masked_fill_(hidden, float("-inf"))
 
 
-def _hide(scores: Tensor, block: _Block, window: int | None, hidden: Tensor | None) -> None:
+def _hide(scores: Tensor, block: Block, window: int | None, hidden: Tensor | None) -> None:
     """Set to -inf what the queries of a block do not see, in scores (B K, G S, U)."""
     if hidden is not None and block.is_mixed:
         met = hidden[block.rows(), :, block.start : block.end, block.first : block.end]
@@ -143,7 +67,7 @@ def _hide(scores: Tensor, block: _Block, window: int | None, hidden: Tensor | No
 
 
 def _probabilities(
-    queries: Tensor, keys: Tensor, block: _Block, window: int | None, hidden: Tensor | None
+    queries: Tensor, keys: Tensor, block: Block, window: int | None, hidden: Tensor | None
 ) -> Tensor:
     """Return the softmax of a block, (B K, G S, U), for scaled queries (B, K, G, T, D).
 
@@ -171,7 +95,7 @@ class _BlockedAttention(torch.autograd.Function):
         scaling: float,
         window: int | None,
         hidden: Tensor | None,
-        documents: _Documents | None,
+        documents: Documents | None,
     ) -> Tensor:
         """Return (B, T, H, D) for query (B, H, T, D), key and value (B, K, T, D).
 
@@ -189,9 +113,9 @@ class _BlockedAttention(torch.autograd.Function):
         values = value.to(dtype).reshape(-1, length, size)
         out = torch.empty(batch, length, *shape[1:3], size, dtype=dtype)
         kept: list[Tensor] = []
-        blocks = _blocks(length, window)
+        blocks = blocks_of(length, window)
         if documents is not None:
-            blocks = _blocks_of_documents(documents, length, num_heads)
+            blocks = blocks_of_documents(documents, length, num_heads)
         for block in blocks:
             own, met = block.rows(shape[1]), slice(block.first, block.end)
             probabilities = _probabilities(queries, keys, block, window, hidden)
@@ -262,13 +186,13 @@ def attend(
     of_documents = attention_mask is not None and attention_mask.dtype == torch.bool
     hidden = ~attention_mask if attention_mask is not None and of_documents else None
     if module.is_causal and dropout == 0 and (attention_mask is None or of_documents):
-        documents = _documents_of(attention_mask, sliding_window)
+        documents = documents_of(attention_mask, sliding_window)
         made: Any = _BlockedAttention.apply(
             query, key, value, scaling, sliding_window, hidden, documents
         )
         return made, None
     if attention_mask is None and module.is_causal:
-        whole = _Block(0, query.shape[2], 0)
+        whole = Block(0, query.shape[2], 0)
         attention_mask = _bias(whole, sliding_window, query.dtype)
     repeats = query.shape[1] // key.shape[1]
     key, value = (x.repeat_interleave(repeats, 1) if repeats > 1 else x for x in (key, value))
@@ -280,29 +204,6 @@ def attend(
     probabilities = torch.softmax(scores, -1, dtype=torch.float32).to(query.dtype)
     probabilities = F.dropout(probabilities, dropout, module.training)
     return (probabilities @ value).transpose(1, 2).contiguous(), None
-
-
-def _documents_of(mask: Tensor | None, window: int | None) -> _Documents | None:
-    """Return what a mask is known to hide; compiled, nothing: each batch would be another code."""
-    if mask is None or torch.compiler.is_compiling():
-        return None
-    found: _Documents | None = getattr(mask, _DOCUMENTS, None)
-    return found if found is not None and found.window == window else None
-
-
-def _note_documents(mask: Tensor, window: int | None) -> None:
-    """Note on a mask (B, 1, T, T), true where a key is seen, which documents it is made of."""
-    seen = mask[:, 0]  # (B, T, T)
-    begins = F.pad(~seen.diagonal(-1, 1, 2), (1, 0), value=True)  # (B, T)
-    of = begins.cumsum(1)
-    places = torch.arange(mask.shape[-1], device=mask.device)
-    distance = places[:, None] - places
-    expected = (of[:, :, None] == of[:, None]) & (distance >= 0)
-    if window:
-        expected &= distance < window
-    if torch.equal(expected, seen):
-        rows = tuple(tuple(row.nonzero()[:, 0].tolist()) for row in begins)
-        setattr(mask, _DOCUMENTS, _Documents(rows, window))
 
 
 def blocked_mask(q_length: int, kv_length: int, **options: Any) -> Tensor | None:
@@ -318,7 +219,7 @@ def blocked_mask(q_length: int, kv_length: int, **options: Any) -> Tensor | None
         if "allow_is_bidirectional_skip" not in options:  # causal, with positions that begin again
             mask = sdpa_mask(q_length=q_length, kv_length=kv_length, **options)
             if mask is not None and not torch.compiler.is_compiling():
-                _note_documents(mask, options.get("local_size"))
+                note_documents(mask, options.get("local_size"))
             return mask
     return eager_mask(q_length=q_length, kv_length=kv_length, **options)
 
