@@ -29,7 +29,7 @@ class Reference(Component[ReferenceInputs, ReferenceScores]):
     Scored again only when the pairs, the tokenizer or the model change. Writes `scores.npy`.
     """
 
-    version: ClassVar[str] = "1.0.0"
+    version: ClassVar[str] = "1.1.0"
 
     def run(self, inputs: ReferenceInputs, out: Path) -> ReferenceScores:
         """Write the scores.

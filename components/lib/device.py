@@ -64,6 +64,14 @@ def keep_memory() -> None:
     libc.mallopt(_M_TOP_PAD, 64 << 20)
 
 
+def give_memory_back() -> None:
+    """Make glibc give what is free back to the system: else holes between what stays add up."""
+    try:
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
+    except (OSError, AttributeError):  # not glibc
+        return
+
+
 def measured_peak(repeats: int = 8) -> float:
     """Return the FLOP/s of square matrix products here, in the precision that training uses."""
     size = 8192 if torch.cuda.is_available() else 1024

@@ -39,6 +39,8 @@ class Turn(NamedTuple):
     steps: int
     seconds: float
     cpu_seconds: float
+    items: int = 0  # what a peer counted in its steps, such as targets
+    peak_bytes: int = 0  # most that its process held until then
 
 
 class Missing(Exception):
@@ -54,7 +56,7 @@ class Turns:
 
     def __init__(self, commands: IO[str], answers: IO[str]) -> None:
         self._commands, self._answers = commands, answers
-        self._steps = self._left = 0
+        self._steps = self._left = self._items = 0
         self._since = self._cpu_since = 0.0
 
     def begin(self) -> None:
@@ -63,16 +65,19 @@ class Turns:
         if not line:
             os._exit(0)  # trainers catch SystemExit
         self._steps = self._left = int(line)
+        self._items = 0
         self._since, self._cpu_since = time.perf_counter(), time.process_time()
 
-    def step(self) -> None:
+    def step(self, num_items: int = 0) -> None:
         """Count a finished step, and at the end of the turn say so and wait for the next."""
         self._left -= 1
+        self._items += num_items
         if self._left == 0:
             if (torch := sys.modules.get("torch")) and torch.cuda.is_initialized():
                 torch.cuda.synchronize()
             now, cpu = time.perf_counter(), time.process_time()
-            turn = Turn(self._steps, now - self._since, cpu - self._cpu_since)
+            used = now - self._since, cpu - self._cpu_since
+            turn = Turn(self._steps, *used, self._items, peak_bytes())
             self.answer({"turn": turn._asdict()})
             self.begin()
 
@@ -80,6 +85,13 @@ class Turns:
         """Send a message to the parent."""
         self._answers.write(json.dumps(message) + "\n")
         self._answers.flush()
+
+
+def peak_bytes() -> int:
+    """Return the most memory that this process held since it began, resident; 0 if unknown."""
+    status = Path("/proc/self/status")  # `getrusage` would count the parent's too
+    lines = status.read_text("utf-8").splitlines() if status.exists() else []
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
 
 
 class Running:

@@ -50,10 +50,15 @@ class Batch:
         Examples that name their lengths stay as wide as they are: they are padded little, and a
         compiled model meets one shape.
         """
-        if self.lengths is not None:
-            return self
+        return self if self.lengths is not None else self.narrow()
+
+    def narrow(self) -> "Batch":
+        """Return the batch only as wide as its widest example, as `trimmed`."""
         width = max(1, int(self.widths().max()))  # models take no empty sequence
-        return Batch(self.inputs[:, :width], self.targets[:, :width], self.extras)
+        extras = dict(self.extras)
+        if POSITIONS in extras:
+            extras[POSITIONS] = extras[POSITIONS][:, :width]
+        return Batch(self.inputs[:, :width], self.targets[:, :width], extras, self.lengths)
 
     def widths(self) -> NDArray[np.int64]:
         """Return how far each example reaches: up to its last target, or its length; (B,)."""

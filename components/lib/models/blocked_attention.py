@@ -1,8 +1,9 @@
 """Causal attention for a CPU: batched matrix products that skip most of what the mask hides.
 
 transformers' own for a CPU multiply every query with every key. Here the queries are cut into
-blocks, each of which meets the keys that it may see and few others; a group of queries meets its
-key without copies of it; and the gradient keeps one half-precision copy of the probabilities.
+blocks, each of which meets the keys that it may see and few others: where documents share a
+sequence, hardly more than those of its own document. A group of queries meets its key without
+copies of it, and the gradient keeps one half-precision copy of the probabilities, or none of them.
 Importing this module makes `BLOCKED` a name that transformers' models take as
 `attn_implementation`.
 """
@@ -11,7 +12,7 @@ Importing this module makes `BLOCKED` a name that transformers' models take as
 # K = heads of keys and values, G = H / K, D = size of a head
 
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,51 +21,70 @@ from torch.nn import functional as F
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.masking_utils import eager_mask, sdpa_mask
 
+from components.lib.models.attention_blocks import (
+    Block,
+    Documents,
+    blocks_of,
+    blocks_of_documents,
+    documents_of,
+    note_documents,
+)
+
 BLOCKED = "blocked"
 
-_NUM_BLOCKS = 2  # 4 were slower than 2 at 128 tokens, and no faster at 256
-_LEAST_BLOCK = 64
+
+@lru_cache(maxsize=8)
+def _whole_bias(length: int, window: int | None, dtype: torch.dtype) -> Tensor:
+    return _bias(Block(0, length, 0), window, dtype)
 
 
-class _Block(NamedTuple):
-    """Queries `start` to `end` and the keys `first` to `end` that any of them may see."""
-
-    start: int
-    end: int
-    first: int
-
-
-def _blocks(length: int, window: int | None) -> list[_Block]:
-    size = max(_LEAST_BLOCK, -(-length // _NUM_BLOCKS))
-    size = min(size, max(_LEAST_BLOCK, window or size))
-    seen = window or length
-    return [
-        _Block(start, min(start + size, length), max(0, start - seen + 1))
-        for start in range(0, length, size)
-    ]
+def _bias_of(block: Block, window: int | None, dtype: torch.dtype) -> Tensor:
+    """Return the bias of a block of any place and size, cut out of one that serves many."""
+    if block.row is None:
+        return _bias(block, window, dtype)
+    size = block.end - block.first
+    whole = _whole_bias(-(-size // 256) * 256, window, dtype)
+    return whole[block.start - block.first : size, :size]
 
 
 @lru_cache(maxsize=64)
-def _bias(block: _Block, window: int | None, dtype: torch.dtype) -> Tensor:
+def _bias(block: Block, window: int | None, dtype: torch.dtype) -> Tensor:
     """Return 0 where a query sees a key and -inf elsewhere, shape (S, U)."""
     distance = torch.arange(block.start, block.end)[:, None] - torch.arange(block.first, block.end)
     hidden = (distance < 0) | (distance >= (window or block.end))
     return torch.zeros(hidden.shape, dtype=dtype).masked_fill_(hidden, float("-inf"))
 
 
-def _hide(scores: Tensor, block: _Block, window: int | None, hidden: Tensor | None) -> None:
+def _hide(scores: Tensor, block: Block, window: int | None, hidden: Tensor | None) -> None:
     """Set to -inf what the queries of a block do not see, in scores (B K, G S, U)."""
-    if hidden is not None:
-        met = hidden[:, :, block.start : block.end, block.first : block.end]  # (B, 1, S, U)
+    if hidden is not None and block.is_mixed:
+        met = hidden[block.rows(), :, block.start : block.end, block.first : block.end]
         scores.view(len(met), -1, *met.shape[2:]).masked_fill_(met, float("-inf"))
         return
-    bias = _bias(block, window, scores.dtype)
+    bias = _bias_of(block, window, scores.dtype)
     clear = 0 if window else block.start - block.first  # keys that all queries see
     scores.unflatten(1, (-1, bias.shape[0]))[..., clear:] += bias[:, clear:]
 
 
+def _probabilities(
+    queries: Tensor, keys: Tensor, block: Block, window: int | None, hidden: Tensor | None
+) -> Tensor:
+    """Return the softmax of a block, (B K, G S, U), for scaled queries (B, K, G, T, D).
+
+    `keys` are (B K, T, D); B is 1 in what is returned if the block is of one sequence.
+    """
+    seen = keys[block.rows(queries.shape[1]), block.first : block.end]  # (B K, U, D)
+    rows = queries[block.rows(), :, :, block.start : block.end]
+    scores = torch.bmm(rows.reshape(len(seen), -1, seen.shape[2]), seen.transpose(1, 2))
+    _hide(scores, block, window, hidden)
+    return torch.softmax(scores, -1)  # float32 inside
+
+
 class _BlockedAttention(torch.autograd.Function):
-    """Softmax(scaling x query key^T) value, and its gradient."""
+    """Softmax(scaling x query key^T) value, and its gradient.
+
+    Of documents, where sequences are long, the gradient computes the probabilities again.
+    """
 
     @staticmethod
     def forward(
@@ -75,11 +95,13 @@ class _BlockedAttention(torch.autograd.Function):
         scaling: float,
         window: int | None,
         hidden: Tensor | None,
+        documents: Documents | None,
     ) -> Tensor:
         """Return (B, T, H, D) for query (B, H, T, D), key and value (B, K, T, D).
 
         `hidden` (B, 1, T, T), if given, is true where a query does not see a key; it hides all
-        that is not causal or outside of the window, and no query's own key.
+        that is not causal or outside of the window, and no query's own key. `documents` say the
+        same, if it hides nothing else.
         """
         batch, num_heads, length, size = query.shape
         shape = (batch, key.shape[1], num_heads // key.shape[1], length, size)  # B K G T D
@@ -91,16 +113,20 @@ class _BlockedAttention(torch.autograd.Function):
         values = value.to(dtype).reshape(-1, length, size)
         out = torch.empty(batch, length, *shape[1:3], size, dtype=dtype)
         kept: list[Tensor] = []
-        for block in _blocks(length, window):
-            rows = queries[:, :, :, block.start : block.end].reshape(len(keys), -1, size)
-            scores = torch.bmm(rows, keys[:, block.first : block.end].transpose(1, 2))
-            _hide(scores, block, window, hidden)
-            probabilities = torch.softmax(scores, -1)  # (B K, G S, U); float32 inside
-            kept.append(probabilities)
-            made = torch.bmm(probabilities, values[:, block.first : block.end])
-            out[:, block.start : block.end] = made.view(*shape[:3], -1, size).permute(0, 3, 1, 2, 4)
+        blocks = blocks_of(length, window)
+        if documents is not None:
+            blocks = blocks_of_documents(documents, length, num_heads)
+        for block in blocks:
+            own, met = block.rows(shape[1]), slice(block.first, block.end)
+            probabilities = _probabilities(queries, keys, block, window, hidden)
+            if documents is None:
+                kept.append(probabilities)
+            made = torch.bmm(probabilities, values[own, met])
+            made = made.view(-1, *shape[1:3], block.end - block.start, size)
+            out[block.rows(), block.start : block.end] = made.permute(0, 3, 1, 2, 4)
         ctx.save_for_backward(queries, keys, values, *kept)
-        ctx.scaling, ctx.window = scaling, window
+        ctx.blocks, ctx.window, ctx.hidden = blocks, window, hidden
+        ctx.scaling = scaling
         ctx.dtypes = query.dtype, key.dtype, value.dtype
         return out.view(batch, length, num_heads, size)
 
@@ -115,22 +141,28 @@ class _BlockedAttention(torch.autograd.Function):
         of_output = gradients[0].unflatten(2, groups).permute(0, 2, 3, 1, 4)  # (B, K, G, T, D)
         of_queries = torch.empty(queries.shape, dtype=queries.dtype)
         of_keys, of_values = torch.zeros_like(keys), torch.zeros_like(values)
-        for block, probabilities in zip(_blocks(length, ctx.window), kept, strict=True):
+        for number, block in enumerate(ctx.blocks):
+            probabilities = (
+                kept[number]
+                if kept
+                else _probabilities(queries, keys, block, ctx.window, ctx.hidden)
+            )
             rows, met = slice(block.start, block.end), slice(block.first, block.end)
-            of_made = of_output[:, :, :, rows].reshape(len(keys), -1, size)  # (B K, G S, D)
-            of_values[:, met].baddbmm_(probabilities.transpose(1, 2), of_made)
-            of_probabilities = torch.bmm(of_made, values[:, met].transpose(1, 2))
+            row, own = block.rows(), block.rows(groups[0])
+            of_made = of_output[row, :, :, rows].reshape(len(probabilities), -1, size)
+            of_values[own, met].baddbmm_(probabilities.transpose(1, 2), of_made)
+            of_probabilities = torch.bmm(of_made, values[own, met].transpose(1, 2))
             of_scores = torch.ops.aten._softmax_backward_data(
                 of_probabilities, probabilities, -1, probabilities.dtype
             )
-            block_queries = queries[:, :, :, rows].reshape(len(keys), -1, size)
-            of_keys[:, met].baddbmm_(of_scores.transpose(1, 2), block_queries)
-            made = torch.bmm(of_scores, keys[:, met])
-            of_queries[:, :, :, rows] = made.view(batch, *groups, -1, size)
+            block_queries = queries[row, :, :, rows].reshape(len(probabilities), -1, size)
+            of_keys[own, met].baddbmm_(of_scores.transpose(1, 2), block_queries)
+            made = torch.bmm(of_scores, keys[own, met])
+            of_queries[row, :, :, rows] = made.view(-1, *groups, block.end - block.start, size)
         of_query = of_queries.flatten(1, 2).to(ctx.dtypes[0]) * ctx.scaling
         of_key = of_keys.view(batch, -1, length, size).to(ctx.dtypes[1])
         of_value = of_values.view(batch, -1, length, size).to(ctx.dtypes[2])
-        return of_query, of_key, of_value, None, None, None
+        return of_query, of_key, of_value, None, None, None, None
 
 
 def attend(
@@ -154,10 +186,13 @@ def attend(
     of_documents = attention_mask is not None and attention_mask.dtype == torch.bool
     hidden = ~attention_mask if attention_mask is not None and of_documents else None
     if module.is_causal and dropout == 0 and (attention_mask is None or of_documents):
-        made: Any = _BlockedAttention.apply(query, key, value, scaling, sliding_window, hidden)
+        documents = documents_of(attention_mask, sliding_window)
+        made: Any = _BlockedAttention.apply(
+            query, key, value, scaling, sliding_window, hidden, documents
+        )
         return made, None
     if attention_mask is None and module.is_causal:
-        whole = _Block(0, query.shape[2], 0)
+        whole = Block(0, query.shape[2], 0)
         attention_mask = _bias(whole, sliding_window, query.dtype)
     repeats = query.shape[1] // key.shape[1]
     key, value = (x.repeat_interleave(repeats, 1) if repeats > 1 else x for x in (key, value))
@@ -182,7 +217,10 @@ def blocked_mask(q_length: int, kv_length: int, **options: Any) -> Tensor | None
         if options.get("allow_is_causal_skip"):
             return None
         if "allow_is_bidirectional_skip" not in options:  # causal, with positions that begin again
-            return sdpa_mask(q_length=q_length, kv_length=kv_length, **options)
+            mask = sdpa_mask(q_length=q_length, kv_length=kv_length, **options)
+            if mask is not None and not torch.compiler.is_compiling():
+                note_documents(mask, options.get("local_size"))
+            return mask
     return eager_mask(q_length=q_length, kv_length=kv_length, **options)
 
 

@@ -2,17 +2,15 @@
 
 # B = sequences, T = tokens of a sequence, L = layers, E = experts, K = experts of a token
 
-from typing import Any
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 from transformers import PreTrainedModel
 
-from components.lib.device import autocast, put
+from components.lib.device import put
 from components.lib.examples.batches import Batch
 from components.lib.group import Group
-from components.lib.objectives.next_token import NextToken, model_inputs
+from components.lib.objectives.next_token import NextToken, narrowed, predict
 
 _CAPACITY_FACTOR = 1.25  # Fedus et al. 2021, Switch Transformer, table 1
 
@@ -48,13 +46,11 @@ class MixtureNextToken(NextToken):
 
     def __call__(self, model: PreTrainedModel, batch: Batch) -> dict[str, Tensor]:
         """Return the terms, weighed, each summed over its items."""
-        batch = batch.trimmed()
-        targets = put(batch.targets)
+        batch = narrowed(batch)
         is_token = put(batch.holds_tokens())
-        with autocast():
-            output: Any = model(**model_inputs(batch), use_cache=False, output_router_logits=True)
+        output, targets = predict(model, batch, output_router_logits=True)
         # transformers gives (B T, E) a layer, in the precision of autocast
-        routers = torch.stack(output.router_logits).float().unflatten(1, targets.shape)
+        routers = torch.stack(output.router_logits).float().unflatten(1, is_token.shape)
         balance, z = self._routed(routers, is_token, model.config.num_experts_per_tok)
         routed = {"load_balance": self._load_balance * balance, "router_z": self._router_z * z}
         return {**self.terms(output.logits, targets), **routed}

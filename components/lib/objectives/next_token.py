@@ -1,9 +1,11 @@
 """Next-token training of a decoder (Radford et al. 2018)."""
 
-# B = examples of a batch, T = tokens of an example, V = vocabulary
+# B = examples of a batch, T = tokens of an example, V = vocabulary, N = targets
 
 from collections.abc import Callable
-from typing import Self
+from functools import cache
+from inspect import signature
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -16,6 +18,7 @@ from components.lib.examples.batches import IGNORED, POSITIONS, Batch, Examples
 from components.lib.examples.packed import sequences_of
 from components.lib.inference.held_out import HeldOut
 from components.lib.inference.torch_model import TorchModel
+from components.lib.objectives.cross_entropy import summed_nats
 from components.lib.objectives.objective import LossOptions, PretrainingObjective, PretrainingText
 
 
@@ -40,14 +43,11 @@ class NextToken(PretrainingObjective):
 
     def __call__(self, model: PreTrainedModel, batch: Batch) -> dict[str, Tensor]:
         """Return the terms in nats, summed over the targets."""
-        batch = batch.trimmed()
-        targets = put(batch.targets)
-        with autocast():
-            logits = model(**model_inputs(batch), use_cache=False).logits  # (B, T, V)
-        return self.terms(logits, targets)
+        output, targets = predict(model, narrowed(batch))
+        return self.terms(output.logits, targets)
 
     def terms(self, logits: Tensor, targets: Tensor) -> dict[str, Tensor]:
-        """Return the terms for logits (B, T, V), in any precision, and targets (B, T)."""
+        """Return the terms for logits (..., V), in any precision, and targets (...)."""
         return self._terms(logits, targets, self._z_loss, self._label_smoothing)
 
     def examples(self, text: PretrainingText, split: str) -> Examples:
@@ -76,13 +76,48 @@ def model_inputs(batch: Batch) -> dict[str, Tensor]:
     return {name: put(ids) for name, ids in inputs.items()}
 
 
+def narrowed(batch: Batch) -> Batch:
+    """Return the batch without padding that no example needs, unless a compiled model meets it."""
+    return batch.trimmed() if settings().compiles else batch.narrow()
+
+
+def predict(model: PreTrainedModel, batch: Batch, **options: Any) -> tuple[Any, Tensor]:
+    """Return the model's output for a batch, with logits (N, V), and the targets (N,).
+
+    N are the positions that have a loss: the output head computes no others, where the model lets
+    itself be told. Compiled, they are all positions, so that the model meets one shape.
+    """
+    targets = put(batch.targets)  # (B, T)
+    bears_loss = put(batch.targets != IGNORED)
+    selects = not settings().compiles and batch.num_targets() < batch.targets.size
+    if selects and _selects(type(model)):
+        options["logits_to_keep"] = bears_loss
+    with autocast():
+        output: Any = model(**model_inputs(batch), use_cache=False, **options)
+    if not selects:
+        output.logits = output.logits.flatten(0, 1)
+        return output, targets.flatten()
+    if output.logits.ndim > 2:  # it computed them all
+        output.logits = output.logits[bears_loss]
+    return output, targets[bears_loss]
+
+
+@cache
+def _selects(kind: type[PreTrainedModel]) -> bool:
+    """Return whether models of a class can be told which positions' logits are wanted."""
+    return "logits_to_keep" in signature(kind.forward).parameters
+
+
 def _terms(
     logits: Tensor, targets: Tensor, z_loss: float, label_smoothing: float
 ) -> dict[str, Tensor]:
+    is_plain = not z_loss and not label_smoothing
+    if is_plain and logits.device.type == "cpu" and not torch.compiler.is_compiling():
+        return {"cross_entropy": summed_nats(logits.flatten(0, -2), targets.flatten())}
     logits = logits.float()
     terms = {
         "cross_entropy": F.cross_entropy(
-            logits.flatten(0, 1),
+            logits.flatten(0, -2),
             targets.flatten(),
             ignore_index=IGNORED,
             reduction="sum",

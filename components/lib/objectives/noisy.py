@@ -10,7 +10,7 @@ from transformers import PreTrainedModel
 
 from components.lib.device import put
 from components.lib.examples.batches import POSITIONS, Batch
-from components.lib.objectives.next_token import NextToken
+from components.lib.objectives.next_token import NextToken, narrowed
 
 
 class NoisyEmbeddings(NextToken):
@@ -27,7 +27,7 @@ class NoisyEmbeddings(NextToken):
 
     def __call__(self, model: PreTrainedModel, batch: Batch) -> dict[str, Tensor]:
         """Return the terms in nats, summed over the targets."""
-        batch = batch.trimmed()
+        batch = narrowed(batch)
         lengths = put(own_lengths(batch))
 
         def add_noise(module: nn.Module, _: object, embedded: Tensor) -> Tensor:

@@ -23,6 +23,7 @@ from components.core.settings import settings
 from components.lib.device import device, has_bfloat16, move
 from components.lib.examples.batches import Batch
 from components.lib.group import Group, gloo_group
+from components.lib.models.lean_blocks import slim
 from components.lib.objectives.objective import Objective
 from components.lib.training.optim import Optimizers
 
@@ -33,13 +34,18 @@ def is_sharded(group: Group) -> bool:
 
 
 def prepare(model: PreTrainedModel, group: Group) -> None:
-    """Move `model` to the device, and shard, compile and checkpoint it as the settings say."""
+    """Move `model` to the device, and shard, compile and checkpoint it as the settings say.
+
+    Neither sharded nor compiled, its blocks compute on a CPU with less memory.
+    """
     move(model).train()
     if settings().activation_checkpointing:
         model.gradient_checkpointing_enable({"use_reentrant": False})
     if settings().compiles:
         for block in _blocks(model):  # alike, so that the first one's code serves them all
             block.compile()
+    elif device().type == "cpu" and not is_sharded(group):
+        slim(model)
     if is_sharded(group):
         _shard(model, group)
 

@@ -45,6 +45,7 @@ def train_and_save(
     finish = partial(save_model, model, beside, out)
     if lora is not None:
         from components.lib.models.adapters import adapt  # PEFT takes seconds to import
+        from components.lib.models.light_adapters import lighten
 
         if lora.base == "nf4" and is_sharded(Group.current()):
             raise ValueError(
@@ -52,6 +53,8 @@ def train_and_save(
                 "in float32 (lora.base)."
             )
         adapt(model, lora, training.seed)
+        if Group.current().size == 1:  # several would have to send the base to each other
+            lighten(model)
         finish = partial(_save_merged, model, beside, out, lora, _some_texts(task))
     fit(
         model,

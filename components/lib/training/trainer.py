@@ -15,7 +15,7 @@ from transformers import PreTrainedModel
 from components.core.lease import Lease
 from components.core.processes import preemption
 from components.core.tracking import spool
-from components.lib.device import device, measured_peak
+from components.lib.device import device, give_memory_back, measured_peak
 from components.lib.examples.batches import Batch, Examples
 from components.lib.examples.permutation import draw
 from components.lib.group import Group
@@ -41,6 +41,8 @@ from components.lib.training.schedule import learning_rate_share
 from components.lib.training.spikes import SpikeGuard
 
 logger = logging.getLogger(__name__)
+
+_LONG_STEP = 3.0  # seconds: one that touches its memory anew in a few hundredths of its time
 
 
 class TrainSpec(NamedTuple):
@@ -95,7 +97,10 @@ class Trainer:
             self._seen = self._gradient(batch)
         with self._meter.phase("optimizer"):
             self._update()
-        self.at.seconds += time.perf_counter() - start
+        seconds = time.perf_counter() - start
+        self.at.seconds += seconds
+        if seconds > _LONG_STEP:
+            give_memory_back()
 
     def _draw(self) -> Batch:
         """Return the whole batch of this step."""

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from components.lib.examples.batches import IGNORED, Batch
+from components.lib.examples.batches import IGNORED, POSITIONS, Batch
 
 
 def test_what_is_behind_the_last_target_of_an_example_is_padding():
@@ -30,3 +30,13 @@ def test_examples_that_name_their_lengths_are_not_trimmed():
     trimmed = batch.trimmed()
     assert trimmed.inputs.shape == trimmed.extras["place"].shape == (1, 4)
     assert (trimmed.num_tokens(), trimmed.num_targets()) == (3, 2)
+
+
+def test_they_can_be_made_as_narrow_as_the_longest():
+    targets = np.array([[5, IGNORED, IGNORED, IGNORED], [6, 7, IGNORED, IGNORED]])
+    extras = {POSITIONS: np.arange(4)[None].repeat(2, 0), "kept": np.arange(8).reshape(2, 4)}
+    narrow = Batch(np.full((2, 4), 3), targets, extras, np.array([2, 3])).narrow()
+    assert narrow.inputs.shape == narrow.targets.shape == (2, 3)
+    assert narrow.extras[POSITIONS].tolist() == [[0, 1, 2]] * 2
+    assert narrow.extras["kept"].shape == (2, 4)
+    assert (narrow.num_tokens(), narrow.num_targets()) == (5, 3)

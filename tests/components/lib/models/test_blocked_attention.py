@@ -6,7 +6,14 @@ import pytest
 import torch
 from transformers import AttentionInterface
 
-from components.lib.models.blocked_attention import BLOCKED, _blocks, attend
+from components.lib.models import attention_blocks
+from components.lib.models.attention_blocks import (
+    Documents,
+    blocks_of,
+    blocks_of_documents,
+    note_documents,
+)
+from components.lib.models.blocked_attention import BLOCKED, attend
 from components.lib.models.build import SpecialIds, build_model
 from components.lib.models.shape import Shape
 
@@ -85,6 +92,16 @@ def documents(rows, length):
     return positions
 
 
+@pytest.fixture(params=[0, 30_000, 10**12], ids=["always", "as it is", "never"])
+def block_cost(request, monkeypatch):
+    """Make documents have blocks of their own always, where it is faster, or never."""
+    monkeypatch.setattr(attention_blocks, "_BLOCK_COST", request.param)
+    blocks_of_documents.cache_clear()
+    yield
+    blocks_of_documents.cache_clear()
+
+
+@pytest.mark.usefixtures("block_cost")
 @pytest.mark.parametrize(("architecture", "heads", "length", "window"), CASES)
 def test_documents_of_a_sequence_are_hidden_from_each_other_as_eager_hides_them(
     architecture, heads, length, window
@@ -115,6 +132,40 @@ def test_documents_in_bfloat16_are_as_near_to_float32_as_eagers_are(
         eager, blocked = (computed(model, name, ids, **inputs) for name in ("eager", BLOCKED))
     for part in (0, 1):
         assert distance(blocked[part], exact[part]) < 1.3 * distance(eager[part], exact[part])
+
+
+@pytest.mark.parametrize("window", [None, 20, 300])
+def test_blocks_of_documents_hold_each_query_once_and_every_key_that_it_sees(monkeypatch, window):
+    monkeypatch.setattr(attention_blocks, "_BLOCK_COST", 0)
+    blocks_of_documents.cache_clear()
+    begins = ((0, 3, 9, 400, 410, 999), (0, 500))
+    blocks = blocks_of_documents(Documents(begins, window), 1000, num_heads=64)
+    for row, starts in enumerate(begins):
+        own = [block for block in blocks if block.row == row]
+        assert [q for b in own for q in range(b.start, b.end)] == list(range(1000))
+        for block in own:
+            first = max(start for start in starts if start <= block.start)
+            assert block.first <= max(first, block.start - (window or 1000) + 1)
+            assert block.is_mixed or all(not block.first < s < block.end for s in starts)
+    areas = sum(block.area() for block in blocks), sum(n**2 for n in (391, 589, 500, 500))
+    assert areas[0] < (0.75 if window != 20 else 0.2) * areas[1]
+    blocks_of_documents.cache_clear()
+
+
+def test_many_short_sequences_are_computed_together():
+    documents = Documents(tuple(tuple(range(0, 128, 20)) for _ in range(32)), None)
+    assert blocks_of_documents(documents, 128, num_heads=4) == blocks_of(128, None)
+
+
+def test_a_mask_that_hides_something_else_is_not_taken_for_one_of_documents():
+    seen = torch.ones(2, 1, 9, 9, dtype=torch.bool).tril()
+    seen[1, 0, 4:, :4] = False
+    note_documents(seen, None)
+    assert seen.bloomery_documents == Documents(((0,), (0, 4)), None)
+    other = seen.clone()
+    other[0, 0, 8, 2] = False
+    note_documents(other, None)
+    assert not hasattr(other, "bloomery_documents")
 
 
 def test_a_mask_of_documents_is_boolean_and_there_is_none_where_there_is_one_document(monkeypatch):
@@ -185,7 +236,7 @@ def test_generation_gives_the_tokens_that_eager_gives(architecture):
 @pytest.mark.parametrize("length", [1, 63, 64, 65, 128, 129, 256, 1000])
 @pytest.mark.parametrize("window", [None, 1, 20, 64, 300])
 def test_blocks_hold_each_query_once_and_every_key_that_it_sees(length, window):
-    blocks = _blocks(length, window)
+    blocks = blocks_of(length, window)
     assert [q for b in blocks for q in range(b.start, b.end)] == list(range(length))
     for block in blocks:
         assert block.first == max(0, block.start - (window or length) + 1)
@@ -193,7 +244,7 @@ def test_blocks_hold_each_query_once_and_every_key_that_it_sees(length, window):
 
 def test_keys_before_the_window_and_in_the_future_are_skipped():
     def products(window):
-        return sum((b.end - b.start) * (b.end - b.first) for b in _blocks(1024, window))
+        return sum((b.end - b.start) * (b.end - b.first) for b in blocks_of(1024, window))
 
     assert products(None) == 0.75 * 1024**2
     assert products(128) < 0.25 * 1024**2
