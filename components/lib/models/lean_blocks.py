@@ -50,7 +50,10 @@ def _leaner(module: nn.Module) -> Any:
 def _is_like(kind: type[nn.Module], other: type[nn.Module]) -> bool:
     if not kind.__module__.startswith("transformers.models."):
         return False
-    return getsource(kind.forward) == getsource(other.forward)
+    try:
+        return getsource(kind.forward) == getsource(other.forward)
+    except OSError:  # it was installed without its source
+        return False
 
 
 @cache
