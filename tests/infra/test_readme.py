@@ -76,6 +76,7 @@ NOT_RUN = {
     "tests/benchmarks/README.md": {
         "make run": _SETUP,
         "python -m tests.benchmarks": _BENCHMARK,
+        "BLOOMERY_BENCH_MODEL=MODEL": _BENCHMARK,
         "BLOOMERY_BENCH_MEGABYTES=30 python -m tests.benchmarks": _BENCHMARK,
     },
 }
