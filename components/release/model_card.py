@@ -10,7 +10,7 @@ from tabulate import tabulate
 from components.core.artifacts.base import Frozen
 from components.core.artifacts.data import Comparisons, DataCard, Dialogues
 from components.core.artifacts.models import Checkpoint, CompressedModel
-from components.core.artifacts.reports import BaselineReport, StageReport
+from components.core.artifacts.reports import BaselineReport, ProbeReport, StageReport
 from components.lib.models.config import context_length, of_text
 from components.release.learnt_sets import HEADINGS, NOT_STATED, learnt_sets
 
@@ -78,11 +78,26 @@ def _what(facts: Facts) -> str:
         ("vocabulary", f"{of_text(config).get('vocab_size')} tokens"),
         *_base(facts.model.path),
         ("stages", stages),
+        *_merge(facts.model.path),
         ("float32 weights", f"{facts.model.bytes_on_disk / 1e6:.1f} MB"),
     ]
     if (small := facts.compressed) is not None:
         rows.append(("ONNX export", f"{small.bytes_on_disk / 1e6:.1f} MB under `onnx/`"))
     return _table(["", ""], rows)
+
+
+def _merge(folder: Path) -> Iterator[tuple[str, str]]:
+    """Yield how well a merged model agrees with its adapter, if the last stage trained one."""
+    file = folder / "merge.json"
+    if not file.is_file():
+        return
+    found = json.loads(file.read_text("utf-8"))
+    yield (
+        "merged adapter",
+        f"logits within {found['largest_difference']:.2g} of the adapter's, the largest of which "
+        f"is {found['largest_logit']:.3g}, and {found['same_greedy_tokens']:.0%} of the likeliest "
+        f"tokens the same, on {found['tokens']:,} tokens",
+    )
 
 
 def _base(folder: Path) -> Iterator[tuple[str, str]]:
@@ -157,6 +172,10 @@ def _also_measured(ledger: tuple[StageReport, ...]) -> str:
             f"bits per byte on {name}": [report.texts.get(name) for _, report in reports]
             for name in ledger[0].report.texts
         },
+        **{
+            f"perplexity on {name}": [_perplexity(report, name) for _, report in reports]
+            for name in ledger[0].report.texts
+        },
     }
     known = {name: values for name, values in columns.items() if None not in values}
     rows = [
@@ -164,6 +183,14 @@ def _also_measured(ledger: tuple[StageReport, ...]) -> str:
         for number, (stage, _) in enumerate(reports)
     ]
     return _table(["after", *known], rows) if known else ""
+
+
+def _perplexity(report: ProbeReport, text: str) -> float | None:
+    """Return that of a text's tokens: of models with one tokenizer alone it can be compared."""
+    file = report.path / "report.json"
+    if not file.is_file():
+        return None
+    return json.loads(file.read_text("utf-8"))["text_scores"][text]["perplexity"]
 
 
 def _scores(line: StageReport) -> tuple[str, str]:

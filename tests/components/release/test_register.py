@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -242,6 +243,28 @@ def test_the_card_names_the_sets_that_were_learnt_and_their_licences(instruct, t
     said = [[cell.strip() for cell in _split(line)[1:-1]] for line in lines]
     assert ["licence", "of its data: CC-BY-4.0, MIT"] in said
     assert ["learnt after that", "mine (5), pairs (3)"] in said
+
+
+def test_the_card_says_what_was_forgotten_and_what_the_merge_changed(instruct, tmp_path):
+    ledger: list[StageReport] = []
+    for stage, bits in (("pretrain", 1.129), ("finetune", 1.108)):
+        told = {"texts": {"wiki": bits}, "answer_nats": 2.0 * bits}
+        report = _report(f"stoat-{stage}", 0.5).model_copy(update=told)
+        scores = {"text_scores": {"wiki": {"perplexity": 10 * bits}}}
+        (report.path / "report.json").write_text(json.dumps(scores))
+        ledger.append(StageReport(stage=stage, report=report))
+    merged = tmp_path / "merged"
+    shutil.copytree(instruct.path, merged)
+    proof = {"tokens": 1536, "largest_difference": 0.00018, "largest_logit": 44.2}
+    (merged / "merge.json").write_text(json.dumps({**proof, "same_greedy_tokens": 1.0}))
+    model = instruct.model_copy(update={"path": merged})
+    made = _release("stoat", "one", model, ledger=tuple(ledger))
+    card = (made.path / "README.md").read_text("utf-8")
+    rows = [[cell.strip() for cell in _split(line)[1:-1]] for line in card.splitlines()]
+    assert ["pretrain", "2.2580", "1.1290", "11.2900"] in rows
+    assert ["finetune", "2.2160", "1.1080", "11.0800"] in rows
+    assert "logits within 0.00018 of the adapter's" in card
+    assert "100% of the likeliest tokens the same, on 1,536 tokens" in card
 
 
 def test_a_release_of_a_foreign_base_has_its_tokenizer_byte_by_byte_and_says_what_it_was(tmp_path):
