@@ -249,7 +249,7 @@ def test_the_card_says_what_was_forgotten_and_what_the_merge_changed(instruct, t
     ledger: list[StageReport] = []
     for stage, bits in (("pretrain", 1.129), ("finetune", 1.108)):
         told = {"texts": {"wiki": bits}, "answer_nats": 2.0 * bits}
-        report = _report(f"stoat-{stage}", 0.5).model_copy(update=told)
+        report = _report(f"polecat-{stage}", 0.5).model_copy(update=told)
         scores = {"text_scores": {"wiki": {"perplexity": 10 * bits}}}
         (report.path / "report.json").write_text(json.dumps(scores))
         ledger.append(StageReport(stage=stage, report=report))
@@ -258,7 +258,7 @@ def test_the_card_says_what_was_forgotten_and_what_the_merge_changed(instruct, t
     proof = {"tokens": 1536, "largest_difference": 0.00018, "largest_logit": 44.2}
     (merged / "merge.json").write_text(json.dumps({**proof, "same_greedy_tokens": 1.0}))
     model = instruct.model_copy(update={"path": merged})
-    made = _release("stoat", "one", model, ledger=tuple(ledger))
+    made = _release("polecat", "one", model, ledger=tuple(ledger))
     card = (made.path / "README.md").read_text("utf-8")
     rows = [[cell.strip() for cell in _split(line)[1:-1]] for line in card.splitlines()]
     assert ["pretrain", "2.2580", "1.1290", "11.2900"] in rows
