@@ -85,10 +85,10 @@ def test_a_run_that_is_cancelled_while_ray_starts_ends_with_the_truth_and_no_pro
 @pytest.mark.skipif(not browser.is_there(), reason="There is no browser.")
 def test_a_run_is_cancelled_while_ray_starts_by_clicking_alone(stack: Stack) -> None:
     with browser.opened() as page:
+        run = _start(stack)
         page.goto(stack.prefect)
         page.get_by_role("link", name="Runs", exact=True).first.click()
-        run = _start(stack)
-        page.get_by_role("link", name=run["name"]).first.click()
+        page.locator(f"a[href*='{run['id']}']").first.click()  # its name changes as it begins
         page.get_by_text("Running", exact=True).first.wait_for()
         page.get_by_role("button", name="Open menu").first.click()
         page.get_by_role("menuitem", name="Cancel", exact=True).click()
