@@ -2,11 +2,20 @@
 
 from collections.abc import Iterator
 
+from pydantic import Field
+
+from components.compress.choose import Candidate, Choose, ChooseInputs, Refused
 from components.compress.demands import config_problems, export_problems
+from components.compress.fidelity import Fidelity, FidelityInputs
 from components.compress.quantize import Quantize
+from components.core.artifacts.base import Frozen
+from components.core.artifacts.data import Dialogues
 from components.core.artifacts.models import Checkpoint, CompressedModel
 from components.core.artifacts.reports import Budget
-from flows.stage import Base, Prepared, Stage
+from components.data.prepare_dialogues import PrepareDialogues, PrepareDialoguesInputs
+from components.lib.models.config import raw_config
+from flows.publish import publish_frontier
+from flows.stage import Base, NamedSets, Prepared, Stage
 from flows.step import step
 
 
@@ -29,3 +38,89 @@ class Int8(Stage):
         if (config := base.config()) is not None:
             for problem in config_problems(config):
                 yield f"compress: {problem} Leave it out (--set compress=null)."
+
+
+class Chain(Frozen):
+    """A way to make a model smaller: steps in this order, each of which may be left out."""
+
+    method: str = Field(min_length=1, max_length=40)
+    """What it is called in tables and pictures."""
+    export: Quantize | None = Quantize()
+    """Export; null leaves the weights as they are, which can be drawn and not be chosen."""
+
+    def problems(self, model: Checkpoint) -> list[str]:
+        """Return why this model cannot go this way, as far as its config says."""
+        return config_problems(raw_config(model.path)) if self.export is not None else []
+
+    def apply(self, model: Checkpoint, prepared: Prepared) -> Checkpoint | CompressedModel:
+        """Return the smaller model."""
+        return step(self.export, model) if self.export is not None else model
+
+
+CHAINS = (Chain(method="int8"),)
+
+
+class Frontier(Stage):
+    """Make a model smaller in several ways, measure each, and take the one that a budget picks."""
+
+    budget: Budget = Budget(max_accuracy_loss=0.03, max_bits_per_byte_increase=0.02)
+    """What it may cost the model; the gate of the release holds it."""
+    chains: tuple[Chain, ...] = Field(default=CHAINS, min_length=1)
+    """What is tried."""
+    instructions: tuple[str, ...] = ()
+    """Sets of dialogues whose held-out part each model answers: is it declined, are tools called?
+    Micro-tasks are asked anyway."""
+    prepare: PrepareDialogues = PrepareDialogues()
+    """Which dialogues of these sets."""
+    fidelity: Fidelity = Fidelity()
+    """How each is held against the original."""
+    choose: Choose = Choose()
+    """Which is taken."""
+
+    def apply(self, model: Checkpoint, prepared: Prepared) -> CompressedModel:
+        """Try every chain, and return the one within the budget that is the smallest, or fastest.
+
+        A chain that this model cannot go is drawn as not possible.
+
+        Raises:
+            ValueError: no export holds the budget.
+        """
+        candidates: list[Candidate] = []
+        refused: list[Refused] = []
+        for chain in self.chains:
+            if problems := chain.problems(model):
+                refused.append(Refused(method=chain.method, reason=" ".join(problems)))
+                continue
+            try:
+                smaller = chain.apply(model, prepared)
+                report = step(self.fidelity, self._measured(model, smaller, prepared))
+            except ValueError as error:
+                refused.append(Refused(method=chain.method, reason=str(error)))
+            else:
+                candidates.append(Candidate(method=chain.method, model=smaller, report=report))
+        inputs = ChooseInputs(original=model, candidates=tuple(candidates), refused=tuple(refused))
+        chosen = step(self.choose, inputs)
+        publish_frontier(chosen.path)
+        return chosen
+
+    def sets(self) -> NamedSets:
+        """Return the sets of dialogues."""
+        return NamedSets(instructions=self.instructions)
+
+    def _measured(
+        self, model: Checkpoint, smaller: Checkpoint | CompressedModel, prepared: Prepared
+    ) -> FidelityInputs:
+        return FidelityInputs(
+            original=model,
+            model=smaller,
+            shards=prepared.shards,
+            evaluation=prepared.evaluation,
+            instructions=self._asked(model, prepared),
+        )
+
+    def _asked(self, model: Checkpoint, prepared: Prepared) -> Dialogues | None:
+        if not self.instructions:
+            return None
+        fit = prepared.fit_for(model)
+        inputs = PrepareDialoguesInputs(instructions=prepared.instructions, **dict(fit))
+        return step(self.prepare, inputs)

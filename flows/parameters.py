@@ -14,7 +14,8 @@ from prefect.states import Failed
 
 from flows.changes import Changes, assignments, changed
 from flows.origin import label
-from flows.recipes import Recipe, later_than, recipe
+from flows.recipe import Recipe
+from flows.recipes import later_than, recipe
 
 DEFAULT = "tiny"
 """The recipe of a run that names none."""

@@ -101,6 +101,15 @@ def publish_dialogues(folder: Path) -> None:
     create_markdown_artifact(text, key=f"{card['kind']}-card", description="Data card")
 
 
+def publish_frontier(folder: Path) -> None:
+    """Publish what was tried to make a model smaller on the flow run that this code runs in."""
+    if is_serving():
+        return
+    text = (folder / REPORT / "frontier.md").read_text("utf-8")
+    page = f"The picture: `{folder / REPORT / 'frontier.png'}`"
+    create_markdown_artifact(f"{text}\n{page}.", key="frontier", description="Frontier")
+
+
 def _log(report: Report, status: Status) -> None:
     try:
         mlflow, now = client(), int(time.time() * 1000)

@@ -157,6 +157,8 @@ def _measured(facts: Facts) -> str:
     table = _table(["after", "bits per byte", "accuracy on micro-tasks (95 %)"], rows)
     if more := _also_measured(facts.ledger):
         table += f"\n\n{more}"
+    if kept := _fidelity(facts.compressed):
+        table += f"\n\nThe export against the model that it was made of:\n\n{kept}"
     return (
         f"On held-out text and held-out micro-tasks, the same after every stage.\n\n{table}\n\n"
         f"{_by_task(facts.ledger)}\n\n`verdict.json` has the thresholds that it passed."
@@ -183,6 +185,29 @@ def _also_measured(ledger: tuple[StageReport, ...]) -> str:
         for number, (stage, _) in enumerate(reports)
     ]
     return _table(["after", *known], rows) if known else ""
+
+
+def _fidelity(compressed: CompressedModel | None) -> str:
+    """Return how well an export that was chosen among several stands for its original."""
+    file = compressed.path / "fidelity.json" if compressed is not None else None
+    if file is None or not file.is_file():
+        return ""
+    found = json.loads(file.read_text("utf-8"))
+    rows = [
+        ("linear weights in 8 bits or fewer", f"{found['coverage']:.1%}"),
+        ("KL to the original, nats a token", f"{found['divergence']:.4f}"),
+        ("likeliest tokens that flip", f"{found['flipped']:.1%}"),
+        ("margin of decisions that is kept", f"{found['margin_kept']:.0%}"),
+        ("decisions that flip", f"{found['decisions_flipped']:.1%}"),
+        *_kept("refusals", found["refusals_kept"]),
+        *_kept("calls of tools", found["tool_calls_kept"]),
+    ]
+    return _table(["", ""], rows)
+
+
+def _kept(what: str, share: float | None) -> Iterator[tuple[str, str]]:
+    if share is not None:
+        yield f"{what} that are kept", f"{share:.0%}"
 
 
 def _perplexity(report: ProbeReport, text: str) -> float | None:

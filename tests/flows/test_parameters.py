@@ -60,7 +60,7 @@ def test_a_run_as_far_as_a_stage_asks_nothing_of_those_after_it() -> None:
             "pipeline",
             "smok",
             [],
-            "No recipe 'smok'. There are: tiny, small, smoke, adapt, continue.",
+            "No recipe 'smok'. There are: tiny, small, smoke, adapt, continue, compress.",
         ),
         ("pipeline", {"name": "smok"}, [], "No recipe 'smok'"),
         ("pipeline", {"algin": None}, [], "no field 'algin'. Did you mean 'align'?"),

@@ -10,7 +10,8 @@ from pydantic import ValidationError
 from components.core.artifacts.models import Checkpoint, Encoder
 from flows.changes import changed
 from flows.pretrain import ExistingModel
-from flows.recipes import Recipe, smoke
+from flows.recipe import Recipe
+from flows.recipes import smoke
 
 _LLAMA = {
     "architectures": ["LlamaForCausalLM"],

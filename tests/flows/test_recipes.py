@@ -13,7 +13,8 @@ from flows.changes import changed
 from flows.compress import Int8
 from flows.finetune import Supervised
 from flows.pretrain import ExistingModel, FromScratch
-from flows.recipes import RECIPES, Recipe, recipe, smoke
+from flows.recipe import Recipe
+from flows.recipes import RECIPES, recipe, smoke
 from flows.stage import Prepared, Stage, fits
 
 

@@ -12,7 +12,8 @@ from components.core.docstrings import field_docstrings
 from flows.ingest import ingest
 from flows.parameters import DEFAULT
 from flows.pipeline import pipeline, pretrain
-from flows.recipes import RECIPES, Recipe, recipe, smoke
+from flows.recipe import Recipe
+from flows.recipes import RECIPES, recipe, smoke
 from infra import refusal
 from infra.form import form
 

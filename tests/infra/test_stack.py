@@ -79,7 +79,10 @@ def test_the_server_has_the_form_that_the_code_says(stack: Stack) -> None:
         ({"recipe": {"align": {"dpo": {"beta": "strong"}}}}, "align.dpo.beta: Input should be"),
         ({"recipe": "smoke", "set": {"pretrain.dept": 3}}, "Did you mean 'depth'?"),
         ({"recipe": "smoke", "set": ["num_heads=3"]}, "width=64 is not a multiple of num_heads=3"),
-        ({"recipe": "smok"}, "No recipe 'smok'. There are: tiny, small, smoke, adapt, continue."),
+        (
+            {"recipe": "smok"},
+            "No recipe 'smok'. There are: tiny, small, smoke, adapt, continue, compress.",
+        ),
     ],
     ids=str,
 )

@@ -42,6 +42,55 @@ class ProbeReport(Artifact):
     """Bits per byte on the evaluation sets that the recipe names: what may be forgotten."""
 
 
+class FidelityReport(Artifact):
+    """How well a smaller model stands for its original; `report/fidelity.json` has it all.
+
+    Accuracy alone says little: decisions flip long before it falls.
+    """
+
+    model: str
+    """Fingerprint of the smaller model."""
+    bytes_on_disk: int
+    """Size of its weights."""
+    bits_per_byte: float
+    """Of the smaller model, on held-out text."""
+    original_bits_per_byte: float
+    """Of the original, on the same text."""
+    divergence: float
+    """Mean nats of KL(original || smaller) of a next token, on the same text."""
+    flipped: float
+    """Share of places of that text where another token is the likeliest, 0 to 1."""
+    margin_kept: float
+    """Mean margin of decisions among choices, as a share of the original's; 1 keeps them all."""
+    decisions_flipped: float
+    """Share of decisions that fall otherwise than the original's, 0 to 1."""
+    refusals_kept: float | None = None
+    """Of prompts that the original declines, the share that is declined; None where it declines
+    none."""
+    tool_calls_kept: float | None = None
+    """Of prompts that the original answers by calling a tool, the share where the same tools are
+    called; None where it calls none."""
+    coverage: float
+    """Share of the weights of linear maps that are stored in 8 bits or fewer, or are zero."""
+    decode_tokens_per_second: float
+    """Greedy decoding at batch 1."""
+    original_decode_tokens_per_second: float
+    """The same of the original, measured in turns."""
+    first_token_seconds: float
+    """From a prompt to the first token of its answer."""
+    original_first_token_seconds: float
+    """The same of the original, measured in turns."""
+    joules_per_token: float
+    """An estimate: the processor seconds of a decoded token x the watts of a core."""
+    original_joules_per_token: float
+    """The same of the original."""
+
+    @property
+    def bits_per_byte_increase(self) -> float:
+        """Bits per byte that are added, as a share of the original's."""
+        return self.bits_per_byte / self.original_bits_per_byte - 1
+
+
 class Budget(Frozen):
     """What a stage may cost its model, against the model before it."""
 

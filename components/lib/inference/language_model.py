@@ -89,6 +89,21 @@ class LanguageModel(ABC):
         self._check_ids(ids)
         return self._nats(ids)
 
+    def logits(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return what the model holds of the token after each of `ids` (B, T), shape (B, T, V).
+
+        In float32 wherever the runtime computes in it, so that two models can be held against each
+        other.
+
+        Raises:
+            ValueError: as `negative_log_likelihood` does.
+        """
+        if ids.ndim != 2 or ids.shape[1] < 1:
+            raise ValueError(f"ids have shape {ids.shape}: give (sequences, at least 1 token).")
+        self._check_length(ids.shape[1])
+        self._check_ids(ids)
+        return self._logits(ids)
+
     def check(self, prompt: list[int], max_new_tokens: int) -> None:
         """Raise ValueError unless `max_new_tokens` can follow `prompt`."""
         _check_number(max_new_tokens)
@@ -117,6 +132,10 @@ class LanguageModel(ABC):
     @abstractmethod
     def _nats(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return the nats (B, T) of ids (B, T + 1) that were checked."""
+
+    @abstractmethod
+    def _logits(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return the logits (B, T, V) of ids (B, T) that were checked."""
 
     @abstractmethod
     def _reading(self, num_tokens: int) -> Reading:

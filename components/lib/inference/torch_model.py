@@ -71,6 +71,11 @@ class TorchModel(LanguageModel):
         nats = F.cross_entropy(logits.float().transpose(1, 2), rows[:, 1:], reduction="none")
         return nats.cpu().numpy()
 
+    @torch.no_grad()
+    def _logits(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
+        rows = torch.from_numpy(ids).to(device())
+        return self._model(input_ids=rows, use_cache=False).logits.float().cpu().numpy()
+
     def _reading(self, num_tokens: int) -> "_Reading":
         return _Reading(self._model)
 
