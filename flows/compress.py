@@ -1,8 +1,9 @@
 """A model becomes smaller and faster."""
 
+from collections import Counter
 from collections.abc import Iterator
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from components.compress.choose import Candidate, Choose, ChooseInputs, Refused
 from components.compress.demands import config_problems, export_problems
@@ -76,6 +77,13 @@ class Frontier(Stage):
     """How each is held against the original."""
     choose: Choose = Choose()
     """Which is taken."""
+
+    @model_validator(mode="after")
+    def _methods_differ(self) -> "Frontier":
+        methods = [chain.method for chain in self.chains]
+        if twice := [name for name, number in Counter(methods).items() if number > 1]:
+            raise ValueError(f"two ways are called {twice[0]}: give each chain its own method.")
+        return self
 
     def apply(self, model: Checkpoint, prepared: Prepared) -> CompressedModel:
         """Try every chain, and return the one within the budget that is the smallest, or fastest.
