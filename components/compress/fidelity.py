@@ -73,10 +73,10 @@ class Fidelity(Component[FidelityInputs, FidelityReport]):
         import torch
 
         from components.compress.questions import items_of, items_of_text, questions
-        from components.lib.inference.agreement import agreement
         from components.lib.inference.conversation import open_model
         from components.lib.inference.decisions import decisions, scores
         from components.lib.inference.decode_speed import speeds
+        from components.lib.inference.divergence import divergence
         from components.lib.inference.held_out import HeldOut
         from components.lib.models.folders import load_tokenizer
 
@@ -92,7 +92,7 @@ class Fidelity(Component[FidelityInputs, FidelityReport]):
             original.context_length,
         )
         items = items_of(asked, self.num_items) or items_of_text(text.windows, self.num_items)
-        agreed = agreement(original, model, text.windows[:, :-1])
+        agreed = divergence(original, model, text.windows[:, :-1])
         decided = decisions(scores(original, items), scores(model, items))
         prompt = text.windows[0, :_PROMPT_TOKENS][: original.context_length // 2].tolist()
         slow, fast = speeds((original, model), prompt)

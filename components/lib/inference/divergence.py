@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from components.lib.inference.language_model import LanguageModel
 
 
-class Agreement(NamedTuple):
+class Divergence(NamedTuple):
     """What is different between two models on the same text."""
 
     divergence: float
@@ -19,7 +19,9 @@ class Agreement(NamedTuple):
     """Share of places where another token is the likeliest."""
 
 
-def agreement(original: LanguageModel, other: LanguageModel, rows: NDArray[np.int64]) -> Agreement:
+def divergence(
+    original: LanguageModel, other: LanguageModel, rows: NDArray[np.int64]
+) -> Divergence:
     """Return how far `other` agrees with `original` after each token of `rows` (B, T).
 
     A divergence that is no number counts as infinite: a model that computes none is broken.
@@ -40,7 +42,7 @@ def agreement(original: LanguageModel, other: LanguageModel, rows: NDArray[np.in
         nats += float((np.exp(expected) * (expected - found)).sum(dtype=np.float64))
         flips += int((expected.argmax(-1) != found.argmax(-1)).sum())
     mean = nats / rows.size
-    return Agreement(mean if np.isfinite(mean) else float("inf"), flips / rows.size)
+    return Divergence(mean if np.isfinite(mean) else float("inf"), flips / rows.size)
 
 
 def log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from components.lib.inference.agreement import agreement
+from components.lib.inference.divergence import divergence
 from components.lib.inference.torch_model import TorchModel
 from tests.components.lib import toy
 
@@ -17,14 +17,14 @@ def original():
 
 
 def test_a_model_agrees_with_itself(original) -> None:
-    found = agreement(original, original, _ROWS)
+    found = divergence(original, original, _ROWS)
     assert found.divergence == pytest.approx(0, abs=1e-6)
     assert found.flipped == 0
 
 
 def test_the_divergence_is_that_of_its_definition(original) -> None:
     other = toy.model(seed=1)
-    found = agreement(original, TorchModel(other), _ROWS)
+    found = divergence(original, TorchModel(other), _ROWS)
     with torch.no_grad():
         ids = torch.from_numpy(_ROWS)
         p, q = (each(input_ids=ids).logits for each in (toy.model(seed=0), other))
@@ -39,13 +39,13 @@ def test_a_model_that_computes_no_number_is_infinitely_far(original) -> None:
     broken = toy.model(seed=0)
     with torch.no_grad():
         broken.get_output_embeddings().weight[3] = float("nan")
-    assert agreement(original, TorchModel(broken), _ROWS).divergence == float("inf")
+    assert divergence(original, TorchModel(broken), _ROWS).divergence == float("inf")
 
 
 def test_what_cannot_be_compared_is_refused(original) -> None:
     with pytest.raises(ValueError, match="There is no text"):
-        agreement(original, original, _ROWS[:0])
+        divergence(original, original, _ROWS[:0])
     smaller = TorchModel(toy.model())
     smaller.vocab_size -= 1
     with pytest.raises(ValueError, match="have 48 and 47 tokens"):
-        agreement(original, smaller, _ROWS)
+        divergence(original, smaller, _ROWS)
