@@ -101,14 +101,17 @@ class NewShape(Student, ModelKind):
 
     def build(self, teacher: "PreTrainedModel", tokenizer: Path, seed: int) -> "PreTrainedModel":
         """Return the model with random weights."""
+        return self.made(teacher.config.get_text_config().vocab_size, tokenizer, seed)
+
+    def made(self, vocab_size: int, tokenizer: Path, seed: int) -> "PreTrainedModel":
+        """Return the model with random weights, for so many tokens of a tokenizer."""
         from components.lib.models.build import SpecialIds, build_model
         from components.lib.models.folders import load_tokenizer
         from components.lib.text.chat import padding_id
         from components.lib.text.framing import framing
 
         ids = SpecialIds(framing(tokenizer).end, padding_id(load_tokenizer(tokenizer)))
-        num_rows = teacher.config.get_text_config().vocab_size
-        return build_model(self.shape, num_rows, ids, seed)
+        return build_model(self.shape, vocab_size, ids, seed)
 
 
 def _too_long(sequence_length: int, longest: int) -> str:
