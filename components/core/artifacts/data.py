@@ -265,3 +265,33 @@ class ReferenceScores(Artifact):
 
     num_pairs: int
     """Pairs that were scored."""
+
+
+class TeacherScores(Artifact):
+    """What a teacher makes of the sequences of a train split: its likeliest next tokens everywhere.
+
+    With N sequences of T tokens, `ids.npy`, uint16 or uint32, (N, T, k), holds the likeliest first;
+    `log_probabilities.npy`, float16, (N, T, k + 1), their ln p and at last that of all others
+    together; `sequences.npy`, int64, (N,), which sequences of the split they are, ascending.
+    """
+
+    teacher: str
+    """Fingerprint of the model that was asked."""
+    shards: str
+    """Fingerprint of the tokens that it read."""
+    sequence_length: int
+    """T: how the tokens were cut, as the two fields after this one."""
+    packing: str
+    """`stream` or `best_fit`."""
+    document_mask: bool
+    """Whether documents of a sequence were hidden from each other."""
+    top_k: int
+    """Tokens that are kept of each distribution, or all that there are."""
+    temperature: float
+    """The logits were divided by it."""
+    num_sequences: int
+    """N."""
+    mean_rest: float
+    """Share of the probability that is on other tokens than those, on average, 0 to 1."""
+    bytes_on_disk: int
+    """Size of the files."""

@@ -8,6 +8,7 @@ from typing import Any, Literal
 Reads = Literal["decoder", "encoder", "encoder-decoder", "other"]
 
 _LENGTHS = ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length", "n_ctx")
+_NUM_LAYERS = ("num_hidden_layers", "n_layer", "num_layers", "n_layers")
 _DECODERS = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
 _ENCODERS = ("ForMaskedLM", "ForPreTraining")
 
@@ -58,6 +59,22 @@ def context_length(config: Mapping[str, Any]) -> int:
     raise ValueError(
         f"The config of this {config.get('model_type', 'model')} declares no longest context: none "
         f"of {', '.join(_LENGTHS)}. Add max_position_embeddings to its config.json."
+    )
+
+
+def num_layers(config: Mapping[str, Any]) -> int:
+    """Return the number of layers that a config declares.
+
+    Raises:
+        ValueError: it declares none.
+    """
+    part = of_text(config)
+    for name in _NUM_LAYERS:
+        if isinstance(number := part.get(name), int) and number > 0:
+            return number
+    raise ValueError(
+        f"The config of this {config.get('model_type', 'model')} declares no number of layers: "
+        f"none of {', '.join(_NUM_LAYERS)}. Add num_hidden_layers to its config.json."
     )
 
 

@@ -32,7 +32,7 @@ class _SummedNats(torch.autograd.Function):
         normalisers, picked = torch.empty(2, len(logits))  # (N,)
         is_learnt = targets != IGNORED
         indices = targets.where(is_learnt, 0)
-        for rows in _parts(logits):
+        for rows in parts(logits):
             some = logits[rows].float()
             normalisers[rows] = some.logsumexp(1)
             picked[rows] = some.gather(1, indices[rows, None])[:, 0]
@@ -48,14 +48,15 @@ class _SummedNats(torch.autograd.Function):
         logits, indices, is_learnt, normalisers = ctx.saved_tensors
         weights = gradients[0] * is_learnt  # (N,)
         of_logits = torch.empty_like(logits)
-        for rows in _parts(logits):
+        for rows in parts(logits):
             some = logits[rows].float().sub_(normalisers[rows, None]).exp_()
             some.scatter_add_(1, indices[rows, None], some.new_full((len(some), 1), -1.0))
             of_logits[rows] = some.mul_(weights[rows, None])
         return of_logits, None
 
 
-def _parts(logits: Tensor) -> Iterator[slice]:
+def parts(logits: Tensor) -> Iterator[slice]:
+    """Yield the rows of logits (N, V) that are computed at once."""
     size = max(1, _NUMBERS_AT_ONCE // logits.shape[1])
     for start in range(0, len(logits), size):
         yield slice(start, start + size)
