@@ -130,3 +130,21 @@ class Verdict(Artifact):
     """Whether every threshold holds."""
     failures: tuple[str, ...]
     """A sentence for each threshold that does not hold, with the numbers."""
+
+
+class SensitivityReport(Artifact):
+    """What a model loses where one part of it is made smaller alone.
+
+    `sensitivity.json` has the table, and `sensitivity.svg` a picture of it.
+    """
+
+    model: str
+    """Fingerprint of the model that was measured."""
+    treatment: str
+    """What was done to the parts, such as `wanda`."""
+    levels: tuple[float, ...]
+    """How strongly it was done, such as the share of weights that went."""
+    most_sensitive: str
+    """The part that costs most."""
+    least_sensitive: str
+    """The part that costs least."""

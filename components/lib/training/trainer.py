@@ -23,6 +23,7 @@ from components.lib.ledger.chain import Ledger, batch_hash
 from components.lib.objectives.objective import Objective
 from components.lib.training.accumulate import backward, num_parts, share
 from components.lib.training.checkpoint import Checkpoints
+from components.lib.training.constraint import Constraint, Unconstrained
 from components.lib.training.hyperparameters import Hyperparameters
 from components.lib.training.memory import MicroBatch, is_out_of_memory
 from components.lib.training.meter import Meter
@@ -54,6 +55,8 @@ class TrainSpec(NamedTuple):
     """Returns metrics of the model on held-out examples."""
     flops_per_token: float
     """Of the forward and the backward pass."""
+    constraint: Constraint = Unconstrained()
+    """What holds of the weights through all steps."""
 
 
 class Trainer:
@@ -114,6 +117,7 @@ class Trainer:
         wanted, num_tokens, seen, *sums = self.group.sum_integers(told, device())
         num_items = dict(zip(counts, sums, strict=True))
         terms = self._backward(ours, num_items, len(batch))
+        self._task.constraint.before()
         norm = nn.utils.clip_grad_norm_(
             self._optimizers.parameters, self._training.max_gradient_norm
         )
@@ -145,7 +149,9 @@ class Trainer:
         """Let the optimizers step, unless the gradient is not to be trusted."""
         seen = self._seen
         if self._guard.accepts(seen.loss, seen.norm):
-            self._optimizers.step(learning_rate_share(self._training, self.at.step))
+            share_of_peak = learning_rate_share(self._training, self.at.step)
+            self._optimizers.step(share_of_peak)
+            self._task.constraint.after(self.at.step + 1, share_of_peak)
             self.at.skipped_in_row = 0
         else:
             logger.warning(
@@ -189,6 +195,7 @@ class Trainer:
         if not self._is_due(self._training.log_every):
             return
         observed = self._task.objective.observed(self.group)
+        observed |= self._task.constraint.observed(self.group)
         if self.group.rank != 0:
             return
         share_of_peak = learning_rate_share(self._training, max(0, done - 1))
