@@ -5,6 +5,7 @@ from components.core.artifacts.data import (
     ContaminationReport,
     Corpus,
     DataCard,
+    DataFiles,
     Documents,
     DocumentShards,
     EvaluationSets,
@@ -102,11 +103,14 @@ def prepare(
     pinned = pinned_files()
     learnt = instructions_in(pinned, sets.instructions)
     compared = preferences_in(pinned, sets.preferences)
-    documents = step(TakeDocuments(), documents_in(pinned, corpus.sources))
+    learnable = documents_in(pinned, corpus.sources, but=sets.replay)
+    again = documents_in(pinned, sets.replay) if sets.replay else None
+    documents = step(TakeDocuments(), learnable)
     instructions = step(TakeInstructions(), learnt)
     preferences = step(TakePreferences(), compared)
     evaluation = step(TakeEvaluation(), evaluation_in(pinned))
-    clean = _clean(corpus, documents, evaluation)
+    known = documents_of_run(corpus.known) if corpus.known else None
+    clean = _clean(corpus, documents, evaluation, known)
 
     vocabulary = base.vocabulary() or step(tokens.vocabulary, clean.corpus)
     if tokens.extend is not None:
@@ -126,12 +130,32 @@ def prepare(
         preferences=preferences,
         evaluation=evaluation,
         card=_card(tokens, clean, shards, step(tokens.scan, looked_for)),
+        replay=_replay(corpus, tokens, again, looked_for) if again else None,
     )
 
 
-def _clean(corpus: CorpusSteps, documents: Documents, evaluation: EvaluationSets) -> CleanDocuments:
+def _replay(
+    corpus: CorpusSteps, tokens: TokenSteps, files: DataFiles, looked_for: ScanInputs
+) -> TokenShards:
+    """Return other documents, which went through all that those of the corpus did, as tokens.
+
+    They are as free of what models are evaluated on. The tokenizer does not learn from them, and
+    the card is that of the corpus.
+    """
+    clean = _clean(corpus, step(TakeDocuments(), files), looked_for.evaluation)
+    encoded = TokenizeInputs(corpus=clean.corpus, vocabulary=looked_for.vocabulary)
+    shards = step(tokens.tokenize, encoded)
+    step(tokens.scan, looked_for.model_copy(update={"shards": shards}))
+    return shards
+
+
+def _clean(
+    corpus: CorpusSteps,
+    documents: Documents,
+    evaluation: EvaluationSets,
+    known: DocumentShards | None = None,
+) -> CleanDocuments:
     clean = step(corpus.clean, documents)
-    known = documents_of_run(corpus.known) if corpus.known else None
     distinct = step(corpus.deduplicate, DeduplicateInputs(documents=clean, known=known))
     asked = DecontaminateInputs(documents=distinct, evaluation=evaluation)
     unseen = step(corpus.decontaminate, asked)

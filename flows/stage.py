@@ -23,12 +23,14 @@ from components.lib.models.shape import Shape
 
 
 class NamedSets(Frozen):
-    """The sets of `data/` that a run reads in place of what is built in."""
+    """The sets of `data/` that stages of a run ask for by name."""
 
     instructions: tuple[str, ...] = ()
     """Sets of dialogues; none means the built-in micro-tasks."""
     preferences: tuple[str, ...] = ()
     """Sets of comparisons; none means the built-in prompts."""
+    replay: tuple[str, ...] = ()
+    """Sources of documents that are read again among others; none means no replay."""
 
 
 class Prepared(Frozen):
@@ -46,6 +48,8 @@ class Prepared(Frozen):
     """What models are tested on, and never trained on."""
     card: DataCard
     """What the documents are."""
+    replay: TokenShards | None = None
+    """Clean documents to be read again, as tokens; None where no stage asks for any."""
 
     def fit_for(self, model: Checkpoint) -> PrepareInputs:
         """Return what dialogues and comparisons are prepared by for a model to learn them."""
@@ -135,6 +139,7 @@ def sets_of(stages: Iterable[Stage]) -> NamedSets:
     return NamedSets(
         instructions=tuple(name for each in found for name in each.instructions),
         preferences=tuple(name for each in found for name in each.preferences),
+        replay=tuple(name for each in found for name in each.replay),
     )
 
 

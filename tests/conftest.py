@@ -25,6 +25,7 @@ from components.core.record import InputRecord, Record, hash_files, write_record
 from components.core.settings import settings
 from components.data.clean import Clean
 from components.data.deduplicate import Deduplicate, DeduplicateInputs
+from components.data.document import read_documents, write_documents
 from components.data.split import Split
 from components.data.tokenize import Tokenize, TokenizeInputs
 from components.data.vocabulary import TrainVocabulary
@@ -176,6 +177,22 @@ def vocabulary(corpus: Corpus, line: Path) -> Vocabulary:
 def shards(corpus: Corpus, vocabulary: Vocabulary, line: Path) -> TokenShards:
     inputs = TokenizeInputs(corpus=corpus, vocabulary=vocabulary)
     return Tokenize(shard_tokens=20_000).run(inputs, _made(line, "shards"))
+
+
+@pytest.fixture(scope="session")
+def shards_of(corpus: Corpus, vocabulary: Vocabulary, line: Path) -> dict[str, TokenShards]:
+    """The documents of each source by themselves, as tokens of the one vocabulary."""
+    found: dict[str, TokenShards] = {}
+    for source in ("library", "speeches"):
+        folder, sizes = _made(line, f"corpus of {source}"), dict[str, int]()
+        for split in corpus.num_documents:
+            documents = read_documents(corpus.path / f"{split}.jsonl")
+            own = [document for document in documents if document.id.startswith(source)]
+            sizes[split] = write_documents(folder / f"{split}.jsonl", own)
+        own = Corpus(path=folder, num_documents=sizes, num_bytes=corpus.num_bytes)
+        inputs = TokenizeInputs(corpus=own, vocabulary=vocabulary)
+        found[source] = Tokenize().run(inputs, _made(line, f"shards of {source}"))
+    return found
 
 
 @pytest.fixture(scope="session")

@@ -10,11 +10,13 @@ from components.data.repository.pinned import matching, take
 _DOCUMENTS = r"(?!evaluation/)[^/]+/documents(-\d{5})?\.jsonl"
 
 
-def documents_in(data: DataFiles, sources: tuple[str, ...] = ()) -> DataFiles:
-    """Return the files of documents of `sources`, of all if none is named.
+def documents_in(
+    data: DataFiles, sources: tuple[str, ...] = (), but: tuple[str, ...] = ()
+) -> DataFiles:
+    """Return the files of documents of `sources`; of all if none is named, but for those of `but`.
 
     Raises:
-        ValueError: a source has none, or there are none at all.
+        ValueError: a source has none or is in `but` as well, or there are none at all.
     """
     found = matching(data, _DOCUMENTS)
     names = _sources(found)
@@ -23,7 +25,12 @@ def documents_in(data: DataFiles, sources: tuple[str, ...] = ()) -> DataFiles:
             f"data/ holds no documents of {missing if names else 'any source'}; it has: "
             f"{', '.join(names) or 'nothing'}. Add some: `bloomery data add NAME SOURCE`."
         )
-    wanted = sources or names
+    wanted = sources or tuple(name for name in names if name not in but)
+    if (both := sorted({*sources} & {*but})) or not wanted:
+        raise ValueError(
+            f"{', '.join(both) or 'Every source'} is to be learnt and to be replayed. Name the "
+            "sources to learn without those to replay: --set corpus.sources='[\"NAME\"]'."
+        )
     chosen = tuple(file for file in found.files if file.name.split("/")[0] in wanted)
     return found.model_copy(update={"files": chosen})
 

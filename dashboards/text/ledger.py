@@ -19,11 +19,14 @@ def _overview_table(seen: Overview) -> Table:
     shown = Table(title=f"Seen by {seen.fingerprint}", title_justify="left", show_header=False)
     shown.add_column()
     shown.add_column(justify="right", no_wrap=True)
-    share = seen.documents_seen / seen.documents
     shown.add_row("steps", f"{seen.steps:,}")
     shown.add_row("sequences", f"{seen.examples:,}")
+    if seen.replayed:
+        share = seen.replayed / seen.examples
+        shown.add_row("replayed among them", f"{seen.replayed:,} ({share:.1%})")
     shown.add_row("tokens", f"{seen.tokens:,}")
     shown.add_row("epochs", f"{seen.epochs:.2f}")
+    share = seen.documents_seen / seen.documents
     shown.add_row(
         "train documents seen", f"{seen.documents_seen:,} of {seen.documents:,} ({share:.1%})"
     )

@@ -6,7 +6,8 @@ from components.data.repository.ingested import Ingested
 from components.data.sources.preview import Preview
 
 _FILES = 20  # that a dry run names
-_RENAMED = "have the id of another row and other content: their id became ID~ and 8 hex digits"
+_RENAMED = "the id of another row and other content: their id"
+_OWN = "ID~ and 8 hex digits"
 _ROWS = {"instructions": "dialogues", "preferences": "comparisons"}
 _FIELD = {"instructions": "finetune.instructions", "preferences": "align.preferences"}
 
@@ -27,7 +28,7 @@ def said_of(done: Ingested) -> Iterator[str]:
     for what, number in done.left_out.items():
         yield f"{number:8} {what}, left out of {_ROWS.get(done.kind, 'rows')} that were kept"
     if done.renamed:
-        yield f"{done.renamed:8} {_RENAMED}"
+        yield f"{done.renamed:8} have {_RENAMED} became {_OWN}"
     where = f"data/{'' if done.kind == 'documents' else f'{done.kind}/'}{done.name}"
     rows = _ROWS.get(done.kind, "documents")
     yield f"{done.documents:8} {rows} added to {where}, {done.total_documents} there now."
@@ -48,6 +49,10 @@ def planned(found: Preview) -> Iterator[str]:
         yield f"{number:8} recognised so far as {name}"
     for reason, number in found.rejected.items():
         yield f"{number:8} left out so far: {reason}"
+    for what, number in found.left_out.items():
+        yield f"{number:8} so far bring {what}, which would be left out"
+    if found.renamed:
+        yield f"{found.renamed:8} so far have {_RENAMED} would become {_OWN}"
 
 
 def _setting(done: Ingested) -> str:

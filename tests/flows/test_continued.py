@@ -20,6 +20,8 @@ def test_a_model_reads_documents_with_new_tokens_and_is_released(
         f"pretrain.source={base.parent}",
         "tokens.extend.num_learnt=40",
         "continued.num_epochs=2",
+        "continued.replay_share=0.2",
+        'continued.replay=["speeches"]',
     ]
     done = there.bloomery(
         "run", "--recipe", "continue", *(word for each in asked for word in ("--set", each))
@@ -36,4 +38,6 @@ def test_a_model_reads_documents_with_new_tokens_and_is_released(
     assert len(tokenizer) == model.config.vocab_size == 384 + 40
     seen = there.bloomery("ledger", "bloomery-continued", "--step", "3")
     assert "Step 3 saw" in seen.stdout, seen.stderr
+    seen = json.loads(there.bloomery("ledger", "bloomery-continued", "--json").stdout)
+    assert 0.1 < seen["replayed"] / seen["examples"] < 0.3
     assert "continued.train" in there.bloomery("lineage", "bloomery-continued").stdout

@@ -15,7 +15,7 @@ from flows.finetune import Supervised
 from flows.pretrain import ExistingModel, FromScratch
 from flows.recipe import Recipe
 from flows.recipes import RECIPES, recipe, smoke
-from flows.stage import Prepared, Stage, fits
+from flows.stage import NamedSets, Prepared, Stage, fits, sets_of
 
 
 class Distil(Stage):
@@ -114,6 +114,18 @@ def test_new_tokens_of_a_model_are_learnt_by_a_stage_that_trains_embeddings() ->
 def test_documents_are_read_in_sequences_that_the_model_can_hold() -> None:
     with pytest.raises(ValueError, match=r"continued\.sequence_length is 512, and .* 256 tokens"):
         changed(smoke(), ["continued.train.sequence_length=512"])
+
+
+def test_replay_is_asked_for_by_a_share_and_sources_both() -> None:
+    asked = ["continued.replay_share=0.1", 'continued.replay=["wiki"]']
+    made = changed(recipe("continue"), asked)
+    assert made.continued is not None
+    assert made.continued.train.replay_share == 0.1
+    assert sets_of(made.stages()) == NamedSets(replay=("wiki",))
+    assert sets_of(recipe("continue").stages()) == NamedSets()
+    for one in asked:
+        with pytest.raises(ValueError, match=r"give both, as in --set continued\.replay="):
+            changed(recipe("continue"), [one])
 
 
 def test_an_existing_model_needs_a_source() -> None:

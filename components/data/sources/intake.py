@@ -64,7 +64,8 @@ class Intake:
         self.rejects.parent.mkdir(parents=True, exist_ok=True)
         with self.rejects.open("w", encoding="utf-8") as lines, Seen() as seen:
             for row in read(self._reading):
-                found = self._told_apart(row, seen)
+                found = told_apart(row, seen) if self.source.is_of_dialogues else row
+                self.num_renamed += found.id != row.id
                 if isinstance(found, Document):
                     self._tally(found, 1)
                     yield found
@@ -75,17 +76,6 @@ class Intake:
                         break
                 self._say_how_far()
         self._judge()
-
-    def _told_apart(self, row: Document | Reject, seen: Seen) -> Document | Reject:
-        """Return a row that can bring its own id under one that is no other row's."""
-        if isinstance(row, Reject) or not self.source.is_of_dialogues:
-            return row
-        if (found := seen.told_apart(row)) is None:
-            detail = "an earlier row has its id and its content"
-            place = str(row.metadata.get("source", ""))
-            return Reject(row.id, REPEATED, place, detail, row.text[:SAMPLE_CHARACTERS])
-        self.num_renamed += is_renamed(found)
-        return found
 
     def _count(self, found: Reject) -> None:
         self.rejected[found.reason] += found.count
@@ -176,6 +166,20 @@ class Intake:
             self.rejected.total(),
             self._reading.num_bytes / 1e6,
         )
+
+
+def told_apart(row: Document | Reject, seen: Seen) -> Document | Reject:
+    """Return a row that can bring its own id under one that is no other row's.
+
+    One that was seen, id and content, becomes a reject.
+    """
+    if isinstance(row, Reject):
+        return row
+    if (found := seen.told_apart(row)) is None:
+        detail = "an earlier row has its id and its content"
+        place = str(row.metadata.get("source", ""))
+        return Reject(row.id, REPEATED, place, detail, row.text[:SAMPLE_CHARACTERS])
+    return found
 
 
 def _row(reject: Reject) -> dict[str, object]:

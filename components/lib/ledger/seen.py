@@ -14,6 +14,8 @@ class Overview(Frozen):
     """Optimizer steps."""
     examples: int
     """Sequences it saw, repeats counted."""
+    replayed: int = 0
+    """Those of them that were read again, beside the text to learn."""
     tokens: int
     """Tokens of these, padding left out."""
     epochs: float

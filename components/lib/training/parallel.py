@@ -36,7 +36,7 @@ def is_sharded(group: Group) -> bool:
 def prepare(model: PreTrainedModel, group: Group) -> None:
     """Move `model` to the device, and shard, compile and checkpoint it as the settings say.
 
-    Neither sharded nor compiled, its blocks compute on a CPU with less memory.
+    Where they are not compiled, its blocks compute on a CPU with less memory.
     """
     move(model).train()
     if settings().activation_checkpointing:
@@ -44,7 +44,7 @@ def prepare(model: PreTrainedModel, group: Group) -> None:
     if settings().compiles:
         for block in _blocks(model):  # alike, so that the first one's code serves them all
             block.compile()
-    elif device().type == "cpu" and not is_sharded(group):
+    elif device().type == "cpu":
         slim(model)
     if is_sharded(group):
         _shard(model, group)

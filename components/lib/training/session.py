@@ -53,8 +53,7 @@ def train_and_save(
                 "in float32 (lora.base)."
             )
         adapt(model, lora, training.seed)
-        if Group.current().size == 1:  # several would have to send the base to each other
-            lighten(model)
+        lighten(model)
         finish = partial(_save_merged, model, beside, out, lora, _some_texts(task))
     fit(
         model,

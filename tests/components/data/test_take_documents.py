@@ -48,6 +48,18 @@ def test_a_source_that_is_not_there_is_refused_with_those_that_are():
         documents_in(listed("instructions/train.jsonl"))
 
 
+def test_documents_to_replay_are_not_learnt_too():
+    data = listed(*BUILT_IN, "web/documents.jsonl")
+    assert [file.name for file in documents_in(data, but=("speeches",)).files] == [
+        "web/documents.jsonl"
+    ]
+    assert documents_in(data, ("web",), ("speeches",)) == documents_in(data, ("web",))
+    with pytest.raises(ValueError, match=r"^web is to be learnt and to be replayed\. Name"):
+        documents_in(data, ("speeches", "web"), ("web",))
+    with pytest.raises(ValueError, match="Every source is to be learnt and to be replayed"):
+        documents_in(data, but=("speeches", "web"))
+
+
 def test_a_new_source_is_cleaned_unless_others_were_chosen():
     before, after = listed(*BUILT_IN), listed(*BUILT_IN, "web/documents.jsonl", revision="2.dir")
     assert cleaned(before) != cleaned(after)

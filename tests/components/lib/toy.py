@@ -8,7 +8,8 @@ import multiprocessing
 import os
 import signal
 import tempfile
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -157,28 +158,45 @@ class Child(NamedTuple):
     dropout: float = 0.0
 
 
-def _child(child: Child, rank: int, size: int, rendezvous: str, environment: dict[str, str]):
-    os.environ.update(environment, GLOO_SOCKET_IFNAME="lo", BLOOMERY_OWNER=str(child.out))
+@contextmanager
+def member(rank: int, size: int, rendezvous: str, environment: dict[str, str]) -> Iterator[None]:
+    """Be one of a group of processes."""
+    os.environ.update(environment, GLOO_SOCKET_IFNAME="lo")
     settings.cache_clear()
     torch.set_num_threads(1)
     if size > 1:
         torch.distributed.init_process_group(
             "gloo", init_method=f"file://{rendezvous}", rank=rank, world_size=size
         )
-    examples = Trap(child.bad, child.dies_at, lambda: os.kill(os.getpid(), child.by))
-    train(child.out, examples, child.training, objective=Poison(), dropout=child.dropout)
+    yield
     if size > 1:
         torch.distributed.destroy_process_group()
 
 
+def _child(child: Child, rank: int, size: int, rendezvous: str, environment: dict[str, str]):
+    with member(rank, size, rendezvous, environment | {"BLOOMERY_OWNER": str(child.out)}):
+        examples = Trap(child.bad, child.dies_at, lambda: os.kill(os.getpid(), child.by))
+        train(child.out, examples, child.training, objective=Poison(), dropout=child.dropout)
+
+
 def processes(*children: Child, **environment: str) -> list[int]:
     """Run a group of processes; when one dies the others are killed. Return the exit codes."""
+    return in_group(_child, children, environment)
+
+
+def in_group(
+    target: Callable[..., None], tasks: Sequence[object], environment: dict[str, str]
+) -> list[int]:
+    """Call `target` on each of `tasks`, each in a process of one group; return the exit codes.
+
+    It gets its task, its rank, the size of the group, a file to meet in, and the environment.
+    """
     with tempfile.TemporaryDirectory() as folder:
         group = [
             _processes.Process(
-                target=_child, args=(child, rank, len(children), f"{folder}/meet", environment)
+                target=target, args=(task, rank, len(tasks), f"{folder}/meet", environment)
             )
-            for rank, child in enumerate(children)
+            for rank, task in enumerate(tasks)
         ]
         for process in group:
             process.start()

@@ -44,6 +44,8 @@ def test_the_overview_says_what_share_was_seen_and_what_was_skipped():
     for text in ("feed", "1,638,400", "2.1", "150 of 200 (75.0%)", "30 to 39", "0123456789abcdef"):
         assert text in shown, text
     assert "none" in _shown(seen.model_copy(update={"skipped_draws": ()}))
+    assert "replayed" not in shown
+    assert "1,600 (12.5%)" in _shown(seen.model_copy(update={"replayed": 1600}))
 
 
 def test_a_step_shows_its_documents_and_markup_in_them_is_text():

@@ -96,6 +96,11 @@ def test_no_two_rows_of_a_set_have_one_id_however_they_came(project, tmp_path):
     rows = [first, other, first, other, CHAT, {"prompt": "d", "completion": "e", "id": 5}]
     source = lines(tmp_path / "a.jsonl", *rows)
     words = ("data", "add", "mine", source, "--as", "instructions")
+    planned = bloomery(*words, "--dry-run")
+    assert "       2 left out so far: repeated row" in planned
+    said = "have the id of another row and other content: their id would become ID~"
+    assert f"       2 so far {said}" in planned
+    assert "mine/a.jsonl#x~" in planned
     shown = bloomery(*words)
     assert "       2 left out: repeated row" in shown
     assert "       2 have the id of another row and other content: their id became ID~" in shown
@@ -121,7 +126,12 @@ def test_thoughts_are_left_out_and_said_how_many_and_stay_counted_when_more_is_a
     thought = [CHAT["messages"][0], CHAT["messages"][1] | {"reasoning_content": "Hm."}]
     more = {"messages": [*thought, {"role": "user", "content": "c"}]}
     source = lines(tmp_path / "a.jsonl", {"messages": thought}, more)
-    shown = bloomery("data", "add", "mine", source, "--as", "instructions")
+    words = ("data", "add", "mine", source, "--as", "instructions")
+    planned = bloomery(*words, "--dry-run")
+    assert "       2 so far bring reasoning parts, which would be left out" in planned
+    assert "       1 so far bring messages after the last answer, which" in planned
+    assert "Hm." not in planned
+    shown = bloomery(*words)
     assert "       2 reasoning parts, left out of dialogues that were kept" in shown
     assert "       1 messages after the last answer, left out of dialogues" in shown
     words = ("data", "add", "mine", lines(tmp_path / "b.jsonl", {"messages": thought}))
@@ -131,7 +141,10 @@ def test_thoughts_are_left_out_and_said_how_many_and_stay_counted_when_more_is_a
     chosen = thought[1] | {"content": "2"}
     pair = {"prompt": "Two?", "chosen": [chosen], "rejected": thought[1:]}
     source = lines(tmp_path / "p.jsonl", pair)
-    shown = bloomery("data", "add", "pairs", source, "--as", "preferences")
+    words = ("data", "add", "pairs", source, "--as", "preferences")
+    preview = json.loads(bloomery(*words, "--dry-run", "--json"))
+    assert (preview["left_out"], preview["renamed"]) == ({"reasoning parts": 1}, 0), "one row"
+    shown = bloomery(*words)
     assert "       2 reasoning parts, left out of comparisons that were kept" in shown
 
 

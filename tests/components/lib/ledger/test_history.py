@@ -11,6 +11,7 @@ from components.data.document import read_documents
 from components.lib.examples.documents import Documents
 from components.lib.examples.packed import sequences_of
 from components.lib.examples.permutation import draw
+from components.lib.examples.replayed import replayed
 from components.lib.examples.windows import Windows
 from components.lib.ledger.chain import LEDGER, Ledger, batch_hash, read
 from components.lib.ledger.history import History
@@ -214,3 +215,61 @@ def test_another_way_of_packing_in_the_record_is_found_out(packed):
     (history._folder / "artifact.json").write_text(json.dumps(record))
     with pytest.raises(ValueError, match="did not see what these shards hold"):
         History(history._folder).step(1)
+
+
+@pytest.fixture
+def with_replay(trained, shards_of):
+    """Return the examples of a training on one source that replays another, and its history."""
+    out, own, again = trained(DRAWS), shards_of["library"], shards_of["speeches"]
+    examples = replayed(own.path, again.path, 0.4, LENGTH)
+    ledger = Ledger(out)
+    for step, number in enumerate(DRAWS, start=1):
+        batch = examples.batch(draw(number, BATCH, len(examples), SEED))
+        ledger.append(step, number, BATCH, batch_hash(batch))
+    record = json.loads((out / "artifact.json").read_text())
+    record["config"] |= {"replay_share": 0.4}
+    for name, shards in (("shards", own), ("replay", again)):
+        record["inputs"][name] = {"path": str(shards.path), "fingerprint": ""}
+    record["files"][LEDGER] = sha256(out / LEDGER)
+    (out / "artifact.json").write_text(json.dumps(record))
+    return examples, History(out)
+
+
+def test_documents_that_were_replayed_are_found_in_every_step_that_saw_them(with_replay, shards_of):
+    examples, history = with_replay
+    folders = [shards_of[name].path / "train" for name in ("library", "speeches")]
+    windows, texts = [Windows(f, LENGTH) for f in folders], [Documents(f) for f in folders]
+    names = [text.ids(list(range(len(text)))) for text in texts]
+    expected = {name: set[int]() for own in names for name in own}
+    num_again = 0
+    for step, number in enumerate(DRAWS, start=1):
+        of, found = examples.found(draw(number, BATCH, len(examples), SEED))
+        num_again += int(of.sum())
+        for text, window in zip(of.tolist(), found.tolist(), strict=True):
+            for part in texts[text].in_window(windows[text].sequences, window):
+                expected[names[text][part.document]].add(step)
+    seen = history.overview()
+    assert (seen.replayed, seen.examples, seen.tokens) == (num_again, 64, 64 * LENGTH)
+    assert 0 < num_again < 64
+    assert seen.documents == len(expected)
+    assert seen.documents_seen == sum(map(bool, expected.values()))
+    for name, steps in expected.items():
+        assert {s.step for s in history.document(name).sightings} == steps, name
+    shown = history.step(4)
+    assert {d.id for d in shown.documents} == {n for n, at in expected.items() if 4 in at}
+    assert {d.source for d in shown.documents} == {"library", "speeches"}
+    for found in shown.documents:
+        sightings = history.document(found.id).sightings
+        assert {s.part for s in sightings if s.step == 4} == set(found.parts)
+
+
+def test_a_replay_that_was_another_is_found_out(with_replay, shards_of):
+    _, history = with_replay
+    file = history._folder / "artifact.json"
+    record = json.loads(file.read_text())
+    record["config"]["replay_share"] = 0.1
+    file.write_text(json.dumps(record))
+    other = History(history._folder)
+    with pytest.raises(ValueError, match="did not see what these shards hold"):
+        for step in range(1, 9):  # one with few to replay may be the same
+            other.step(step)
