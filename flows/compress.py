@@ -9,12 +9,11 @@ from components.compress.choose import Candidate, Choose, ChooseInputs, Refused
 from components.compress.demands import config_problems, export_problems
 from components.compress.fidelity import Fidelity, FidelityInputs
 from components.compress.quantize import Quantize
-from components.core.artifacts.base import Frozen
 from components.core.artifacts.data import Dialogues
 from components.core.artifacts.models import Checkpoint, CompressedModel
 from components.core.artifacts.reports import Budget
 from components.data.prepare_dialogues import PrepareDialogues, PrepareDialoguesInputs
-from components.lib.models.config import raw_config
+from flows.chains import Chain, usual
 from flows.publish import publish_frontier
 from flows.stage import Base, NamedSets, Prepared, Stage
 from flows.step import step
@@ -41,33 +40,15 @@ class Int8(Stage):
                 yield f"compress: {problem} Leave it out (--set compress=null)."
 
 
-class Chain(Frozen):
-    """A way to make a model smaller: steps in this order, each of which may be left out."""
-
-    method: str = Field(min_length=1, max_length=40)
-    """What it is called in tables and pictures."""
-    export: Quantize | None = Quantize()
-    """Export; null leaves the weights as they are, which can be drawn and not be chosen."""
-
-    def problems(self, model: Checkpoint) -> list[str]:
-        """Return why this model cannot go this way, as far as its config says."""
-        return config_problems(raw_config(model.path)) if self.export is not None else []
-
-    def apply(self, model: Checkpoint, prepared: Prepared) -> Checkpoint | CompressedModel:
-        """Return the smaller model."""
-        return step(self.export, model) if self.export is not None else model
-
-
-CHAINS = (Chain(method="int8"),)
-
-
 class Frontier(Stage):
     """Make a model smaller in several ways, measure each, and take the one that a budget picks."""
 
     budget: Budget = Budget(max_accuracy_loss=0.03, max_bits_per_byte_increase=0.02)
     """What it may cost the model; the gate of the release holds it."""
-    chains: tuple[Chain, ...] = Field(default=CHAINS, min_length=1)
+    chains: tuple[Chain, ...] = Field(default_factory=usual, min_length=1)
     """What is tried."""
+    num_steps: int = Field(default=40, ge=1)
+    """Steps of each training of a chain that says none itself."""
     instructions: tuple[str, ...] = ()
     """Sets of dialogues whose held-out part each model answers: is it declined, are tools called?
     Micro-tasks are asked anyway."""
@@ -100,7 +81,7 @@ class Frontier(Stage):
                 refused.append(Refused(method=chain.method, reason=" ".join(problems)))
                 continue
             try:
-                smaller = chain.apply(model, prepared)
+                smaller = chain.apply(model, prepared, self.num_steps)
                 report = step(self.fidelity, self._measured(model, smaller, prepared))
             except ValueError as error:
                 refused.append(Refused(method=chain.method, reason=str(error)))
