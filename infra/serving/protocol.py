@@ -52,7 +52,7 @@ class _Asked(BaseModel):
 class CompletionRequest(_Asked):
     """`POST /v1/completions`: go on with a text."""
 
-    prompt: str | list[str] | list[int] | list[list[int]]
+    prompt: str | list[int] | list[str | list[int]]
     logprobs: int | None = Field(default=None, ge=0, le=_MOST_LIKELIEST)
 
     def prompts(self) -> list[str | list[int]]:

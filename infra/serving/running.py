@@ -52,12 +52,13 @@ def serve(serving: Serving) -> None:
     models = Models([wish(words) for words in serving.models], serving.limits)
     models.load()
     try:
-        _server(Service(models, serving.limits, keys), host, serving.port).run()
+        server(Service(models, serving.limits, keys), host, serving.port).run()
     finally:
         models.close()
 
 
-def _server(service: Service, host: str, port: int) -> uvicorn.Server:
+def server(service: Service, host: str, port: int) -> uvicorn.Server:
+    """Return the server of an application that answers for `service`."""
     limits = service.limits
     config = uvicorn.Config(
         create_app(service),

@@ -36,6 +36,7 @@ class OnnxSlots(Slots):
         """
         model = OnnxModel(folder, num_threads)
         super().__init__(model, num_slots)
+        self._session: Any
         self._session, self._runtime = _load(folder, num_threads)
         inputs = {each.name: each for each in self._session.get_inputs()}
         self._caches = [name for name in inputs if name.startswith("past_key_values.")]
