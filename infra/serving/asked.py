@@ -71,7 +71,7 @@ def _wanted(
         for choice in range(asked.n):
             drawn: dict[str, Any] = {"temperature": asked.temperature, "top_p": asked.top_p}
             sampling = Sampling(max_new_tokens=most, seed=seed + choice, **drawn)
-            wanted.append(Wanted(prompt, sampling, likeliest, ends))
+            wanted.append(Wanted(prompt, sampling, likeliest, ends, asked.ignore_eos))
     return wanted
 
 

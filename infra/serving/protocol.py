@@ -37,6 +37,7 @@ class _Asked(BaseModel):
     seed: int | None = None
     max_tokens: int | None = Field(default=None, ge=1)
     user: str | None = None
+    ignore_eos: bool = False  # as other servers have it, for benchmarks
 
     @property
     def stops(self) -> list[str]:

@@ -53,7 +53,8 @@ class _Request(Generation):
         token = choose(logits, likeliest, self.wanted.sampling, self._random)
         if not np.isfinite(logits[likeliest]):
             return self.end(Failed("The model computes no number: its weights are damaged."))
-        if token in ends or token in self.wanted.ends:
+        is_end = token in ends or token in self.wanted.ends
+        if is_end and not self.wanted.ignores_ends:
             return self.end(Ended("stop"))
         self.next = token
         self._left -= 1

@@ -20,6 +20,8 @@ class Wanted(NamedTuple):
     """How many of the likeliest tokens are told at each place; None: no probability is told."""
     ends: frozenset[int] = frozenset()
     """Tokens that end the answer, besides those that end the model's texts."""
+    ignores_ends: bool = False
+    """Whether the answer goes on whatever it says, as far as it may: to measure speed."""
 
 
 class Made(NamedTuple):
