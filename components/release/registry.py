@@ -39,10 +39,15 @@ class Registered(Frozen):
 
 def champion(name: str) -> Registered | None:
     """Return the version of `name` that has the alias `champion`, or None."""
+    return aliased(name, ALIAS)
+
+
+def aliased(name: str, alias: str) -> Registered | None:
+    """Return the version of `name` that has an alias, or None."""
     from mlflow.exceptions import MlflowException
 
     try:
-        return _registered(client().get_model_version_by_alias(name, ALIAS))
+        return _registered(client().get_model_version_by_alias(name, alias))
     except MlflowException as error:
         if error.error_code in _ABSENT:
             return None

@@ -15,7 +15,7 @@ from rich.console import Console
 from components.core import disk
 from components.core.processes.preemption import Preempted
 from components.core.settings import settings
-from flows.command import look, stack, talk
+from flows.command import look, serve, stack, talk
 from flows.command.data import app as data_app
 from flows.command.release import app as release_app
 
@@ -227,6 +227,7 @@ def _of_the_disk(error: Exception) -> str:
 look.add_to(app)
 talk.add_to(app)
 stack.add_to(app)
+serve.add_to(app)
 
 
 def entry() -> None:

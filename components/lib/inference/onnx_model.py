@@ -49,7 +49,7 @@ class OnnxModel(LanguageModel):
         super().__init__(config["context_length"], config["vocab_size"], ends)
         self.folder = folder
         self.num_threads = num_threads or os.cpu_count() or 1
-        self._decoder: dict[str, Any] = config["decoder"]
+        self.decoder: dict[str, Any] = config["decoder"]
 
     def _generate(self, prompts: list[list[int]], max_new_tokens: int) -> list[list[int]]:
         by_length = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
@@ -112,10 +112,10 @@ class OnnxModel(LanguageModel):
 
     def _logits(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
         """Ids (B, T) -> float32 (B, T, V): one pass with an empty key-value cache."""
-        heads, width = self._decoder["num_key_value_heads"], self._decoder["head_size"]
+        heads, width = self.decoder["num_key_value_heads"], self.decoder["head_size"]
         inputs: dict[str, NDArray[Any]] = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
         empty = np.zeros((len(ids), heads, 0, width), np.float32)
-        for layer in range(self._decoder["num_hidden_layers"]):
+        for layer in range(self.decoder["num_hidden_layers"]):
             inputs[f"past_key_values.{layer}.key"] = inputs[f"past_key_values.{layer}.value"] = (
                 empty
             )

@@ -4,7 +4,7 @@ Its ids are those of `components.lib.text.chat`, which training uses.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
@@ -98,6 +98,54 @@ class ChatTokenizer:
         before, after = self._frame
         text = message.strip() if self._trims else message
         return [*before, *self._ids(text, special_as_text=True), *after]
+
+    def encode_messages(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        tools: Sequence[Mapping[str, Any]] | None = None,
+    ) -> list[int]:
+        """Return the ids that ask the model to go on with a dialogue, in OpenAI's form.
+
+        What looks like a special token in a message is text.
+
+        Raises:
+            ValueError: the model has no chat template, or one that refuses these messages.
+        """
+        from components.lib.text.template import render
+
+        def rendered(some: Sequence[Mapping[str, Any]]) -> str:
+            return render(self._template, some, self._special_tokens, tools=tools)
+
+        whole = rendered(messages)
+        if not any(self._has_special(each.get("content") or "") for each in messages):
+            return self.encode(whole)
+        marks = [f"\0{place}\0" for place in range(len(messages))]
+        pairs = list(zip(messages, marks, strict=True))
+        marked = rendered([{**each, "content": mark} for each, mark in pairs])
+        ids: list[int] = []
+        for message, mark in pairs:
+            before, found, marked = marked.partition(mark)
+            text = message.get("content") or ""
+            if not found:
+                raise ValueError(
+                    f"The chat template in {self._folder} does not show every message once, so a "
+                    "message that spells a special token cannot be told from the frame."
+                )
+            text = text.strip() if self._trims else text
+            ids += [*self.encode(before), *self._ids(text, special_as_text=True)]
+        return [*ids, *self.encode(marked)]
+
+    def _has_special(self, text: str) -> bool:
+        return any(token in text for token in self._special_texts)
+
+    @cached_property
+    def _special_texts(self) -> list[str]:
+        added = self._tokenizer.get_added_tokens_decoder().values()
+        return [token.content for token in added if token.special]
+
+    def decode_answer(self, ids: Sequence[int]) -> str:
+        """Return the text of an answer's ids, without special tokens."""
+        return self._tokenizer.decode(ids, skip_special_tokens=True)
 
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of some token ids, special ones included."""

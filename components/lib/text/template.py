@@ -5,7 +5,7 @@ names and the same limits as there. Loading transformers and torch takes seconds
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -19,11 +19,14 @@ from jinja2.utils import Namespace
 
 def render(
     template: str,
-    messages: list[dict[str, str]],
+    messages: Sequence[Mapping[str, Any]],
     special_tokens: Mapping[str, str],
     asks: bool = True,
+    tools: Sequence[Mapping[str, Any]] | None = None,
 ) -> str:
     """Return the text of `messages`; templates read `special_tokens`. If it `asks`, for an answer.
+
+    `tools` are JSON schemas in OpenAI's form, of what may be called.
 
     Raises:
         ValueError: the template refuses the messages, or is none.
@@ -34,13 +37,13 @@ def render(
             .from_string(template)
             .render(
                 messages=messages,
-                tools=None,
+                tools=tools,
                 documents=None,
                 add_generation_prompt=asks,
                 **special_tokens,
             )
         )
-    except TemplateError as error:
+    except (TemplateError, TypeError) as error:
         raise ValueError(
             f"The chat template refuses these messages ({error}): "
             "use `bloomery generate`, which reads text as it is."

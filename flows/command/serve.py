@@ -1,0 +1,43 @@
+"""The command that serves models: `serve`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command to `bloomery`."""
+    app.command()(serve)
+
+
+def serve(
+    models: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="MODEL[@ALIAS] ...",
+            help="Registered names, whose aliases are followed, or folders (NAME=FOLDER).",
+        ),
+    ],
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000,
+    keys: Annotated[
+        Path | None, typer.Option(help="File of keys, a line each: NAME KEY. Only they come in.")
+    ] = None,
+    slots: Annotated[int, typer.Option(help="Requests that a model works on at once.")] = 8,
+    queue: Annotated[int, typer.Option(help="Requests that wait for a slot.")] = 64,
+    max_new_tokens: Annotated[int, typer.Option(help="Tokens of an answer, at most.")] = 4096,
+    answer_seconds: Annotated[float, typer.Option(help="Time of an answer, at most.")] = 300,
+) -> None:
+    """Serve models to OpenAI's clients at http://127.0.0.1:8000/v1, until Ctrl-C."""
+    from infra.serving import running
+    from infra.serving.options import Limits
+
+    limits = Limits(
+        num_slots=slots,
+        max_waiting=queue,
+        max_new_tokens=max_new_tokens,
+        answer_seconds=answer_seconds,
+    )
+    serving = running.Serving(models=tuple(models), port=port, keys=keys, limits=limits)
+    typer.echo(f"Loading {', '.join(models)} ...", err=True)
+    running.serve(serving)

@@ -1,0 +1,1 @@
+"""Serving: an OpenAI-compatible endpoint for the models of this machine."""

@@ -1,0 +1,193 @@
+"""The models that are served: loaded, lent to requests, and exchanged when an alias moves.
+
+A request borrows the model that has the alias when it comes, and keeps it to its end. A model whose
+alias went elsewhere is closed when the last request has given it back: none is lost, none is mixed.
+"""
+
+import logging
+import threading
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+
+from components.core.settings import settings
+from components.lib.inference.engines import open_engine
+from components.lib.inference.generation import Engine
+from components.lib.text.chat_tokenizer import ChatTokenizer
+from components.release.registry import ALIAS
+from infra.serving.found import Found, Wish, find, refuse_damaged
+from infra.serving.options import Limits
+from infra.serving.refusals import Refusal
+
+logger = logging.getLogger(__name__)
+
+
+class ServedModel:
+    """A loaded model, which is closed once it is retired and nobody has it."""
+
+    def __init__(self, found: Found, engine: Engine, tokenizer: ChatTokenizer) -> None:
+        """Keep what was loaded."""
+        self.found, self.engine, self.tokenizer = found, engine, tokenizer
+        self._lock = threading.Lock()
+        self._borrowers = 0
+        self._is_retired = False
+
+    @contextmanager
+    def borrowed(self) -> Generator["ServedModel"]:
+        """Keep the model open as long as the block runs."""
+        with self._lock:
+            self._borrowers += 1
+        try:
+            yield self
+        finally:
+            with self._lock:
+                self._borrowers -= 1
+                is_last = self._is_retired and self._borrowers == 0
+            if is_last:
+                self._close()
+
+    def retire(self) -> None:
+        """Close the model when the last borrower gives it back."""
+        with self._lock:
+            self._is_retired = True
+            is_free = self._borrowers == 0
+        if is_free:
+            self._close()
+
+    def _close(self) -> None:
+        """Close in another thread: the engine's last step is waited for."""
+        logger.info("%s is let go of", self.found.label)
+        threading.Thread(target=self.engine.close, name="closing", daemon=True).start()
+
+
+class _Place:
+    """What is served under a name."""
+
+    def __init__(self, wished: Wish) -> None:
+        self.wished = wished
+        self.model: ServedModel | None = None
+        self.trouble = "it is being loaded"
+        self.refused: Found | None = None  # what did not load is not tried twice
+        self.num_swaps = 0
+
+
+class Models:
+    """All served models by name, and the thread that follows their aliases."""
+
+    def __init__(self, wishes: Sequence[Wish], limits: Limits) -> None:
+        """Serve these; none is loaded yet."""
+        names = [each.name for each in wishes]
+        if doubled := {name for name in names if names.count(name) > 1}:
+            raise ValueError(f"Two models are called {sorted(doubled)}: say NAME=FOLDER for one.")
+        self._places = {each.name: _Place(each) for each in wishes}
+        self._limits = limits
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._watcher = threading.Thread(target=self._watch, name="aliases", daemon=True)
+
+    def load(self) -> None:
+        """Load every model, and follow the aliases from now on.
+
+        Raises:
+            ValueError: none of them loads.
+        """
+        for place in self._places.values():
+            self._renew(place)
+        if not any(place.model for place in self._places.values()):
+            raise ValueError(" ".join(place.trouble for place in self._places.values()))
+        if any(place.wished.registered for place in self._places.values()):
+            self._watcher.start()
+
+    def names(self) -> list[str]:
+        """Return how requests call the models, the first one is the default."""
+        return list(self._places)
+
+    def loaded(self) -> list[ServedModel]:
+        """Return the models that new requests get now."""
+        with self._lock:
+            return [place.model for place in self._places.values() if place.model is not None]
+
+    def troubles(self) -> dict[str, str]:
+        """Return why a name is not served, or not by the version that it should be."""
+        return {name: place.trouble for name, place in self._places.items() if place.trouble}
+
+    def num_swaps(self) -> dict[str, int]:
+        """Return how often each name got another version."""
+        return {name: place.num_swaps for name, place in self._places.items()}
+
+    @contextmanager
+    def borrowed(self, name: str) -> Generator[ServedModel]:
+        """Lend the model of this name as long as the block runs; without a name the first.
+
+        Raises:
+            Refusal: there is none, or it could not be loaded.
+        """
+        with self._lock:
+            place = self._places.get(name.removesuffix(f"@{ALIAS}") or next(iter(self._places)))
+            if place is None:
+                names = ", ".join(self._places)
+                message = f"There is no model {name!r} here. There are: {names}."
+                raise Refusal(404, message, "model_not_found", "model")
+            if place.model is None:
+                message = f"{place.wished.name} is not served: {place.trouble}"
+                raise Refusal(503, message, "model_not_loaded", "model", retry_after=10)
+            lease = place.model.borrowed()
+            model = lease.__enter__()  # under the lock: it is not retired in between
+        try:
+            yield model
+        finally:
+            lease.__exit__(None, None, None)
+
+    def close(self) -> None:
+        """Close all models; answers that are not complete end with an error."""
+        self._stopping.set()
+        for model in self.loaded():
+            model.engine.close()
+
+    def _watch(self) -> None:
+        while not self._stopping.wait(self._limits.poll_seconds):
+            for place in self._places.values():
+                if place.wished.registered and not self._stopping.is_set():
+                    self._renew(place)
+
+    def _renew(self, place: _Place) -> None:
+        """Load what a name means now, if that is another than before."""
+        try:
+            found = find(place.wished)
+        except Exception as error:  # MLflow is away, or the alias is: what is served stays
+            self._note(place, f"{error}")
+            return
+        if found == place.refused:
+            return
+        if place.model is not None and place.model.found == found:
+            place.trouble, place.refused = "", None
+            return
+        try:
+            model = self._opened(found)
+        except Exception as error:  # each runtime has errors of its own for a damaged file
+            place.refused = found
+            self._note(place, f"{found.folder} does not load: {error}")
+            return
+        with self._lock:
+            before, place.model = place.model, model
+            place.trouble, place.refused = "", None
+            place.num_swaps += before is not None
+        logger.info("%s is served from %s", found.label, found.folder)
+        if before is not None:
+            before.retire()
+
+    def _opened(self, found: Found) -> ServedModel:
+        refuse_damaged(found)
+        tokenizer, limits = ChatTokenizer(found.folder), self._limits
+        engine = open_engine(
+            found.folder,
+            limits.num_slots,
+            settings().num_threads,
+            limits.cache_bytes,
+            limits.chunk,
+        )
+        return ServedModel(found, engine, tokenizer)
+
+    def _note(self, place: _Place, trouble: str) -> None:
+        if place.trouble != trouble:
+            logger.warning("%s: %s", place.wished.name, trouble)
+        place.trouble = trouble
