@@ -2,7 +2,6 @@
 
 from typing import TypeVar
 
-from components.compress.shrink import Shrink, ShrinkInputs
 from pydantic import Field
 
 from components.compress.demands import config_problems
@@ -10,6 +9,7 @@ from components.compress.distil import Distil, DistilInputs
 from components.compress.prune import Prune, PruneInputs
 from components.compress.quantize import Quantize
 from components.compress.recover import Recover, RecoverInputs
+from components.compress.shrink import Shrink, ShrinkInputs
 from components.compress.teacher import TeacherLogits, TeacherLogitsInputs
 from components.continued.train import ContinuedTraining, ContinuedTrainingInputs
 from components.core.artifacts.base import Frozen
