@@ -35,6 +35,31 @@ class CompressedModel(Artifact):
     """The same decoding by transformers in float32, measured in turns with the exported model."""
 
 
+class GGUFModel(Artifact):
+    """A model as one GGUF file, `model.gguf`, that llama.cpp runs; the tokenizer is in it."""
+
+    num_parameters: int
+    """Parameters of the model that was exported."""
+    quantization: str
+    """How its matrices are stored."""
+    tensors: dict[str, int]
+    """Tensors of the file by the type they are stored in, as read back from it."""
+    context_length: int
+    """Longest context that the file declares, in tokens: of attention to a window, the window."""
+    disagreement: float
+    """Mean difference from the original's nats of a token, on random ids, as a share of them."""
+    same_choice: float
+    """Share of random contexts after which both find the same next token the likeliest."""
+    bytes_on_disk: int
+    """Size of the file."""
+    decode_tokens_per_second: float
+    """Greedy decoding at batch 1 by llama.cpp, measured on the file."""
+    original_bytes_on_disk: int
+    """Size of the weights before."""
+    original_decode_tokens_per_second: float
+    """The same decoding by transformers in float32, measured in turns with the file."""
+
+
 class Release(Artifact):
     """A released model: Hugging Face layout, with the int8 export under `onnx/`."""
 
