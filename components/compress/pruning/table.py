@@ -17,7 +17,7 @@ class Row(Frozen):
     matrices: tuple[str, ...]
     """Names of the matrices that were changed."""
     level: float
-    """Share of their weights that went."""
+    """Share of their weights that went, below 1, or the bits that they were rounded to."""
     kl: float
     """Nats of a token by which the model's next-token probabilities then differ from the whole
     model's: the mean Kullback-Leibler divergence."""
@@ -79,9 +79,14 @@ def spread(table: Table, sizes: Mapping[str, int], sparsity: float) -> dict[str,
     No matrix gets sparser than the highest level that was measured.
 
     Raises:
-        ValueError: that level is below `sparsity`, or the table is of another model.
+        ValueError: that level is below `sparsity`, or the table is of another model or treatment.
     """
     most = max(table.levels())
+    if most >= 1:
+        raise ValueError(
+            f"The sensitivity report is of {table.treatment} weights, not of sparse ones: measure "
+            "it with a treatment that has a method of pruning."
+        )
     if sparsity > most:
         raise ValueError(
             f"The sensitivity report measured up to {most:g}, and sparsity={sparsity:g} is above: "
