@@ -41,8 +41,9 @@ class DistilAcross(Component[DistilAcrossInputs, Checkpoint]):
     """Distil a decoder from one of another vocabulary, aligned by bytes, on the one training loop.
 
     The teacher reads the student's text with its own tokenizer, beside the student. Where both cut
-    they are compared in what the next byte is, and between two such places in how likely they find
-    the text: see components/lib/objectives/across.py. The text is one stream of tokens.
+    they are compared in what comes next, as tokens that both have, and between two such places in
+    how likely they find the text: components/lib/objectives/across.py says how. The text is one
+    stream of tokens.
     Writes a model and tokenizer in Hugging Face layout, and `ledger.jsonl`: what each step saw.
     """
 
@@ -54,7 +55,7 @@ class DistilAcross(Component[DistilAcrossInputs, Checkpoint]):
         batch_size=32, micro_batch_size=16, optimizer="muon", learning_rate=0.01
     )
     """Steps or epochs, batch and learning rate; an example is one sequence."""
-    alpha: float = Field(default=0.5, ge=0, le=1)
+    alpha: float = Field(default=0.3, ge=0, le=1)
     """Weight of the teacher in the loss; the text has the rest."""
     sequence_length: int = Field(default=256, ge=8)
     """Tokens of a sequence, the student's. The teacher reads as far as its context reaches."""

@@ -1,7 +1,7 @@
 """Distillation between vocabularies: what two models say of the same bytes of text."""
 
 # B = sequences, T = tokens of a student's sequence, M = tokens of a teacher's, A = aligned places,
-# C = chunks, V = vocabulary, K = what a byte may be
+# C = chunks, V = vocabulary, K = pieces: tokens that both have, a document's end, anything else
 
 from typing import Any, NamedTuple
 
@@ -25,30 +25,31 @@ from components.lib.objectives.next_token import NextToken, predict
 from components.lib.objectives.objective import LossOptions
 from components.lib.text.token_bytes import TokenBytes
 
-_END, _NOTHING = 256, 257  # what a next byte may be, apart from the 256: a document's end; no text
-_KINDS = 258
+_END, _NOTHING = 0, 1  # pieces that are no token of both: a document's end; anything else
 _LEAST = 1e-9  # of a probability
 _MOST = -1e-6  # ln of a probability: those of its opposite must be a number
 
 
-class Bytes(NamedTuple):
-    """What a model says of a batch, in bytes."""
+class Said(NamedTuple):
+    """What a model says of a batch, in terms that both models have."""
 
-    next_bytes: Tensor
-    """ln p of what the next byte is, at the places where both models stand, (A, K)."""
+    pieces: Tensor
+    """ln p of what the next piece is, at the places where both models stand, (A, K)."""
     chunks: Tensor
     """ln p of each chunk, (C,)."""
 
 
 class AcrossVocabularies(NextToken):
-    """Predict each next token as the text does, and the text's bytes as the teacher does.
+    """Predict each next token as the text does, and its bytes as the teacher does.
 
-    At places where both tokenizers cut, a model's distribution over next tokens is added up to one
-    over the next byte (256, and the end of a document), which does not depend on the vocabulary:
-    `next_byte` is KL(teacher || student) of these. `chunk` compares the probability that both give
-    to the shortest stretches that both read as whole tokens: the binary KL of Minixhofer et al.
-    2025 (arXiv 2503.20083, section 3.1, with the temperature 1). The loss is (1 - alpha) x
-    cross-entropy + alpha x (next_byte + chunk), each a mean over its own items.
+    At places where both tokenizers cut, each model's distribution over its next tokens is added up
+    to one over pieces: tokens that both vocabularies have, by their bytes. A token that only one
+    has counts for the longest piece that it begins with, as the other model would first say that.
+    `piece` is KL(teacher || student) of these. (Boizard et al. 2024, arXiv 2402.12030, compare
+    sorted probabilities instead, which do not say what is likely.) `chunk` compares the probability
+    that both give to the shortest stretches of the text that both read as whole tokens: the binary
+    KL of Minixhofer et al. 2025 (arXiv 2503.20083, section 3.1, with the temperature 1). The loss
+    is (1 - alpha) x cross-entropy + alpha x (piece + chunk), each a mean over its own items.
     """
 
     def __init__(
@@ -61,13 +62,13 @@ class AcrossVocabularies(NextToken):
         """Learn from `teacher`; `vocabularies` are the student's and the teacher's."""
         super().__init__(*(loss or LossOptions()))
         self._teacher, self._alpha = move(teacher).eval(), alpha
-        self._student_bytes, self._teacher_bytes = map(_first_bytes, vocabularies)
+        self._student_pieces, self._teacher_pieces, self._num_pieces = pieces_of(*vocabularies)
 
     def count(self, batch: Batch) -> dict[str, int]:
         """Return the targets, the places where both stand, and the chunks."""
         aligned = int((batch.extras[ALIGNED] >= 0).sum())
         chunks = len(_numbers(batch)[2])
-        return {**super().count(batch), "next_byte": aligned, "chunk": chunks}
+        return {**super().count(batch), "piece": aligned, "chunk": chunks}
 
     def __call__(self, model: PreTrainedModel, batch: Batch) -> dict[str, Tensor]:
         """Return the terms in nats, weighed, each summed over its items."""
@@ -76,20 +77,20 @@ class AcrossVocabularies(NextToken):
         terms["cross_entropy"] = (1 - self._alpha) * terms["cross_entropy"]
         ours = self._of_student(output.logits, targets, batch)
         theirs = self._of_teacher(batch)
-        next_byte = (theirs.next_bytes.exp() * (theirs.next_bytes - ours.next_bytes)).sum()
+        piece = (theirs.pieces.exp() * (theirs.pieces - ours.pieces)).sum()
         chunk = _binary_kl(theirs.chunks, ours.chunks).sum()
-        return {**terms, "next_byte": self._alpha * next_byte, "chunk": self._alpha * chunk}
+        return {**terms, "piece": self._alpha * piece, "chunk": self._alpha * chunk}
 
-    def _of_student(self, logits: Tensor, targets: Tensor, batch: Batch) -> Bytes:
+    def _of_student(self, logits: Tensor, targets: Tensor, batch: Batch) -> Said:
         stands = put(batch.extras[ALIGNED] >= 0).flatten()
         chunks, _, names = _numbers(batch)
-        return Bytes(
-            _log_bytes(logits[stands], self._student_bytes),
+        return Said(
+            self._log_pieces(logits[stands], self._student_pieces),
             _log_chunks(logits, targets, put(chunks).flatten(), len(names)),
         )
 
     @torch.no_grad()
-    def _of_teacher(self, batch: Batch) -> Bytes:
+    def _of_teacher(self, batch: Batch) -> Said:
         inputs, targets = put(batch.extras[INPUTS]), put(batch.extras[TARGETS])
         with autocast():
             output: Any = self._teacher(input_ids=inputs, use_cache=False)
@@ -99,10 +100,18 @@ class AcrossVocabularies(NextToken):
         logits = output.logits  # (B, M, V)
         stands = logits[put(rows), put(aligned[rows, places])]
         flat = put(chunks).flatten()
-        return Bytes(
-            _log_bytes(stands, self._teacher_bytes),
+        return Said(
+            self._log_pieces(stands, self._teacher_pieces),
             _log_chunks(logits.flatten(0, 1), targets.flatten(), flat, len(names)),
         )
+
+    def _log_pieces(self, logits: Tensor, pieces: Tensor) -> Tensor:
+        """Return ln p of what the next piece is, (A, K), for logits (A, V)."""
+        spare = logits.shape[1] - len(pieces)  # rows of the model that no token has
+        places = F.pad(pieces, (0, spare), value=_NOTHING)
+        shares = logits.float().softmax(1)
+        empty = shares.new_zeros(len(shares), self._num_pieces)
+        return empty.index_add(1, places, shares).clamp(min=_LEAST).log()
 
 
 def _numbers(
@@ -124,19 +133,22 @@ def _numbers(
     return numbered[0], numbered[1], shared
 
 
-def _first_bytes(vocabulary: TokenBytes) -> Tensor:
-    """Return what the first byte of each token is, (V,)."""
-    firsts = [token[0] if token else _NOTHING for token in vocabulary.tokens]
-    firsts[vocabulary.end] = _END
-    return torch.tensor(firsts, device=device())
+def pieces_of(student: TokenBytes, teacher: TokenBytes) -> tuple[Tensor, Tensor, int]:
+    """Return the piece of each of the student's tokens and of the teacher's, both (V,), and K."""
+    common = {token for token in student.tokens if token} & set(teacher.tokens)
+    numbers = {token: number for number, token in enumerate(sorted(common), _NOTHING + 1)}
+    found: list[Tensor] = []
+    for vocabulary in (student, teacher):
+        own = [_piece(token, numbers) for token in vocabulary.tokens]
+        own[vocabulary.end] = _END
+        found.append(torch.tensor(own, device=device()))
+    return found[0], found[1], len(numbers) + _NOTHING + 1
 
 
-def _log_bytes(logits: Tensor, firsts: Tensor) -> Tensor:
-    """Return ln p of what the next byte is, (A, K), for logits (A, V)."""
-    spare = logits.shape[1] - len(firsts)  # rows of the model that no token has
-    kinds = F.pad(firsts, (0, spare), value=_NOTHING)
-    shares = logits.float().softmax(1)
-    return shares.new_zeros(len(shares), _KINDS).index_add(1, kinds, shares).clamp(min=_LEAST).log()
+def _piece(token: bytes, numbers: dict[bytes, int]) -> int:
+    """Return the longest piece that a token begins with."""
+    prefixes = (token[:length] for length in range(len(token), 0, -1))
+    return next((numbers[each] for each in prefixes if each in numbers), _NOTHING)
 
 
 def _log_chunks(logits: Tensor, targets: Tensor, chunks: Tensor, number: int) -> Tensor:
