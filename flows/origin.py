@@ -1,6 +1,8 @@
 """Who asks for a step: the outermost flow run."""
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from typing import Any
 from uuid import UUID
@@ -10,12 +12,33 @@ from prefect.runtime import flow_run
 
 from components.core.journal import Origin, state_of
 
+_outermost: ContextVar[str | None] = ContextVar("outermost", default=None)
+
 
 def current_origin() -> Origin:
     """Return the outermost flow run that this code runs in."""
+    root = outermost_run()
+    return Origin() if root is None else _origin(root)
+
+
+def outermost_run() -> str | None:
+    """Return the id of the outermost flow run that this code runs in, None outside of all.
+
+    Unless it was noted, the server is asked: two requests, each with a connection of its own.
+    """
     if flow_run.id is None:
-        return Origin()
-    return _origin(flow_run.root_flow_run_id)
+        return None
+    return _outermost.get() or flow_run.root_flow_run_id
+
+
+@contextmanager
+def within(run_id: str) -> Generator[None]:
+    """Note for all that is called in the block that this is the outermost flow run."""
+    token = _outermost.set(run_id)
+    try:
+        yield
+    finally:
+        _outermost.reset(token)
 
 
 def outermost_origin(parameters: Mapping[str, Any]) -> Origin:

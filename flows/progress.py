@@ -4,16 +4,16 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.actions import LogCreate
+from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate, LogCreate
+from prefect.context import SyncClientContext
 from prefect.runtime import flow_run, task_run
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -21,12 +21,13 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from components.core.tracking import spool
 from dashboards.text.made import made
 from flows.links import artifact_key, link_to_mlflow
+from flows.origin import outermost_run
 
 logger = logging.getLogger(__name__)
 
 _LOOK_EVERY_SECONDS = 1.0
 _UPDATE_EVERY_SECONDS = 10.0  # in Prefect, where a percent may be an hour
-_PATIENCE_SECONDS = 10.0  # for a link; without MLflow there is none
+_PATIENCE_SECONDS = 10.0  # with Prefect, once a step is done
 _LINE_EVERY_SHARE = 0.2  # without a terminal, a line at every fifth of the work
 _SHOWN = ("loss", "validation_bits_per_byte", "tokens_per_second")
 
@@ -37,22 +38,38 @@ def shown(name: str, out: Path) -> Generator[None]:
     if before := _share_done(out):
         logger.info("%-20s goes on, %.0f %% was done", name, 100 * before)
     done, start = threading.Event(), time.monotonic()
-    artifact = _begin(name)
+    page = _Page(name, out, str(flow_run.id), str(task_run.id))
     show = _show_bar if sys.stderr.isatty() else _show_lines
-    viewer = threading.Thread(target=show, args=(name, out, done), name="progress", daemon=True)
-    prefect = threading.Thread(target=_update, args=(artifact, out, done), daemon=True)
-    here = str(flow_run.id), str(task_run.id)
-    links = threading.Thread(target=link_to_mlflow, args=(name, out, *here, done), daemon=True)
-    for thread in (viewer, prefect, links):
+    try:
+        with _meanwhile(done, lambda: show(name, out, done), lambda: page.follow(done)):
+            yield
+    except BaseException:
+        _in_time(page.leave)
+        raise
+    page.link()
+    page.tell(100.0)
+    _say(name, f"{time.monotonic() - start:.1f} s", made(out))
+
+
+@contextmanager
+def _meanwhile(done: threading.Event, *calls: Callable[[], None]) -> Generator[None]:
+    """Make calls that end at `done`, which the end of the block sets, while it works."""
+    threads = [threading.Thread(target=call, name="progress", daemon=True) for call in calls]
+    for thread in threads:
         thread.start()
     try:
         yield
     finally:
         done.set()
-        viewer.join()
-        links.join(_PATIENCE_SECONDS)
-    _tell(artifact, 100.0)
-    _say(name, f"{time.monotonic() - start:.1f} s", made(out))
+        for thread in threads:
+            thread.join(_PATIENCE_SECONDS)
+
+
+def _in_time(call: Callable[[], None]) -> None:
+    """Make a call for which a step that has to leave cannot wait long."""
+    thread = threading.Thread(target=call, daemon=True)
+    thread.start()
+    thread.join(_PATIENCE_SECONDS)
 
 
 def say_cached(name: str, out: Path | None = None) -> None:
@@ -67,14 +84,14 @@ def _say(name: str, took: str, what: str) -> None:
     """
     terminal = {"send_to_api": False}
     logger.info("%-20s %9s  %s", name, took, what, extra=terminal)
-    if flow_run.id is None:
+    if (run := outermost_run()) is None:
         return
     about = dict[str, Any](
         name="flows.progress",
         level=logging.INFO,
         message=f"{name}: {', '.join(filter(None, [what, took]))}",
         timestamp=datetime.now(UTC),
-        flow_run_id=UUID(str(flow_run.root_flow_run_id)),
+        flow_run_id=UUID(run),
     )
     try:
         with get_client(sync_client=True) as prefect:
@@ -125,32 +142,72 @@ def _show_lines(name: str, out: Path, done: threading.Event) -> None:
             next_line = share + _LINE_EVERY_SHARE
 
 
-def _begin(name: str) -> UUID | None:
-    """Make the bar in Prefect; a server that is away just now costs the step its bar."""
-    try:
-        artifact = create_progress_artifact(0.0, key=artifact_key(name), description=name)
-    except Exception as error:
-        logger.warning("Prefect shows no progress of %s (%s)", name, error)
-        return None
-    return UUID(str(artifact))
+def _read_share(out: Path, offset: int, share: float) -> tuple[int, float]:
+    """Return how far the spool of `out` was read, and the share of the work that it says."""
+    points = list(spool.read(out, offset))
+    shares = [point["metrics"]["progress"] for _, point in points if "progress" in point["metrics"]]
+    return (points[-1][0] if points else offset), (shares[-1] if shares else share)
 
 
-def _tell(artifact: UUID | None, percent: float) -> bool:
-    """Move the bar in Prefect, if it is there and its server too; return whether it moved."""
-    if artifact is None:
-        return False
-    try:
-        update_progress_artifact(artifact, percent)
-    except Exception as error:
-        logger.debug("Prefect's bar does not move: %s", error)
-        return False
-    return True
+class _Page:
+    """What Prefect shows of one step; a server that is away just now costs the step no more."""
 
+    def __init__(self, name: str, out: Path, flow_run: str, task_run: str) -> None:
+        """Show the step `name`, which works in `out`, as this task run of this flow run."""
+        self._name, self._out = name, out
+        self._flow_run, self._task_run = flow_run, task_run
+        self._bar: UUID | None = None
+        self._is_linked = False
 
-def _update(artifact: UUID | None, out: Path, done: threading.Event) -> None:
-    shown_share, last = 0.0, time.monotonic()
-    for share, _ in _points(out, done):
-        is_due = time.monotonic() > last + _UPDATE_EVERY_SECONDS
-        if share >= shown_share + 0.02 or (share > shown_share and is_due):
-            shown_share = share if _tell(artifact, 100 * share) else shown_share
-            last = time.monotonic()
+    def follow(self, done: threading.Event) -> None:
+        """Keep the page up to date until `done`; a step of a second gets it all at its end.
+
+        All goes over one connection: outside of a flow's thread Prefect opens one for each call.
+        """
+        if done.wait(_LOOK_EVERY_SECONDS):
+            return
+        with SyncClientContext.get_or_create():
+            offset, share, shown, last = 0, 0.0, 0.0, time.monotonic()
+            self.tell(0.0)
+            while not done.wait(_LOOK_EVERY_SECONDS):
+                self.link()
+                offset, share = _read_share(self._out, offset, share)
+                is_due = time.monotonic() > last + _UPDATE_EVERY_SECONDS
+                if share >= shown + 0.02 or (share > shown and is_due):
+                    shown = share if self.tell(100 * share) else shown
+                    last = time.monotonic()
+
+    def leave(self) -> None:
+        """Show of a step that broke off what there is."""
+        self.link()
+        if self._bar is None:
+            self.tell(0.0)
+
+    def link(self) -> None:
+        """Link the run in MLflow, once that is open."""
+        if not self._is_linked:
+            told = self._name, self._out, self._flow_run, self._task_run
+            self._is_linked = link_to_mlflow(*told)
+
+    def tell(self, percent: float) -> bool:
+        """Move the bar, or make it; return whether it is there now."""
+        try:
+            with get_client(sync_client=True) as prefect:
+                if self._bar is None:
+                    self._bar = prefect.create_artifact(self._begun(percent)).id
+                else:
+                    prefect.update_artifact(self._bar, ArtifactUpdate(data=percent))
+        except Exception as error:
+            logger.debug("Prefect's bar of %s does not move: %s", self._name, error)
+            return False
+        return True
+
+    def _begun(self, percent: float) -> ArtifactCreate:
+        return ArtifactCreate(
+            type="progress",
+            key=artifact_key(self._name),
+            description=self._name,
+            data=percent,
+            flow_run_id=UUID(self._flow_run),
+            task_run_id=UUID(self._task_run),
+        )

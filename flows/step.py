@@ -18,7 +18,7 @@ from components.core.component import Component, In, Out
 from components.core.execute import address, execute, find
 from components.core.journal import Origin, begin_run, end_run, take_output
 from components.core.processes.preemption import Preempted, interruptible
-from flows.origin import current_origin, outermost_origin
+from flows.origin import current_origin, outermost_origin, outermost_run, within
 from flows.progress import say_cached, shown
 from flows.served import is_serving, take
 
@@ -54,14 +54,15 @@ def preemptible(function: Callable[_P, _R]) -> Callable[_P, _R]:
 
     @wraps(function)
     def run(*arguments: _P.args, **named: _P.kwargs) -> _R:
-        if flow_run.id is None or flow_run.id != flow_run.root_flow_run_id:
+        run_id = outermost_run()
+        if run_id is None or run_id != flow_run.id:
             return _run(function, arguments, named)
         given = signature(function).bind(*arguments, **named)
         given.apply_defaults()
         begin_run(outermost_origin(given.arguments))
-        if flow_run.id == os.environ.get("PREFECT__FLOW_RUN_ID"):  # a worker started it
-            take_output(flow_run.id)
-        with _told(flow_run.id) as outcome:
+        if run_id == os.environ.get("PREFECT__FLOW_RUN_ID"):  # a worker started it
+            take_output(run_id)
+        with within(run_id), _told(run_id) as outcome:
             outcome.append(_run(function, arguments, named))
         return cast(_R, outcome[0])
 

@@ -4,7 +4,7 @@ Nothing is imported for it, so a worker's libraries are known in a process that 
 """
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.metadata import PackageNotFoundError, packages_distributions, requires, version
 from pathlib import Path
@@ -63,13 +63,19 @@ def libraries(module: str) -> dict[str, str]:
 @cache
 def _installed(module: str) -> dict[str, str]:
     """Return the distribution of a library's module and what it requires, if it is installed."""
-    name = module if _version(module) else next(iter(packages_distributions().get(module, [])), "")
+    name = module if _version(module) else next(iter(_distributions().get(module, [])), "")
     if not name:
         return {}
     lines = map(Requirement, requires(name) or [])
     needed = [each.name for each in lines if not each.marker or each.marker.evaluate({"extra": ""})]
     versions = {canonicalize_name(each): _version(each) for each in (name, *needed)}
     return {each: found for each, found in versions.items() if found is not None}
+
+
+@cache
+def _distributions() -> Mapping[str, list[str]]:
+    """Return the names of distributions by module: to read them all takes a while."""
+    return packages_distributions()
 
 
 def _version(name: str) -> str | None:
@@ -79,8 +85,13 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _imported(content: ast.Module) -> Iterator[str]:
-    """Yield the modules that a source imports, with `import_module("name")` too."""
+@cache
+def _imported(content: ast.Module) -> tuple[str, ...]:
+    """Return the modules that a source imports, with `import_module("name")` too."""
+    return tuple(_imports(content))
+
+
+def _imports(content: ast.Module) -> Iterator[str]:
     for node in ast.walk(content):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

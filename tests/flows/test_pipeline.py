@@ -2,10 +2,11 @@
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,6 +61,24 @@ def _processes(home: str) -> Iterator[psutil.Process]:
         with suppress(psutil.Error):
             if process.environ().get("BLOOMERY_HOME") == home:
                 yield process
+
+
+def test_prefect_shows_of_every_step_a_full_bar_a_link_and_a_line_on_the_page_of_the_run(
+    report: dict[str, Any], environment: dict[str, str]
+) -> None:
+    database = Path(environment["BLOOMERY_HOME"], "prefect", "prefect.db")
+    run = report["origin"]["run_id"]
+    with closing(sqlite3.connect(database)) as connection:
+        pages = connection.execute("SELECT key, data, task_run_id FROM artifact").fetchall()
+        said = connection.execute(
+            "SELECT message FROM log WHERE flow_run_id = ? AND name = 'flows.progress'", [run]
+        ).fetchall()
+    full = [key for key, data, task_run in pages if task_run and data == 100]
+    for stage in report["stages"]:
+        key = stage["component"].replace(".", "-").replace("_", "-")
+        assert key in full
+        assert any(name == f"mlflow-{key}" and "/#/experiments/" in data for name, data, _ in pages)
+        assert any(line.startswith(f"{stage['component']}: ") for (line,) in said)
 
 
 def test_the_scorecard_has_every_stage_in_order(report: dict[str, Any]) -> None:

@@ -15,9 +15,11 @@ from components.core.tracking.views import add_views
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Metric
 
 logger = logging.getLogger(__name__)
 
+_PARAMS, _METRICS = 100, 1000  # of a call, the most that MLflow takes
 _TRY_AGAIN = (408, 425, 429)  # of the answers that refuse, those that mean: later
 
 logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
@@ -154,6 +156,22 @@ def log_dataset(mlflow: "MlflowClient", run_id: str, revision: str, context: str
     data = Dataset(name="data", digest=revision[:36], source_type="dvc", source=source)
     tags = [InputTag("mlflow.data.context", context)]
     mlflow.log_inputs(run_id, [DatasetInput(data, tags)])
+
+
+def log_params(mlflow: "MlflowClient", run_id: str, params: dict[str, str]) -> None:
+    """Log the params of a run, as many in a call as MLflow takes."""
+    from mlflow.entities import Param
+
+    entities = [Param(key, value) for key, value in params.items()]
+    for start in range(0, len(entities), _PARAMS):
+        mlflow.log_batch(run_id, params=entities[start : start + _PARAMS])
+
+
+def log_metrics(mlflow: "MlflowClient", run_id: str, metrics: "list[Metric]") -> None:
+    """Log the metrics of a run that are finite, as many in a call as MLflow takes."""
+    finite = [metric for metric in metrics if math.isfinite(metric.value)]
+    for start in range(0, len(finite), _METRICS):
+        mlflow.log_batch(run_id, metrics=finite[start : start + _METRICS])
 
 
 def log_numbers(mlflow: "MlflowClient", run_id: str, values: dict[str, Any], when: int) -> None:

@@ -30,7 +30,9 @@ from components.core.tracking.client import (
     flatten,
     is_active,
     log_dataset,
+    log_metrics,
     log_numbers,
+    log_params,
     parent_run,
     refusal,
     tag_not_finite,
@@ -61,6 +63,8 @@ class Shipment(Frozen):
     """Unix milliseconds."""
     run_id: str | None = None
     """The run, once it is open."""
+    experiment: str | None = None
+    """The experiment that it is in."""
     parent: str | None = None
     """The run of the flow."""
     sent: Sent = Sent()
@@ -138,11 +142,10 @@ def open_run(mlflow: "MlflowClient", shipment: Shipment) -> Shipment:
         tags |= {"mlflow.parentRunId": parent, "shipment": shipment.id}
         run = mlflow.create_run(experiment, shipment.started, tags, shipment.name)
         run_id = run.info.run_id
-    for key, value in shipment.params.items():
-        mlflow.log_param(run_id, key, value)
+    log_params(mlflow, run_id, shipment.params)
     if revision := shipment.tags["data_revision"]:
         log_dataset(mlflow, run_id, revision, shipment.tags["stage"])
-    return shipment.with_(run_id=run_id, parent=parent, sent=Sent())
+    return shipment.with_(run_id=run_id, experiment=experiment, parent=parent, sent=Sent())
 
 
 def send_points(mlflow: "MlflowClient", out: Path, shipment: Shipment) -> Iterator[Shipment]:
@@ -163,9 +166,7 @@ def close_run(mlflow: "MlflowClient", out: Path, shipment: Shipment) -> Shipment
     assert shipment.parent is not None
     assert shipment.status is not None
     last = {metric.key: metric for _, metric in metrics(out, 0)}
-    for metric in last.values():  # those that thinning took out
-        if math.isfinite(metric.value):
-            mlflow.log_batch(shipment.run_id, metrics=[metric])
+    log_metrics(mlflow, shipment.run_id, [*last.values()])  # those that thinning took out
     if shipment.status == "FINISHED":
         record = read_record(out)
         numbers = {"made": record.artifact, "seconds": record.seconds}  # sorted after the loss

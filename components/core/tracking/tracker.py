@@ -1,10 +1,10 @@
 """A thread that shows a step in MLflow while it works."""
 
 import logging
+import os
 import threading
 import time
-from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import closing
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -140,15 +140,16 @@ class Tracker:
         """Send the points as they come, and close the run once the step is done."""
         if not self._opened.is_set():
             opened = shipping.open_run(mlflow, self._shipment)
-            self._change(run_id=opened.run_id, parent=opened.parent, sent=opened.sent)
+            found = opened.model_dump(include={"run_id", "experiment", "parent"})
+            self._change(**found, sent=opened.sent)
             self._opened.set()
             _ship_the_rest_of_others()
-        is_done, start = False, time.monotonic()
-        with _machine_watched(self._shipment.run_id) as watch:
-            interval = watch.sampling_interval  # MLflow's own variable may say another than ours
+        is_done = False
+        with closing(_Watch(self._shipment.run_id)) as watch:
             while not is_done:
                 is_done = self._done.wait(_SHIP_EVERY_SECONDS)
-                watch.sampling_interval = max(interval, (time.monotonic() - start) / _SAMPLES)
+                if not is_done:
+                    watch.go_on()
                 for shipped in shipping.send_points(mlflow, self._out, self._shipment):
                     self._change(sent=shipped.sent)
                 _silent.discard(self._uri)
@@ -156,17 +157,40 @@ class Tracker:
         self._change(is_closed=True)
 
 
-@contextmanager
-def _machine_watched(run_id: str | None) -> "Generator[SystemMetricsMonitor]":
-    """Have MLflow's own thread log the use of CPU, memory, disk, network and GPUs."""
-    from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+class _Watch:
+    """MLflow's own thread, which logs the use of CPU, memory, disk, network and GPUs.
 
-    watch = SystemMetricsMonitor(run_id, _SAMPLE_SECONDS, resume_logging=True)
-    watch.start()
-    try:
-        yield watch
-    finally:
-        watch.finish()
+    It logs nothing before its first interval is over: a step of a moment does without.
+    """
+
+    def __init__(self, run_id: str | None) -> None:
+        self._run_id, self._start = run_id, time.monotonic()
+        self._monitor: SystemMetricsMonitor | None = None
+        self._interval: float = _SAMPLE_SECONDS
+        if "MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL" in os.environ:  # it may be short
+            self._begin(0.0)
+
+    def go_on(self) -> None:
+        """Log from now on, and less often the longer the step takes."""
+        gone = time.monotonic() - self._start
+        if self._monitor is None:
+            self._begin(gone)
+        else:
+            self._monitor.sampling_interval = max(self._interval, gone / _SAMPLES)
+
+    def close(self) -> None:
+        """Log no more."""
+        if self._monitor is not None:
+            self._monitor.finish()
+
+    def _begin(self, gone: float) -> None:
+        from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
+        monitor = SystemMetricsMonitor(self._run_id, _SAMPLE_SECONDS, resume_logging=True)
+        self._interval = monitor.sampling_interval  # MLflow's own variable may say another
+        monitor.sampling_interval = max(self._interval - gone, 0.0)  # as if from the beginning
+        monitor.start()
+        self._monitor = monitor
 
 
 def _ship_the_rest_of_others() -> None:
