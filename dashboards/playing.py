@@ -76,10 +76,12 @@ def _name(run: Run, names: list[str]) -> str:
 def _forms(run: str, stage: str, folder: Path) -> list[Playable]:
     """Return the forms of the model in a folder: none if there is none that goes on with text."""
     is_exported = any((folder / name).exists() for name in ("onnx/model.onnx", "model.onnx"))
+    is_gguf = any((folder / name).exists() for name in ("gguf/model.gguf", "model.gguf"))
     is_whole = any(folder.glob("*.safetensors")) and _goes_on(folder / "config.json")
     exported = [Playable(run, f"{stage}, int8", folder, as_exported=True)]
     whole = [Playable(run, f"{stage}, float32", folder, as_exported=False)]
-    return exported * is_exported + whole * is_whole
+    gguf = [Playable(run, f"{stage}, gguf", folder, as_exported=True)]
+    return exported * is_exported + gguf * is_gguf + whole * is_whole
 
 
 def _goes_on(config: Path) -> bool:

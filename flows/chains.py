@@ -6,11 +6,14 @@ from pydantic import Field
 
 from components.compress.demands import config_problems
 from components.compress.distil import Distil, DistilInputs
+from components.compress.gguf.demands import gguf_problems
 from components.compress.prune import Prune, PruneInputs
 from components.compress.quantize import Quantize
 from components.compress.recover import Recover, RecoverInputs
+from components.compress.sensitivity import Sensitivity, SensitivityInputs
 from components.compress.shrink import Shrink, ShrinkInputs
 from components.compress.teacher import TeacherLogits, TeacherLogitsInputs
+from components.compress.to_gguf import ToGGUF
 from components.continued.train import ContinuedTraining, ContinuedTrainingInputs
 from components.core.artifacts.base import Frozen
 from components.core.artifacts.data import TeacherScores
@@ -32,16 +35,23 @@ class Chain(Frozen):
     """Teach a smaller model; the teacher reads each text once, for all students."""
     shrink: Shrink | None = None
     """Leave out layers, heads or neurons."""
+    sensitivity: Sensitivity | None = None
+    """Measure what each part bears, so that `prune` spreads its zeros by it."""
     prune: Prune | None = None
     """Set weights to zero."""
     recover: Recover | ContinuedTraining | None = None
     """Train on documents: with zeros kept, or a dense model, which has `lora`."""
-    export: Quantize | None = Quantize()
+    export: Quantize | ToGGUF | None = Quantize()
     """Export; null leaves the weights as they are, which can be drawn and not be chosen."""
 
     def problems(self, model: Checkpoint) -> list[str]:
         """Return why this model cannot go this way, as far as its config says."""
-        return config_problems(raw_config(model.path)) if self.export is not None else []
+        config = raw_config(model.path)
+        if isinstance(self.export, Quantize):
+            return config_problems(config)
+        if isinstance(self.export, ToGGUF):
+            return gguf_problems(config, in_blocks=self.export.quantization not in ("f16", "f32"))
+        return []
 
     def apply(
         self, model: Checkpoint, prepared: Prepared, num_steps: int
@@ -57,14 +67,22 @@ class Chain(Frozen):
         if self.shrink is not None:
             model = step(self.shrink, ShrinkInputs(model=model, shards=shards))
         if self.prune is not None:
-            model = step(self.prune, PruneInputs(model=model, shards=shards))
+            model = step(self.prune, self._pruned(model, prepared))
         if isinstance(self.recover, Recover):
             zeros = RecoverInputs(model=model, shards=shards, vocabulary=vocabulary)
             model = step(_bounded(self.recover, num_steps), zeros)
         elif self.recover is not None:
             dense = ContinuedTrainingInputs(model=model, shards=shards, vocabulary=vocabulary)
             model = step(_bounded(self.recover, num_steps), dense)
+        if isinstance(self.export, Quantize):
+            return step(self.export, model)
         return model if self.export is None else step(self.export, model)
+
+    def _pruned(self, model: Checkpoint, prepared: Prepared) -> PruneInputs:
+        shards, found = prepared.shards, None
+        if self.sensitivity is not None:
+            found = step(self.sensitivity, SensitivityInputs(model=model, shards=shards))
+        return PruneInputs(model=model, shards=shards, sensitivity=found)
 
 
 def usual() -> tuple[Chain, ...]:
@@ -74,6 +92,8 @@ def usual() -> tuple[Chain, ...]:
     return (
         Chain(method="int8"),
         Chain(method="int8, blocks of 128", export=Quantize(block_size=128)),
+        Chain(method="gguf q8_0", export=ToGGUF()),
+        Chain(method="gguf q4_0", export=ToGGUF(quantization="q4_0")),
         Chain(method="50 % zeros", prune=Prune(), export=None),
         Chain(method="50 % zeros, int8", prune=Prune()),
         Chain(method="2:4 zeros, recovered, int8", prune=pairs, recover=recover),

@@ -21,9 +21,8 @@ from components.core.settings import settings
 if TYPE_CHECKING:
     import numpy as np
 
-    from components.lib.inference.onnx_model import OnnxModel
+    from components.lib.inference.language_model import LanguageModel
     from components.lib.inference.texts import TextScore
-    from components.lib.inference.torch_model import TorchModel
 
 _PROMPTS = (
     "The state of the Union is",
@@ -115,9 +114,7 @@ class Probe(Component[ProbeInputs, ProbeReport]):
         write_json(out / "report.json", {**numbers, **told})
         return report
 
-    def _texts(
-        self, model: "TorchModel | OnnxModel", inputs: ProbeInputs
-    ) -> "dict[str, TextScore]":
+    def _texts(self, model: "LanguageModel", inputs: ProbeInputs) -> "dict[str, TextScore]":
         """Return what the model makes of the evaluation sets that are asked for.
 
         Raises:
@@ -154,7 +151,7 @@ class Probe(Component[ProbeInputs, ProbeReport]):
         return Interval(low=float(low), high=float(high))
 
 
-def _answer_nats(model: "TorchModel | OnnxModel", inputs: ProbeInputs) -> float | None:
+def _answer_nats(model: "LanguageModel", inputs: ProbeInputs) -> float | None:
     if inputs.instructions is None:
         return None
     from components.lib.examples.dialogues import Dialogues
@@ -175,16 +172,12 @@ def _text_of(folder: Path) -> str:
     return "\n\n".join(texts)
 
 
-def open_model(model: Checkpoint | CompressedModel) -> "TorchModel | OnnxModel":
+def open_model(model: Checkpoint | CompressedModel) -> "LanguageModel":
     """Load a model with the interface that measurements use."""
-    if isinstance(model, CompressedModel):
-        from components.lib.inference.onnx_model import OnnxModel
+    from components.lib.inference.conversation import open_model as open_folder
 
-        return OnnxModel(model.path, num_threads=settings().num_threads)
-    import torch
+    if not isinstance(model, CompressedModel):
+        import torch
 
-    from components.lib.inference.torch_model import TorchModel
-    from components.lib.models.folders import load_model
-
-    torch.set_num_threads(settings().num_threads)
-    return TorchModel(load_model(model.path))
+        torch.set_num_threads(settings().num_threads)
+    return open_folder(model.path, settings().num_threads)

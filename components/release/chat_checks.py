@@ -96,6 +96,10 @@ def _stops(folder: Path) -> frozenset[int]:
     """Return the ids at which those stop who load a folder: a generation config goes first."""
     if (folder / "genai_config.json").is_file():
         return ids(_read(folder / "genai_config.json")["model"].get("eos_token_id"))
+    if (folder / "model.gguf").is_file():
+        from components.lib.inference.gguf_model import LlamaCppModel
+
+        return LlamaCppModel(folder).end_ids
     generation = folder / "generation_config.json"
     said = _read(generation) if generation.is_file() else {}
     return ids(said.get("eos_token_id")) or end_ids(folder)

@@ -13,6 +13,7 @@ from components.core.artifacts.models import Checkpoint, CompressedModel
 from components.core.artifacts.reports import BaselineReport, ProbeReport, StageReport
 from components.lib.models.config import context_length, of_text
 from components.release.learnt_sets import HEADINGS, NOT_STATED, learnt_sets
+from components.release.usage import kind_of, usage
 
 
 class Facts(Frozen):
@@ -40,7 +41,7 @@ def model_card(facts: Facts) -> str:
         "What it is": _what(facts),
         "What it was trained on": _data(facts),
         "What was measured": _measured(facts),
-        "How to use it": _usage(facts),
+        "How to use it": usage(facts.compressed),
         "Limits": _limits(facts),
     }
     body = "\n\n".join(f"## {title}\n\n{text}" for title, text in sections.items())
@@ -48,7 +49,7 @@ def model_card(facts: Facts) -> str:
 
 
 def _header(facts: Facts) -> str:
-    tags = ["bloomery", *(["onnx"] if facts.compressed else [])]
+    tags = ["bloomery", *([kind_of(facts.compressed)] if facts.compressed else [])]
     lines = [
         "library_name: transformers",
         "pipeline_tag: text-generation",
@@ -82,7 +83,9 @@ def _what(facts: Facts) -> str:
         ("float32 weights", f"{facts.model.bytes_on_disk / 1e6:.1f} MB"),
     ]
     if (small := facts.compressed) is not None:
-        rows.append(("ONNX export", f"{small.bytes_on_disk / 1e6:.1f} MB under `onnx/`"))
+        kind = kind_of(small)
+        size = f"{small.bytes_on_disk / 1e6:.1f} MB under `{kind}/`"
+        rows.append((f"{kind.upper()} export", size))
     return _table(["", ""], rows)
 
 
@@ -231,48 +234,6 @@ def _by_task(ledger: tuple[StageReport, ...]) -> str:
         for task in tasks
     ]
     return _table(["micro-task", *(line.stage for line in ledger)], rows)
-
-
-def _usage(facts: Facts) -> str:
-    return "\n\n".join(_examples(facts))
-
-
-def _examples(facts: Facts) -> Iterator[str]:
-    yield """With transformers, in the folder of this card:
-
-```python
-from transformers import AutoModelForCausalLM, AutoTokenizer
-
-tokenizer = AutoTokenizer.from_pretrained(".")
-model = AutoModelForCausalLM.from_pretrained(".")
-messages = [{"role": "user", "content": "Sort: 5 2 9"}]
-inputs = tokenizer.apply_chat_template(
-    messages, add_generation_prompt=True, return_tensors="pt", return_dict=True
-)
-made = model.generate(**inputs, max_new_tokens=32)
-print(tokenizer.decode(made[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True))
-```"""
-    if facts.compressed is None:
-        return
-    speed = facts.compressed.decode_tokens_per_second
-    ratio = speed / facts.compressed.original_decode_tokens_per_second
-    yield f"""With ONNX Runtime GenAI, {ratio:.1f} times as fast where it was measured:
-
-```python
-import onnxruntime_genai as og
-
-model = og.Model("onnx")
-tokenizer = og.Tokenizer(model)
-messages = '[{{"role": "user", "content": "Sort: 5 2 9"}}]'
-prompt = tokenizer.apply_chat_template(messages, add_generation_prompt=True)
-parameters = og.GeneratorParams(model)
-parameters.set_search_options(max_length=128)
-generator = og.Generator(model, parameters)
-generator.append_tokens(tokenizer.encode(prompt))
-while not generator.is_done():
-    generator.generate_next_token()
-print(tokenizer.decode(generator.get_sequence(0)))
-```"""
 
 
 def _limits(facts: Facts) -> str:

@@ -14,9 +14,7 @@ from components.core.component import Component
 from components.core.settings import settings
 from components.release.model_card import Facts, model_card
 from components.release.registry import ALIAS, register
-
-EXPORT = "onnx"
-"""Folder of the released model that holds the compressed one."""
+from components.release.usage import kind_of
 
 
 class RegisterInputs(Frozen):
@@ -43,8 +41,8 @@ class RegisterInputs(Frozen):
 class Register(Component[RegisterInputs, Release]):
     """Assemble the released folder, register it in MLflow and move the alias `champion` to it.
 
-    Writes the model in Hugging Face layout, its export under `onnx/`, a model card (Mitchell et
-    al. 2019) and the verdict: everything loads without code of ours.
+    Writes the model in Hugging Face layout, its export under `onnx/` or `gguf/`, a model card
+    (Mitchell et al. 2019) and the verdict: everything loads without code of ours.
     """
 
     version: ClassVar[str] = "2.1.0"
@@ -63,7 +61,7 @@ class Register(Component[RegisterInputs, Release]):
         ignored = shutil.ignore_patterns("artifact.json", "metrics.jsonl", "checkpoints", ".*")
         shutil.copytree(inputs.model.path, out, dirs_exist_ok=True, ignore=ignored)
         if (small := inputs.compressed) is not None:
-            shutil.copytree(small.path, out / EXPORT, dirs_exist_ok=True, ignore=ignored)
+            shutil.copytree(small.path, out / kind_of(small), dirs_exist_ok=True, ignore=ignored)
         facts = Facts(
             name=self.model_name,
             model=inputs.model,

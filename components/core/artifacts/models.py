@@ -21,7 +21,7 @@ class Encoder(Checkpoint):
 
 
 class CompressedModel(Artifact):
-    """An exported model that ONNX Runtime runs, beside its tokenizer."""
+    """An exported model beside its tokenizer: of ONNX Runtime, unless its class says another."""
 
     num_parameters: int
     """Parameters of the model that was exported."""
@@ -35,11 +35,9 @@ class CompressedModel(Artifact):
     """The same decoding by transformers in float32, measured in turns with the exported model."""
 
 
-class GGUFModel(Artifact):
+class GGUFModel(CompressedModel):
     """A model as one GGUF file, `model.gguf`, that llama.cpp runs; the tokenizer is in it."""
 
-    num_parameters: int
-    """Parameters of the model that was exported."""
     quantization: str
     """How its matrices are stored."""
     tensors: dict[str, int]
@@ -50,18 +48,10 @@ class GGUFModel(Artifact):
     """Mean difference from the original's nats of a token, on random ids, as a share of them."""
     same_choice: float
     """Share of random contexts after which both find the same next token the likeliest."""
-    bytes_on_disk: int
-    """Size of the file."""
-    decode_tokens_per_second: float
-    """Greedy decoding at batch 1 by llama.cpp, measured on the file."""
-    original_bytes_on_disk: int
-    """Size of the weights before."""
-    original_decode_tokens_per_second: float
-    """The same decoding by transformers in float32, measured in turns with the file."""
 
 
 class Release(Artifact):
-    """A released model: Hugging Face layout, with the int8 export under `onnx/`."""
+    """A released model: Hugging Face layout, with its export under `onnx/` or `gguf/`."""
 
     name: str
     """Registered model."""

@@ -34,8 +34,14 @@ def exported(folder: Path) -> Path | None:
     return next((place for place in places if (place / "model.onnx").exists()), None)
 
 
+def gguf_file(folder: Path) -> Path | None:
+    """Return the GGUF file of a model, None if it has none."""
+    places = (folder / "gguf" / "model.gguf", folder / "model.gguf")
+    return next((place for place in places if place.exists()), None)
+
+
 def open_model(folder: Path, num_threads: int, as_exported: bool = True) -> LanguageModel:
-    """Load the model in `folder`: its int8 export, if it has one and `as_exported`.
+    """Load the model in `folder`: its export, if it has one and `as_exported`.
 
     Raises:
         ValueError: there is none, or it is damaged.
@@ -45,6 +51,10 @@ def open_model(folder: Path, num_threads: int, as_exported: bool = True) -> Lang
         from components.lib.inference.onnx_model import OnnxModel
 
         return OnnxModel(export, num_threads)
+    if as_exported and (file := gguf_file(folder)) is not None:
+        from components.lib.inference.gguf_model import LlamaCppModel
+
+        return LlamaCppModel(file, num_threads)
     from components.lib.inference.torch_model import TorchModel
     from components.lib.models.folders import load_model
 

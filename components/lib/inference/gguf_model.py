@@ -67,6 +67,15 @@ class LlamaCppModel(LanguageModel):
                 found[start : start + len(targets)] = _surprise(logits, targets)
         return nats
 
+    def _logits(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
+        found = np.empty((*ids.shape, self.vocab_size), np.float32)
+        for number, row in enumerate(ids.tolist()):
+            context = self._context_of(len(row))
+            for start in range(0, len(row), _CHUNK):
+                some = row[start : start + _CHUNK]
+                found[number, start : start + len(some)] = context.read_all(some)
+        return found
+
     def _reading(self, num_tokens: int) -> LlamaContext:
         return LlamaContext(self.file, num_tokens, self.num_threads)
 
