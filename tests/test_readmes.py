@@ -18,10 +18,12 @@ from flows.recipes import later_than, recipe
 ROOT = Path(__file__).parents[1]
 PAGES = (
     "README.md",
+    "components/compress/README.md",
     "components/data/README.md",
     "components/pretrain/README.md",
     "infra/README.md",
     "infra/growing.md",
+    "infra/serving.md",
     "tests/benchmarks/README.md",
 )
 _COMMAND = re.compile(r"^ *(?:[A-Z_]+=\S+ )*bloomery (.+)$")
