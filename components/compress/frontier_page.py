@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 PAGE, PICTURE = "frontier.md", "frontier.png"
 
 _HEADINGS = (
-    *("method", "bits/byte", "KL", "flips", "margins", "refusals", "tools", "small", "MB"),
+    *("", "method", "bits/byte", "KL", "flips", "margins", "refusals", "tools", "small", "MB"),
     *("tokens/s", "first token", "energy", ""),
 )
 _AXES: tuple[tuple[str, Callable[[FidelityReport], float]], ...] = (
@@ -33,7 +33,7 @@ def write_pages(
     chosen: str | None,
 ) -> None:
     """Write `frontier.md` and `frontier.png`: all candidates, the Pareto set and the chosen one."""
-    rows = [_row(each, best, chosen) for each in candidates]
+    rows = [(str(number), *_row(each, best, chosen)) for number, each in enumerate(candidates, 1)]
     lines = [tabulate(rows, _HEADINGS, tablefmt="pipe", disable_numparse=True)]
     lines += [f"Not possible: {each.method}. {each.reason}" for each in refused]
     (folder / PAGE).write_text("\n\n".join(lines) + "\n", "utf-8")
@@ -71,21 +71,27 @@ def _draw(
 ) -> None:
     """Draw quality against size, speed, first token and energy; the Pareto set is filled."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, StrMethodFormatter
 
-    figure = Figure(figsize=(12, 8), layout="constrained")
+    figure = Figure(figsize=(13, 8), layout="constrained")
     panels: Any = figure.subplots(2, 2)
     for panel, (label, value) in zip(panels.flat, _AXES, strict=True):
-        for candidate in candidates:
+        for number, candidate in enumerate(candidates, 1):
             name, found = candidate.method, candidate.report
             color = "tab:red" if name == chosen else "tab:blue"
             filled = color if name in best or name == chosen else "none"
             spot = value(found), 100 * found.bits_per_byte_increase
-            panel.scatter(*spot, edgecolors=color, facecolors=filled)
-            panel.annotate(name, spot, (4, 3), textcoords="offset points", fontsize=7)
+            named = f"{number}  {name}" if panel is panels[0, 0] else None
+            panel.scatter(*spot, edgecolors=color, facecolors=filled, label=named)
+            panel.annotate(str(number), spot, (5, 4), textcoords="offset points", fontsize=8)
         panel.set_xscale("log")
-        panel.set_yscale("symlog", linthresh=1)
+        panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        panel.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        panel.xaxis.set_minor_formatter("")
+        panel.margins(0.1)
         panel.set_xlabel(label)
         panel.set_ylabel("bits per byte added, %")
         panel.grid(alpha=0.3)
+    figure.legend(loc="outside right upper", handletextpad=0.2)
     figure.suptitle("Red: chosen. Filled: no other is as good, as small and as fast.")
     figure.savefig(file, dpi=110, metadata={"Software": None})

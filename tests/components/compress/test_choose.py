@@ -117,7 +117,7 @@ def test_the_page_the_picture_and_the_rows_show_all_that_was_tried(candidate, ch
     chosen = choose(*made, refused=(Refused(method="gguf", reason="No."),))
     report = chosen.path / "report"
     page = (report / "frontier.md").read_text()
-    assert "| int8 " in page and "chosen" in page and "Not possible: gguf. No." in page
+    assert "| int8 " in page and "chosen |" in page and "Not possible: gguf. No." in page
     assert (report / "frontier.png").read_bytes().startswith(b"\x89PNG")
     told = json.loads((report / "frontier.json").read_text())
     rows = {row["method"]: row for row in told["candidates"]}
