@@ -89,7 +89,7 @@ async def side_by_side(url: str, prompts: Prompts, at_once: int, number: int) ->
     return await _with_client(url, all_of)
 
 
-async def _with_client(url: str, work: "Callable[[httpx.AsyncClient], Awaitable]"):  # noqa: ANN202
+async def _with_client(url: str, work: "Callable[[httpx.AsyncClient], Awaitable]"):
     limits = httpx.Limits(max_connections=None)
     async with httpx.AsyncClient(base_url=url, timeout=300, limits=limits) as client:
         return await work(client)
