@@ -10,6 +10,7 @@ from components.core.artifacts.base import Frozen
 from components.core.servers.access import is_loopback
 from components.core.settings import settings
 from infra.ports import port_holder
+from infra.serving.answer_log import Consent
 from infra.serving.app import create_app
 from infra.serving.connections import PatientProtocol
 from infra.serving.found import wish
@@ -17,6 +18,7 @@ from infra.serving.keys import Keys, read_keys
 from infra.serving.models import Models
 from infra.serving.options import Limits
 from infra.serving.service import Service
+from infra.serving.shares import Share
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +34,10 @@ class Serving(Frozen):
     """File of the keys that let clients in; without one everybody on this machine is."""
     limits: Limits = Limits()
     """What requests may cost."""
+    shares: tuple[Share, ...] = ()
+    """Canaries and shadows."""
+    consent: Consent = "none"
+    """Whose answers are kept."""
 
 
 def serve(serving: Serving) -> None:
@@ -49,12 +55,15 @@ def serve(serving: Serving) -> None:
     if (holder := port_holder(serving.port)) is not None:
         raise ValueError(f"Port {serving.port} is taken by {holder}. End it, or give --port.")
     _allow_many_connections()
-    models = Models([wish(words) for words in serving.models], serving.limits)
+    wishes = [wish(words) for words in serving.models]
+    beside = [wish(each.served) for each in serving.shares]
+    models = Models(wishes, serving.limits, beside)
     models.load()
+    service = Service(models, serving.limits, keys, serving.shares, serving.consent)
     try:
-        server(Service(models, serving.limits, keys), host, serving.port).run()
+        server(service, host, serving.port).run()
     finally:
-        models.close()
+        service.close()
 
 
 def server(service: Service, host: str, port: int) -> uvicorn.Server:
