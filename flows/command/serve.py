@@ -19,7 +19,9 @@ def serve(
             help="Registered names, whose aliases are followed, or folders (NAME=FOLDER).",
         ),
     ],
-    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000,
+    port: Annotated[
+        int | None, typer.Option(help="Port to listen on; else BLOOMERY_SERVING_PORT, 8000.")
+    ] = None,
     keys: Annotated[
         Path | None, typer.Option(help="File of keys, a line each: NAME KEY. Only they come in.")
     ] = None,
@@ -56,7 +58,7 @@ def serve(
     serving = running.Serving.model_validate(
         {
             "models": tuple(models),
-            "port": port,
+            **({"port": port} if port else {}),
             "keys": keys,
             "limits": limits,
             "shares": (*canaries, *shadows),

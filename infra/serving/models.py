@@ -88,16 +88,16 @@ class Models:
         self._stopping = threading.Event()
         self._watcher = threading.Thread(target=self._watch, name="aliases", daemon=True)
 
-    def load(self) -> None:
+    def load(self, waits: bool = False) -> None:
         """Load every model, and follow the aliases from now on.
 
         Raises:
-            ValueError: none of them loads.
+            ValueError: none of them loads, and nobody `waits` for one.
         """
         for place in self._places.values():
             self._renew(place)
         needed = [place for place in self._places.values() if not place.is_optional]
-        if not any(place.model for place in needed):
+        if not waits and not any(place.model for place in needed):
             raise ValueError(" ".join(place.trouble for place in needed))
         if any(place.wished.registered for place in self._places.values()):
             self._watcher.start()
