@@ -4,7 +4,7 @@ import importlib.util
 import os
 import secrets
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -44,7 +44,7 @@ class Service(NamedTuple):
     """The log's name, where it is another."""
 
 
-def addresses(with_ray: bool) -> Servers:
+def addresses(with_ray: bool, is_serving: bool = False) -> Servers:
     """Return where the servers will answer on this machine."""
     host = reachable(settings().host)
     return Servers(
@@ -52,6 +52,7 @@ def addresses(with_ray: bool) -> Servers:
         prefect=f"http://{host}:{settings().prefect_port}",
         mlflow=f"http://{host}:{settings().mlflow_port}",
         dashboard=f"http://{host}:{settings().dashboard_port}" if has_dashboard() else None,
+        serving=f"http://{host}:{settings().serving_port}" if is_serving else None,
         ray=f"127.0.0.1:{settings().ray_port}" if with_ray else None,
         home=settings().home.resolve(),
     )
@@ -121,6 +122,19 @@ def ray(servers: Servers) -> Service:
         lambda: _listens(host, int(port)),
         servers.ray,
         "the processes of training and data steps",
+    )
+
+
+def serving(servers: Servers, models: Sequence[str]) -> Service:
+    """Return the server of models, which waits for those that are not released yet."""
+    assert servers.serving is not None
+    host, port = reachable(settings().host), settings().serving_port
+    return Service(
+        "serving",
+        ["-m", "infra.serving.running", *models],
+        lambda: _listens(host, port),
+        f"{servers.serving}/v1",
+        "models for OpenAI's clients",
     )
 
 

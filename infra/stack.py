@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -38,8 +38,10 @@ _STOP_SECONDS = 90.0
 _console = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else 160)
 
 
-def serve(with_ray: bool = False) -> None:
+def serve(with_ray: bool = False, models: Sequence[str] = ()) -> None:
     """Run the servers and a worker, and a warm Ray head if wanted, until they are told to stop.
+
+    `models` are served too, as `bloomery serve` does.
 
     Raises:
         ValueError: they are up already, a port is taken, a server would be open to all, or a
@@ -57,12 +59,12 @@ def serve(with_ray: bool = False) -> None:
             _console.print(f"Stopped {num} processes that an earlier stack left.")
         for left in (servers_file(), registered()):  # one that was killed leaves them
             left.unlink(missing_ok=True)
-        servers = services.addresses(with_ray)
+        servers = services.addresses(with_ray, bool(models))
         _refuse_taken_ports(servers)
         try:
             environment = {**services.environment(servers, home), **templates.begin_databases()}
             with supervised(environment, home) as supervisor:
-                _start_all(supervisor, servers, home)
+                _start_all(supervisor, servers, home, models)
                 _watch(supervisor, servers, home)
         except KeyboardInterrupt:
             _console.print("Stopped.")
@@ -91,13 +93,15 @@ def stop() -> bool:
     return janitor.stop_marked(str(home)) > 0
 
 
-def _start_all(supervisor: Supervisor, servers: Servers, home: Path) -> None:
+def _start_all(supervisor: Supervisor, servers: Servers, home: Path, models: Sequence[str]) -> None:
     _console.print(f"Starting the servers over {home} ...")
     wanted = [services.prefect(servers), services.mlflow(servers), services.worker(servers)]
     if servers.ray is not None:
         wanted.append(services.ray(servers))
     if servers.dashboard is not None:
         wanted.append(services.dashboard(servers))
+    if servers.serving is not None:
+        wanted.append(services.serving(servers, models))
     prefect, mlflow, worker, *others = map(supervisor.start, wanted)
     status.write(supervisor.processes, servers)
     supervisor.wait(prefect)
@@ -197,6 +201,8 @@ def _refuse_taken_ports(servers: Servers) -> None:
     wanted["BLOOMERY_MLFLOW_PORT"] = settings().mlflow_port
     if servers.dashboard is not None:
         wanted["BLOOMERY_DASHBOARD_PORT"] = settings().dashboard_port
+    if servers.serving is not None:
+        wanted["BLOOMERY_SERVING_PORT"] = settings().serving_port
     if servers.ray is not None:
         wanted["BLOOMERY_RAY_PORT"] = settings().ray_port
     for field, port in wanted.items():

@@ -57,6 +57,8 @@ class Settings(BaseSettings):
     """Port of the MLflow server that `bloomery up` starts."""
     dashboard_port: int = Field(default=8501, ge=1, le=65535)
     """Port of the dashboard that `bloomery up` starts."""
+    serving_port: int = Field(default=8000, ge=1, le=65535)
+    """Port that models are served at."""
     ray_port: int = Field(default=6379, ge=1, le=65535)
     """Port of the Ray head that `bloomery up --ray` starts."""
     host: str = "127.0.0.1"

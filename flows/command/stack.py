@@ -22,11 +22,15 @@ def add_to(app: typer.Typer) -> None:
 
 def up(
     ray: Annotated[bool, typer.Option(help="Keep a Ray head warm; runs then use it.")] = False,
+    serve: Annotated[
+        list[str] | None,
+        typer.Option(help="MODEL[@ALIAS]: serve it too, once it is released (repeatable)."),
+    ] = None,
 ) -> None:
     """Start Prefect, a worker, MLflow and the dashboard until Ctrl-C or `bloomery down`."""
-    from infra.stack import serve
+    from infra import stack
 
-    serve(with_ray=ray)
+    stack.serve(ray, serve or ())
 
 
 def down() -> None:

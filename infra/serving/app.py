@@ -1,5 +1,6 @@
 """The routes of a server."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -12,7 +13,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from components.core.servers.access import browser_hosts
+from components.lib.inference.serving_scores import read_scores, summaries
+from infra.serving.bodies import read_body
 from infra.serving.endpoints import Chat, Completions
+from infra.serving.protocol import Feedback, parsed
 from infra.serving.refusals import Refusal
 from infra.serving.service import Service
 
@@ -27,6 +31,8 @@ def create_app(service: Service) -> Starlette:
         Route("/v1/chat/completions", Chat(service), methods=["POST"]),
         Route("/v1/models", pages.keyed(pages.models)),
         Route("/v1/models/{name:path}", pages.keyed(pages.model)),
+        Route("/v1/feedback", pages.keyed(pages.feedback), methods=["POST"]),
+        Route("/v1/scores", pages.keyed(pages.scores)),
         Route("/metrics", pages.keyed(pages.metrics)),
         Route("/health", pages.health),
     ]
@@ -65,12 +71,28 @@ class _Pages:
             raise Refusal(404, f"There is no model {name!r} here.", "model_not_found", "model")
         return JSONResponse(self._row(name))
 
+    async def feedback(self, request: Request) -> Response:
+        """Keep the score that a client gives to an answer by its id."""
+        headers = dict(request.scope["headers"])
+        body = await read_body(headers, request.receive, self._service.limits)
+        judged = parsed(Feedback, body)
+        if not self._service.shares.judged(judged.id, judged.score):
+            raise Refusal(404, f"No answer {judged.id!r} is known.", "answer_not_found", "id")
+        return JSONResponse({"object": "feedback", "id": judged.id})
+
+    async def scores(self, request: Request) -> Response:
+        """Return what is known of each version in each role."""
+        name = request.query_params.get("model")
+        rows = await asyncio.to_thread(lambda: summaries(read_scores(name)))
+        data = [row.model_dump(mode="json") for row in rows]
+        return JSONResponse({"object": "list", "data": data})
+
     async def metrics(self, request: Request) -> Response:
         return Response(self._service.metrics.page(), media_type="text/plain; version=0.0.4")
 
     async def health(self, request: Request) -> Response:
         """Return 200 if every model is served, 503 if one is not."""
-        troubles = self._service.models.troubles()
+        troubles, needed = self._service.models.troubles(), self._service.models.needed()
         loaded = {each.found.name: each.found.version for each in self._service.models.loaded()}
         rows = {
             name: {"is_served": name in loaded, "version": loaded.get(name, "")}
@@ -78,7 +100,7 @@ class _Pages:
         }
         for name, trouble in troubles.items():
             rows[name]["trouble"] = trouble
-        is_well = all(name in loaded for name in rows)
+        is_well = all(name in loaded for name in needed)
         body = {"status": "ok" if is_well else "degraded", "models": rows}
         return JSONResponse(body, 200 if is_well else 503)
 

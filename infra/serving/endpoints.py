@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -16,6 +15,7 @@ from infra.serving.answering import Answers, Piece
 from infra.serving.answers import ChatForm, CompletionForm, Form
 from infra.serving.bodies import Gone, read_body
 from infra.serving.models import ServedModel
+from infra.serving.outcomes import Outcome, asked_too, with_nats
 from infra.serving.protocol import ChatRequest, CompletionRequest, parsed
 from infra.serving.refusals import Refusal
 from infra.serving.service import Service
@@ -37,6 +37,7 @@ class Endpoint(ABC, Generic[_R]):
     def __init__(self, service: Service) -> None:
         """Answer by the models of `service`."""
         self._service = service
+        self._tasks = set[asyncio.Task[None]]()  # asyncio itself keeps none alive
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, whatever comes."""
@@ -60,18 +61,35 @@ class Endpoint(ABC, Generic[_R]):
 
     async def _answer(self, request: "_Request", client: str, body: bytes) -> None:
         asked = await _in_thread_if_long(body, parsed, self.kind, body)
-        with self._service.models.borrowed(asked.model) as model:
+        name = self._service.models.known(asked.model)
+        with self._service.models.borrowed(self._answerer(name, asked)) as model:
             request.model, request.version = model.found.name, model.found.version
-            limits = self._service.limits
             wanted = await _in_thread_if_long(body, self._wanted, asked, model)
             self._service.admission.check(model, len(wanted))
             form = self._form(asked, model, sum(len(w.prompt) for w in wanted) // asked.n)
+            if self._service.shares.concerns(name):
+                wanted = with_nats(wanted)
             answers = Answers(model, wanted, asked.stops)
-            try:
-                work = self._told(request.wire, asked, form, answers)
-                await request.wire.until_gone(work, limits.answer_seconds)
-            finally:
-                self._count(model, form, answers)
+            work = self._told(request.wire, asked, form, answers)
+            outcome = Outcome(self._service, name, model.found, form, answers)
+            with outcome.noted():
+                await request.wire.until_gone(work, self._service.limits.answer_seconds)
+        self._service.log.add(form.id, model.found.label, asked, answers.texts)
+        for shadow in self._service.shares.shadows(name, asked.user):
+            self._ask_too(shadow, name, asked, outcome)
+
+    def _answerer(self, name: str, asked: _R) -> str:
+        """Return who answers: `name`, or its canary if it is this request's turn and it is up."""
+        canary = self._service.shares.canary(name, asked.user)
+        return canary if canary is not None and self._service.models.has(canary) else name
+
+    def _ask_too(self, shadow: str, name: str, asked: _R, outcome: "Outcome") -> None:
+        """Have a shadow answer too, in the background; it waits for nobody."""
+        if self._service.models.has(shadow):
+            work = asked_too(outcome, shadow, name, asked, self._wanted)
+            task = asyncio.create_task(work)
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
     async def _told(self, wire: Wire, asked: _R, form: Form, answers: Answers) -> None:
         """Make the answers and send them."""
@@ -81,12 +99,6 @@ class Endpoint(ABC, Generic[_R]):
             else:
                 found = [piece async for piece in pieces]
                 await wire.whole(form.whole(answers, found))
-
-    def _count(self, model: ServedModel, form: Form, answers: Answers) -> None:
-        timing = answers.timing()
-        self._service.admission.answered(time.monotonic() - timing.began)
-        named = (model.found.name, model.found.version)
-        self._service.metrics.answered(*named, form.num_prompt_tokens, timing)
 
     @abstractmethod
     def _wanted(self, asked: _R, model: ServedModel) -> list[Wanted]: ...

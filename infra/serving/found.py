@@ -25,6 +25,10 @@ class Wish(Frozen):
     """Its folder, where it is none that is registered."""
 
 
+class Absent(ValueError):
+    """A registered model has no version with the alias."""
+
+
 class Found(Frozen):
     """A model that is there."""
 
@@ -65,7 +69,8 @@ def find(wished: Wish) -> Found:
     """Return the model that is meant now.
 
     Raises:
-        ValueError: there is none, or its folder is gone.
+        Absent: no version has the alias.
+        ValueError: its folder is gone.
     """
     if wished.folder is not None:
         recorded = (wished.folder / RECORD).exists()
@@ -73,7 +78,7 @@ def find(wished: Wish) -> Found:
         return Found(name=wished.name, version=version, alias="", folder=wished.folder)
     released = aliased(wished.registered, wished.alias)
     if released is None:
-        raise ValueError(
+        raise Absent(
             f"{wished.registered!r} has no version with the alias {wished.alias!r}, and no folder "
             "is called so. `bloomery models` lists what is registered."
         )

@@ -14,7 +14,7 @@ from components.lib.inference.engines import open_engine
 from components.lib.inference.generation import Engine
 from components.lib.text.chat_tokenizer import ChatTokenizer
 from components.release.registry import ALIAS
-from infra.serving.found import Found, Wish, find, refuse_damaged
+from infra.serving.found import Absent, Found, Wish, find, refuse_damaged
 from infra.serving.options import Limits
 from infra.serving.refusals import Refusal
 
@@ -62,8 +62,8 @@ class ServedModel:
 class _Place:
     """What is served under a name."""
 
-    def __init__(self, wished: Wish) -> None:
-        self.wished = wished
+    def __init__(self, wished: Wish, is_optional: bool) -> None:
+        self.wished, self.is_optional = wished, is_optional
         self.model: ServedModel | None = None
         self.trouble = "it is being loaded"
         self.refused: Found | None = None  # what did not load is not tried twice
@@ -73,33 +73,47 @@ class _Place:
 class Models:
     """All served models by name, and the thread that follows their aliases."""
 
-    def __init__(self, wishes: Sequence[Wish], limits: Limits) -> None:
-        """Serve these; none is loaded yet."""
+    def __init__(
+        self, wishes: Sequence[Wish], limits: Limits, optional: Sequence[Wish] = ()
+    ) -> None:
+        """Serve these; none is loaded yet. Those that are `optional` may have no version."""
         names = [each.name for each in wishes]
         if doubled := {name for name in names if names.count(name) > 1}:
             raise ValueError(f"Two models are called {sorted(doubled)}: say NAME=FOLDER for one.")
-        self._places = {each.name: _Place(each) for each in wishes}
+        known = {each.name: each for each in (*optional, *wishes)}
+        order = dict.fromkeys([*names, *known])  # the first is the default
+        self._places = {name: _Place(known[name], name not in names) for name in order}
         self._limits = limits
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._watcher = threading.Thread(target=self._watch, name="aliases", daemon=True)
 
-    def load(self) -> None:
+    def load(self, waits: bool = False) -> None:
         """Load every model, and follow the aliases from now on.
 
         Raises:
-            ValueError: none of them loads.
+            ValueError: none of them loads, and nobody `waits` for one.
         """
         for place in self._places.values():
             self._renew(place)
-        if not any(place.model for place in self._places.values()):
-            raise ValueError(" ".join(place.trouble for place in self._places.values()))
+        needed = [place for place in self._places.values() if not place.is_optional]
+        if not waits and not any(place.model for place in needed):
+            raise ValueError(" ".join(place.trouble for place in needed))
         if any(place.wished.registered for place in self._places.values()):
             self._watcher.start()
 
     def names(self) -> list[str]:
         """Return how requests call the models, the first one is the default."""
         return list(self._places)
+
+    def needed(self) -> list[str]:
+        """Return the names that must be served."""
+        return [name for name, place in self._places.items() if not place.is_optional]
+
+    def has(self, name: str) -> bool:
+        """Return whether a model of this name is loaded."""
+        place = self._places.get(name)
+        return place is not None and place.model is not None
 
     def loaded(self) -> list[ServedModel]:
         """Return the models that new requests get now."""
@@ -114,19 +128,28 @@ class Models:
         """Return how often each name got another version."""
         return {name: place.num_swaps for name, place in self._places.items()}
 
-    @contextmanager
-    def borrowed(self, name: str) -> Generator[ServedModel]:
-        """Lend the model of this name as long as the block runs; without a name the first.
+    def known(self, name: str) -> str:
+        """Return the name under which a model is served; without a name the first.
 
         Raises:
-            Refusal: there is none, or it could not be loaded.
+            Refusal: there is none.
+        """
+        found = name.removesuffix(f"@{ALIAS}") or next(iter(self._places))
+        if found not in self._places:
+            names = ", ".join(self._places)
+            message = f"There is no model {name!r} here. There are: {names}."
+            raise Refusal(404, message, "model_not_found", "model")
+        return found
+
+    @contextmanager
+    def borrowed(self, name: str) -> Generator[ServedModel]:
+        """Lend the model of a known name as long as the block runs.
+
+        Raises:
+            Refusal: it could not be loaded.
         """
         with self._lock:
-            place = self._places.get(name.removesuffix(f"@{ALIAS}") or next(iter(self._places)))
-            if place is None:
-                names = ", ".join(self._places)
-                message = f"There is no model {name!r} here. There are: {names}."
-                raise Refusal(404, message, "model_not_found", "model")
+            place = self._places[name]
             if place.model is None:
                 message = f"{place.wished.name} is not served: {place.trouble}"
                 raise Refusal(503, message, "model_not_loaded", "model", retry_after=10)
@@ -153,7 +176,12 @@ class Models:
         """Load what a name means now, if that is another than before."""
         try:
             found = find(place.wished)
-        except Exception as error:  # MLflow is away, or the alias is: what is served stays
+        except Absent as error:
+            self._note(place, f"{error}")
+            if place.is_optional:
+                self._exchange(place, None)
+            return
+        except Exception as error:  # MLflow is away: what is served stays
             self._note(place, f"{error}")
             return
         if found == place.refused:
@@ -167,11 +195,14 @@ class Models:
             place.refused = found
             self._note(place, f"{found.folder} does not load: {error}")
             return
+        place.trouble, place.refused = "", None
+        self._exchange(place, model)
+        logger.info("%s is served from %s", found.label, found.folder)
+
+    def _exchange(self, place: _Place, model: ServedModel | None) -> None:
         with self._lock:
             before, place.model = place.model, model
-            place.trouble, place.refused = "", None
             place.num_swaps += before is not None
-        logger.info("%s is served from %s", found.label, found.folder)
         if before is not None:
             before.retire()
 

@@ -37,6 +37,7 @@ class _Asked(BaseModel):
     seed: int | None = None
     max_tokens: int | None = Field(default=None, ge=1)
     user: str | None = None
+    store: bool = False  # whether the answer may be kept, where the server keeps any
     ignore_eos: bool = False  # as other servers have it, for benchmarks
 
     @property
@@ -143,7 +144,14 @@ class ChatRequest(_Asked):
         return None if self.tool_choice == "none" else self.tools or None
 
 
-_R = TypeVar("_R", bound=_Asked)
+class Feedback(BaseModel):
+    """`POST /v1/feedback`: what a client thinks of an answer."""
+
+    id: str
+    score: float = Field(ge=-1, le=1)
+
+
+_R = TypeVar("_R", bound=BaseModel)
 
 
 def parsed(kind: type[_R], body: bytes) -> _R:

@@ -2,14 +2,17 @@
 
 import logging
 import resource
+import sys
 from pathlib import Path
 
 import uvicorn
+from pydantic import Field
 
 from components.core.artifacts.base import Frozen
-from components.core.servers.access import is_loopback
+from components.core.servers.access import credentials, is_loopback
 from components.core.settings import settings
 from infra.ports import port_holder
+from infra.serving.answer_log import Consent
 from infra.serving.app import create_app
 from infra.serving.connections import PatientProtocol
 from infra.serving.found import wish
@@ -17,6 +20,7 @@ from infra.serving.keys import Keys, read_keys
 from infra.serving.models import Models
 from infra.serving.options import Limits
 from infra.serving.service import Service
+from infra.serving.shares import Share
 
 logger = logging.getLogger(__name__)
 
@@ -26,12 +30,19 @@ class Serving(Frozen):
 
     models: tuple[str, ...]
     """What it serves: NAME, NAME@ALIAS, FOLDER or NAME=FOLDER; the first is the default."""
-    port: int = 8000
+    port: int = Field(default_factory=lambda: settings().serving_port)
     """Where it listens."""
     keys: Path | None = None
-    """File of the keys that let clients in; without one everybody on this machine is."""
+    """File of the keys that let clients in; without one the password of BLOOMERY_AUTH is the key,
+    and without that everybody on this machine is let in."""
+    waits: bool = False
+    """Whether it begins without any model, and serves each when it is released."""
     limits: Limits = Limits()
     """What requests may cost."""
+    shares: tuple[Share, ...] = ()
+    """Canaries and shadows."""
+    consent: Consent = "none"
+    """Whose answers are kept."""
 
 
 def serve(serving: Serving) -> None:
@@ -40,21 +51,31 @@ def serve(serving: Serving) -> None:
     Raises:
         ValueError: no model loads, the port is taken, or others could come in without a key.
     """
-    host, keys = settings().host, read_keys(serving.keys) if serving.keys else Keys({})
+    host, keys = settings().host, _keys(serving.keys)
     if not is_loopback(host) and not len(keys):
         raise ValueError(
-            f"BLOOMERY_HOST={host} lets other machines in: give a file of keys by --keys, or leave "
-            "BLOOMERY_HOST at 127.0.0.1."
+            f"BLOOMERY_HOST={host} lets other machines in: give a file of keys by --keys, or set "
+            "BLOOMERY_AUTH, or leave BLOOMERY_HOST at 127.0.0.1."
         )
     if (holder := port_holder(serving.port)) is not None:
-        raise ValueError(f"Port {serving.port} is taken by {holder}. End it, or give --port.")
+        raise ValueError(f"Port {serving.port} is taken by {holder}. End it, or give another.")
     _allow_many_connections()
-    models = Models([wish(words) for words in serving.models], serving.limits)
-    models.load()
+    wishes = [wish(words) for words in serving.models]
+    beside = [wish(each.served) for each in serving.shares]
+    models = Models(wishes, serving.limits, beside)
+    models.load(waits=serving.waits)
+    service = Service(models, serving.limits, keys, serving.shares, serving.consent)
     try:
-        server(Service(models, serving.limits, keys), host, serving.port).run()
+        server(service, host, serving.port).run()
     finally:
-        models.close()
+        service.close()
+
+
+def _keys(file: Path | None) -> Keys:
+    if file is not None:
+        return read_keys(file)
+    login = credentials()
+    return Keys({login.user: login.password} if login else {})
 
 
 def server(service: Service, host: str, port: int) -> uvicorn.Server:
@@ -81,3 +102,8 @@ def _allow_many_connections() -> None:
     """Raise the number of files that this process may have open as far as the system lets it."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    serve(Serving(models=tuple(sys.argv[1:]), waits=True))

@@ -28,6 +28,8 @@ class Servers(Frozen):
     """URL of the MLflow server."""
     dashboard: str | None = None
     """URL of the dashboard, if it is up."""
+    serving: str | None = None
+    """URL of the served models, without `/v1`, if any are."""
     ray: str | None = None
     """Address of the warm Ray head, if there is one."""
     home: Path | None = None

@@ -4,7 +4,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,12 +23,14 @@ from components.lib.models.build import SpecialIds, build_model
 from components.lib.models.shape import Shape
 from components.lib.text.chat import END_OF_TEXT, PADDING, SPECIAL_TOKENS, TEMPLATE
 from components.release.registry import Registered, register
+from infra.serving.answer_log import Consent
 from infra.serving.found import wish
 from infra.serving.keys import Keys
 from infra.serving.models import Models
 from infra.serving.options import Limits
 from infra.serving.running import server
 from infra.serving.service import Service
+from infra.serving.shares import Share
 
 TOOLS = "{% if tools %}{{ tools | tojson }}{% endif %}"
 CONTEXT = 256
@@ -127,13 +129,18 @@ class Live(NamedTuple):
 
 @contextmanager
 def serving(
-    *models: str, limits: Limits | None = None, keys: dict[str, str] | None = None
+    *models: str,
+    limits: Limits | None = None,
+    keys: dict[str, str] | None = None,
+    shares: Sequence[Share] = (),
+    consent: Consent = "none",
 ) -> Iterator[Live]:
     """Serve models in this process, as the command does in one of its own."""
     limits = limits or Limits(poll_seconds=0.05)
-    served = Models([wish(each) for each in models], limits)
+    beside = [wish(each.served) for each in shares]
+    served = Models([wish(each) for each in models], limits, beside)
     served.load()
-    service = Service(served, limits, Keys(keys or {}))
+    service = Service(served, limits, Keys(keys or {}), shares, consent)
     listening = socket.create_server(("127.0.0.1", 0))
     port = listening.getsockname()[1]
     running = server(service, "127.0.0.1", port)
@@ -145,7 +152,7 @@ def serving(
     finally:
         running.should_exit = running.force_exit = True
         thread.join(30)
-        served.close()
+        service.close()
 
 
 def until(is_so: Any, seconds: float = 60) -> None:
