@@ -1,9 +1,9 @@
-"""Export a Hugging Face model to int8 ONNX: fewer bytes, and many times faster decoding on a CPU.
+"""Export a Hugging Face model to ONNX in 8 or 4 bits: smaller, many times faster to decode.
 
 ONNX Runtime GenAI's model builder writes the graph: every linear layer, and the output head,
-becomes a MatMulNBits with 8-bit weights in blocks, one float32 scale a block, symmetric,
-rounded to nearest. Activations are float32 between operators and quantized to int8 inside them
-(accuracy level 4; at level 1, float32 throughout, decoding is slower than the original model).
+becomes a MatMulNBits with weights in blocks, one float32 scale a block. Activations are float32
+between operators and quantized to int8 inside them, each row by its own largest value (accuracy
+level 4; at level 1, float32 throughout, decoding is slower than the original model).
 """
 
 import importlib
@@ -15,12 +15,14 @@ import subprocess
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from components.compress.demands import config_problems
+from components.compress.graph_bits import bits_of, check_coverage
+from components.compress.rounding import Rounded, read_rounding, set_rounding
 from components.lib.inference.onnx_model import OnnxModel
 
 if TYPE_CHECKING:
@@ -34,15 +36,38 @@ ZERO_POINT: Final = 128
 INLINE_BYTES: Final = 256
 """Smaller tensors stay in model.onnx: ONNX Runtime wants the shapes of a Reshape there."""
 
+_ALGORITHMS: Final = {"nearest": "default", "k_quant": "k_quant"}  # the builder's names
 _FINAL_NORM: Final = "/final_norm_layernorm/SkipLayerNorm"
 
 
-def export_int8(model_folder: Path, out: Path, block_size: int = 32) -> None:
+Bits = Literal[4, 8]
+Rounding = Literal["nearest", "k_quant"]
+
+
+class Scheme(NamedTuple):
+    """How weights become integers."""
+
+    bits: Bits = 8
+    """Of a weight. At 4 the output head stays at 8, as does an embedding that is tied to it."""
+    block_size: int = 32
+    """Weights of a row that share a scale."""
+    rounding: Rounding = "nearest"
+    """`nearest`: symmetric, round to nearest. `k_quant`: a scale and a zero point, searched for the
+    least square error."""
+
+
+def export_int8(model_folder: Path, out: Path, block_size: int = 32) -> dict[str, int]:
+    """Export with 8-bit weights, as `export_onnx` does."""
+    return export_onnx(model_folder, out, Scheme(8, block_size))
+
+
+def export_onnx(model_folder: Path, out: Path, scheme: Scheme) -> dict[str, int]:
     """Write `model.onnx`, `model.onnx.data`, `genai_config.json` and the tokenizer files to `out`.
 
-    `block_size` weights share a scale. The same model gives the same bytes. ValueError if the
-    folder holds no safetensors model, if its config has what `demands` refuses, or if the export
-    does not load and score.
+    Returns the bits of every matrix, by the node that multiplies with it. The same model gives the
+    same bytes. Where the folder says how each weight is rounded (`rounding.py`), so it is.
+    ValueError if the folder holds no safetensors model, if its config has what `demands` refuses,
+    if a matrix is not quantized, or if the export does not load and score.
     """
     if not (model_folder / "config.json").is_file() or not any(model_folder.glob("*.safetensors")):
         raise ValueError(
@@ -52,24 +77,28 @@ def export_int8(model_folder: Path, out: Path, block_size: int = 32) -> None:
     if problems := config_problems(config):
         raise ValueError(f"{model_folder} cannot be exported. {' '.join(problems)}")
     out.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix="export_int8_") as scratch:
+    with TemporaryDirectory(prefix="export_onnx_") as scratch:
         built = Path(scratch) / "built"
-        _run_builder(model_folder.resolve(), built, Path(scratch) / "cache", block_size)
-        _write_model(built, out, _window(config))
+        _run_builder(model_folder.resolve(), built, Path(scratch) / "cache", scheme)
+        bits = _write_model(built, out, _window(config), scheme, read_rounding(model_folder))
         for file in built.iterdir():
             if file.name not in ("model.onnx", "model.onnx.data"):
                 shutil.copyfile(file, out / file.name)
     _check_export(out)
+    return bits
 
 
-def _run_builder(model_folder: Path, built: Path, cache: Path, block_size: int) -> None:
+def _run_builder(model_folder: Path, built: Path, cache: Path, scheme: Scheme) -> None:
     """In its own process: on import the builder sets up the root logger and adds to `sys.path`."""
-    options = ["hf_token=false", "hf_remote=false", "accuracy_level=4", f"block_size={block_size}"]
+    options = ["hf_token=false", "hf_remote=false", "accuracy_level=4"]
+    options += [f"block_size={scheme.block_size}", f"algo_config={_ALGORITHMS[scheme.rounding]}"]
+    if scheme.bits < 8:  # it would let the embedding read a matrix that this head does not have
+        options += ["matmul_mixed_precision=last_matmul:int8", "shared_embeddings=false"]
     # A cache that is cut to a window has no place for a whole text read at once, as scoring does.
     options += ["windowed_kv_cache=false"]
     command = [sys.executable, "-m", "onnxruntime_genai.models.builder"]
     command += ["-i", str(model_folder), "-o", str(built), "-c", str(cache)]
-    command += ["-p", "int8", "-e", "cpu", "--extra_options", *options]
+    command += ["-p", f"int{scheme.bits}", "-e", "cpu", "--extra_options", *options]
     offline = {**os.environ, "HF_HUB_OFFLINE": "1", "TQDM_DISABLE": "1"}
     done = subprocess.run(
         command, cwd=cache.parent, env=offline, capture_output=True, text=True, check=False
@@ -88,17 +117,18 @@ def _window(config: dict[str, Any]) -> int | None:
     return config.get("sliding_window") if is_mistral and "layer_types" not in config else None
 
 
-def _write_model(built: Path, out: Path, window: int | None) -> None:
-    """Check that no linear layer stayed in float32, mend the graph, save it to `out`."""
+def _write_model(
+    built: Path, out: Path, window: int | None, scheme: Scheme, rounding: "Rounded | None"
+) -> dict[str, int]:
+    """Mend the graph, check that every matrix is quantized, save it to `out`."""
     ir: Any = importlib.import_module("onnx_ir")  # its load and save are not fully typed
     model: onnx_ir.Model = ir.load(built / "model.onnx")
-    in_float = [node.name for node in model.graph if node.op_type == "MatMul"]
-    if in_float:
-        raise ValueError(
-            f"the builder left {in_float} in float32: install the versions of constraints.txt"
-        )
     _share_embedding(model.graph)
     _read_final_norm(model.graph)
+    bits = bits_of(model.graph)
+    check_coverage(bits, scheme.bits)
+    if rounding is not None:
+        set_rounding(model.graph, rounding, scheme.bits, scheme.block_size)
     if window is not None:
         _slide(model.graph, window)
     for name in ("model.onnx", "model.onnx.data"):
@@ -109,6 +139,7 @@ def _write_model(built: Path, out: Path, window: int | None) -> None:
         external_data="model.onnx.data",
         size_threshold_bytes=INLINE_BYTES,
     )
+    return bits
 
 
 def _read_final_norm(graph: "onnx_ir.Graph") -> None:
@@ -144,11 +175,10 @@ def _share_embedding(graph: "onnx_ir.Graph") -> None:
     gather = _node(graph, "/model/embed_tokens/Gather")
     head = _node(graph, "/lm_head/MatMul_Q8")
     embedding, ids = gather.inputs[0], gather.inputs[1]
-    weights, scales = head.inputs[1], head.inputs[2]
+    weights, *quantizers = head.inputs[1:4]  # scales, and zero points where they are not symmetric
     assert embedding is not None
     assert weights is not None
-    assert scales is not None
-    if not _is_same_matrix(_array(embedding), _array(weights), _array(scales)):
+    if not _is_same_matrix(_array(embedding), _array(weights), *map(_array, quantizers)):
         return
     vocabulary, num_blocks, block_size = _array(weights).shape
     rows = onnx_ir.tensor(np.array([vocabulary, num_blocks * block_size]), name="embedding_shape")
@@ -157,7 +187,7 @@ def _share_embedding(graph: "onnx_ir.Graph") -> None:
     reshape = onnx_ir.node("Reshape", [weights, shape], name="/model/embed_tokens/Reshape")
     lookup = onnx_ir.node(
         "GatherBlockQuantized",
-        [reshape.outputs[0], ids, scales],
+        [reshape.outputs[0], ids, *quantizers],
         domain="com.microsoft",
         attributes={"bits": 8, "block_size": block_size, "gather_axis": 0, "quantize_axis": 1},
         name="/model/embed_tokens/GatherBlockQuantized",
@@ -170,17 +200,24 @@ def _share_embedding(graph: "onnx_ir.Graph") -> None:
     graph.initializers.pop(embedding.name)
 
 
-def _is_same_matrix(embedding: NDArray[Any], stored: NDArray[Any], scales: NDArray[Any]) -> bool:
+def _is_same_matrix(
+    embedding: NDArray[Any],
+    stored: NDArray[Any],
+    scales: NDArray[Any],
+    zeros: NDArray[Any] | int = ZERO_POINT,
+) -> bool:
     """Whether the head's weights are the embedding, to one step of their quantization.
 
-    embedding (V, width), stored uint8 (V, blocks, size), scales (V, blocks). Asked of the numbers,
+    embedding (V, width), stored uint8 (V, blocks, size), scales (V, blocks), zeros uint8, as many
+    as scales. Asked of the numbers,
     not of the config: a wrong `tie_word_embeddings` would export a broken model. A width that is no
     multiple of a block has padded rows and is not shared.
     """
     if embedding.shape != (stored.shape[0], stored.shape[1] * stored.shape[2]):
         return False
     steps = scales.reshape(*stored.shape[:2], 1)
-    error = (stored.astype(np.float32) - ZERO_POINT) * steps - embedding.reshape(stored.shape)
+    zero = np.asarray(zeros, np.float32).reshape(-1, stored.shape[1] if np.ndim(zeros) else 1, 1)
+    error = (stored.astype(np.float32) - zero) * steps - embedding.reshape(stored.shape)
     return bool((np.abs(error) <= 1.01 * np.abs(steps)).all())
 
 
@@ -193,7 +230,8 @@ def _node(graph: "onnx_ir.Graph", name: str) -> "onnx_ir.Node":
     return found[0]
 
 
-def _array(value: "onnx_ir.Value") -> NDArray[Any]:
+def _array(value: "onnx_ir.Value | None") -> NDArray[Any]:
+    assert value is not None
     assert value.const_value is not None, f"{value.name} is no initializer"
     return value.const_value.numpy()
 
@@ -208,4 +246,4 @@ def _check_export(out: Path) -> None:
             f"the export of {out} scores {nats.tolist()}: check the model it was made from for NaN"
         )
     sizes = {file.name: file.stat().st_size for file in sorted(out.iterdir())}
-    logger.info("exported int8 model to %s, bytes: %s", out, json.dumps(sizes))
+    logger.info("exported to %s, bytes: %s", out, json.dumps(sizes))

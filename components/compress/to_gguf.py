@@ -64,7 +64,7 @@ class ToGGUF(Component[Checkpoint, GGUFModel]):
             check_template(file, tokenizer)
         write_atomically(out / "Modelfile", modelfile(GGUF_FILE, tokenizer, ends))
         original = TorchModel(model)
-        agreement = compare(original, exported, self.quantization)
+        agreement = compare(original, exported, self.quantization, tokenizer)
         prompt = tokenizer.encode(_PROMPT, add_special_tokens=False)
         before, after = decode_tokens_per_second([original, exported], prompt)
         return GGUFModel(

@@ -24,16 +24,21 @@ _RANGES: Final = ("Q4_1", "Q5_1")
 _MAX_DISAGREEMENT: Final = {"f16": 0.02, "q8_0": 0.05, "q5": 0.1, "q4": 0.2}  # of a token's nats
 _MIN_SAME_CHOICE: Final = 0.5
 _ROWS, _LENGTH = 2, 256  # sequences of the comparison, and their most tokens
-_PROMPTS, _PROMPT = 16, 8  # continued by one token, and their tokens
+_SHORTEST, _EVERY = 4, 4  # tokens of prompts that are continued by one
+_TEXT: Final = (
+    "The state of the Union is the message that the president sends to the congress once a year. "
+    "It is the custom of the house to hear him in person, and the people of all the states listen "
+    "to what he has to say about the work that was done, and about the work that is still to do."
+)
 
 
 class Agreement(NamedTuple):
-    """How a file's model compares with the original, on random ids."""
+    """How a file's model compares with the original."""
 
     disagreement: float
-    """Mean difference of a token's nats, as a share of the original's."""
+    """Mean difference of a token's nats, as a share of the original's, on random ids."""
     same_choice: float
-    """Share of prompts after which both find the same token the likeliest."""
+    """Share of beginnings of a text after which both find the same token the likeliest."""
 
 
 def check_tensors(file: Path, model: "PreTrainedModel", quantization: GGUFType) -> dict[str, int]:
@@ -93,19 +98,24 @@ def check_reading(
         )
 
 
-def compare(original: "TorchModel", exported: LlamaCppModel, quantization: GGUFType) -> Agreement:
-    """Hold a file's model against the original on random ids, as many as the context holds.
+def compare(
+    original: "TorchModel",
+    exported: LlamaCppModel,
+    quantization: GGUFType,
+    tokenizer: "PreTrainedTokenizerFast",
+) -> Agreement:
+    """Hold a file's model against the original: nats of random ids, next tokens of a text.
 
     Raises:
         ValueError: it computes something else.
     """
     length = min(exported.context_length, _LENGTH)
-
     ids = np.random.default_rng(0).integers(exported.vocab_size, size=(_ROWS, length + 1))
     before = original.negative_log_likelihood(ids)
     after = exported.negative_log_likelihood(ids)
     disagreement = float(np.abs(after - before).mean() / before.mean())
-    prompts = [np.roll(ids[0], start)[:_PROMPT].tolist() for start in range(_PROMPTS)]
+    text = tokenizer.encode(_TEXT, add_special_tokens=False)[: length - 1]
+    prompts = [text[: end + 1] for end in range(min(_SHORTEST, len(text) - 1), len(text), _EVERY)]
     chosen = [model.generate(prompts, max_new_tokens=1) for model in (original, exported)]
     same = float(np.mean([a == b for a, b in zip(*chosen, strict=True)]))
     allowed = next(v for name, v in _MAX_DISAGREEMENT.items() if quantization.startswith(name))
@@ -113,6 +123,7 @@ def compare(original: "TorchModel", exported: LlamaCppModel, quantization: GGUFT
         raise ValueError(
             f"The GGUF export ({quantization}) does not compute what the model does: its nats "
             f"differ by {disagreement:.1%} a token on random ids, and it chooses the same next "
-            f"token after {same:.0%} of the prompts. Take more bits, or export to ONNX."
+            f"token after {same:.0%} of the beginnings of a text. Take more bits, or "
+            "export to ONNX."
         )
     return Agreement(disagreement, same)

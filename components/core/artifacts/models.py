@@ -1,5 +1,7 @@
 """Artifacts that are models: trained, compressed, released."""
 
+from pydantic import Field
+
 from components.core.artifacts.base import Artifact
 
 
@@ -33,6 +35,8 @@ class CompressedModel(Artifact):
     """Size of the weights before."""
     original_decode_tokens_per_second: float
     """The same decoding by transformers in float32, measured in turns with the exported model."""
+    bits: dict[str, int] = Field(default_factory=dict)
+    """Bits of a weight of every matrix that the graph multiplies with, by its node."""
 
 
 class GGUFModel(CompressedModel):
@@ -47,7 +51,7 @@ class GGUFModel(CompressedModel):
     disagreement: float
     """Mean difference from the original's nats of a token, on random ids, as a share of them."""
     same_choice: float
-    """Share of random contexts after which both find the same next token the likeliest."""
+    """Share of beginnings of a text after which both find the same next token the likeliest."""
 
 
 class Release(Artifact):

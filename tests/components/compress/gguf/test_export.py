@@ -20,6 +20,7 @@ from components.compress.gguf.check import check_tensors, compare
 from components.compress.gguf.export import export_gguf
 from components.lib.inference.gguf_model import LlamaCppModel
 from components.lib.inference.torch_model import TorchModel
+from components.lib.models.folders import load_tokenizer
 
 gguf = pytest.importorskip("gguf")
 pytest.importorskip("xllamacpp")
@@ -110,7 +111,7 @@ def test_queries_that_were_not_reordered_are_caught_by_the_comparison(make, tmp_
     export_gguf(tmp_path / "model", tmp_path / "model.gguf", "q8_0")
     exported = LlamaCppModel(tmp_path / "model.gguf", num_threads=1)
     with pytest.raises(ValueError, match="does not compute what the model does"):
-        compare(TorchModel(model), exported, "q8_0")
+        compare(TorchModel(model), exported, "q8_0", load_tokenizer(tmp_path / "model"))
 
 
 def test_a_weight_of_another_value_or_another_type_is_caught_by_reading_back(make, tmp_path):
