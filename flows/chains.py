@@ -4,9 +4,12 @@ from typing import TypeVar
 
 from pydantic import Field
 
+from components.compress.awq import AWQ
+from components.compress.calibration.walk import CalibrationInputs
 from components.compress.demands import config_problems
 from components.compress.distil import Distil, DistilInputs
 from components.compress.gguf.demands import gguf_problems
+from components.compress.gptq import GPTQ
 from components.compress.prune import Prune, PruneInputs
 from components.compress.quantize import Quantize
 from components.compress.recover import Recover, RecoverInputs
@@ -41,6 +44,10 @@ class Chain(Frozen):
     """Set weights to zero."""
     recover: Recover | ContinuedTraining | None = None
     """Train on documents: with zeros kept, or a dense model, which has `lora`."""
+    awq: AWQ | None = None
+    """Scale inputs so that rounding to 4 bits costs less."""
+    gptq: GPTQ | None = None
+    """Choose the 4-bit integers on text; for an export of 4 bits."""
     export: Quantize | ToGGUF | None = Quantize()
     """Export; null leaves the weights as they are, which can be drawn and not be chosen."""
 
@@ -74,6 +81,8 @@ class Chain(Frozen):
         elif self.recover is not None:
             dense = ContinuedTrainingInputs(model=model, shards=shards, vocabulary=vocabulary)
             model = step(_bounded(self.recover, num_steps), dense)
+        for calibration in filter(None, (self.awq, self.gptq)):
+            model = step(calibration, CalibrationInputs(model=model, shards=shards))
         if isinstance(self.export, Quantize):
             return step(self.export, model)
         return model if self.export is None else step(self.export, model)
@@ -92,6 +101,9 @@ def usual() -> tuple[Chain, ...]:
     return (
         Chain(method="int8"),
         Chain(method="int8, blocks of 128", export=Quantize(block_size=128)),
+        Chain(method="int4", export=Quantize(bits=4)),
+        Chain(method="int4, k-quant", export=Quantize(bits=4, rounding="k_quant")),
+        Chain(method="AWQ, GPTQ, int4", awq=AWQ(), gptq=GPTQ(), export=Quantize(bits=4)),
         Chain(method="gguf q8_0", export=ToGGUF()),
         Chain(method="gguf q4_0", export=ToGGUF(quantization="q4_0")),
         Chain(method="50 % zeros", prune=Prune(), export=None),

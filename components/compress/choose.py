@@ -7,8 +7,8 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from components.compress.comparison.pareto import Point, pareto
 from components.compress.fidelity import FIDELITY
-from components.compress.frontier import Point, pareto
 from components.core.artifacts.base import Frozen
 from components.core.artifacts.models import Checkpoint, CompressedModel
 from components.core.artifacts.reports import FidelityReport
@@ -79,7 +79,7 @@ class Choose(Component[ChooseInputs, CompressedModel]):
         Raises:
             ValueError: no export holds the budget.
         """
-        from components.compress.frontier_page import write_pages
+        from components.compress.comparison.page import write_pages
 
         verdicts = {each.method: list(self._objections(each)) for each in inputs.candidates}
         fitting = [each for each in inputs.candidates if not verdicts[each.method]]

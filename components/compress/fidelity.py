@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
-from components.compress.coverage import coverage
+from components.compress.comparison.coverage import coverage
 from components.core.artifacts.base import Frozen
 from components.core.artifacts.data import EvaluationSets, Instructions, TokenShards
 from components.core.artifacts.models import Checkpoint, CompressedModel
@@ -21,7 +21,7 @@ from components.core.record import REPORT
 from components.core.settings import settings
 
 if TYPE_CHECKING:
-    from components.compress.questions import Question
+    from components.compress.comparison.questions import Question
     from components.lib.inference.decode_speed import Speed
     from components.lib.inference.language_model import LanguageModel
 
@@ -72,7 +72,7 @@ class Fidelity(Component[FidelityInputs, FidelityReport]):
         """
         import torch
 
-        from components.compress.questions import items_of, items_of_text, questions
+        from components.compress.comparison.questions import items_of, items_of_text, questions
         from components.lib.inference.conversation import open_model
         from components.lib.inference.decisions import decisions, scores
         from components.lib.inference.decode_speed import speeds

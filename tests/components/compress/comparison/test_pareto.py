@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.compress.frontier import Point, pareto
+from components.compress.comparison.pareto import Point, pareto
 
 _numbers = st.integers(0, 4)
 _points = st.lists(st.tuples(_numbers, _numbers, _numbers), max_size=8).map(

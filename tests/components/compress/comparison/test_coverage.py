@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from components.compress.coverage import coverage
+from components.compress.comparison.coverage import coverage
 from components.compress.export import export_int8
 
 

@@ -1,0 +1,1 @@
+"""Several smaller models held against their original, and against each other."""
