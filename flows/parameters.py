@@ -14,8 +14,7 @@ from prefect.states import Failed
 
 from flows.changes import Changes, assignments, changed
 from flows.origin import label
-from flows.recipe import Recipe
-from flows.recipes import later_than, recipe
+from flows.recipes import Recipe, recipe
 
 DEFAULT = "tiny"
 """The recipe of a run that names none."""
@@ -26,6 +25,13 @@ Given = str | dict[str, Any] | Recipe
 """The name of a recipe; or its fields, of which those left out are the named recipe's."""
 Set = tuple[str, ...] | dict[str, Any]
 """Changes: each `"path=value"`, or an object of `path: value`."""
+
+
+def later_than(stage: str) -> list[str]:
+    """Return the fields of a recipe that come after a stage, and may be left out."""
+    names = list(Recipe.model_fields)
+    start = names.index("pretrain" if stage == "data" else stage) + 1
+    return [name for name in names[start:] if name != "evals"]
 
 
 def wanted(flow: str, given: Given, changes: Changes) -> Recipe:

@@ -22,7 +22,7 @@ from flows.data import prepare
 from flows.evals import MEASURED, baselines, measured
 from flows.parameters import DEFAULT, Given, Set, refused, run_name, wanted
 from flows.publish import publish
-from flows.recipe import Recipe
+from flows.recipes import Recipe
 from flows.release import Candidate, ReleaseSteps, is_rejected, release
 from flows.stage import Prepared, Stage, sets_of
 from flows.step import preemptible, subflow

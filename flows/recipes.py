@@ -4,11 +4,14 @@ Copy a function, change a number, add it to `RECIPES`: `bloomery run --recipe NA
 is not said here is the default of the component, documented where it is defined.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
+
+from pydantic import model_validator
 
 from components.align.dpo import DPO
 from components.align.sample import SamplePreferences
+from components.core.artifacts.base import Frozen
 from components.core.artifacts.reports import Budget
 from components.data.deduplicate import Deduplicate
 from components.data.vocabulary import TrainVocabulary
@@ -24,15 +27,91 @@ from components.lib.training.hyperparameters import (
 from components.pretrain.train import Train
 from components.release.gate import Gate
 from components.release.register import Register
-from flows.align import DirectPreference
+from flows.align import DirectPreference, OwnPreference
 from flows.compress import Frontier, Int8
 from flows.continued import ContinuedPretraining
 from flows.data import CorpusSteps, TokenSteps
-from flows.evals import Evals
+from flows.evals import MEASURED, Evals
 from flows.finetune import Supervised
 from flows.pretrain import ExistingModel, FromScratch
-from flows.recipe import Recipe
 from flows.release import ReleaseSteps
+from flows.stage import Stage, misfits
+
+
+class Recipe(Frozen):
+    """What a run is made of, in the order that data flows through it.
+
+    A stage is one of its alternatives, or null: left out. Stages that do not fit are refused. Each
+    alternative has a field that no other has, by which forms and `--set` tell them apart.
+    """
+
+    corpus: CorpusSteps = CorpusSteps()
+    """Documents."""
+    tokens: TokenSteps = TokenSteps()
+    """The documents as tokens."""
+    pretrain: FromScratch | ExistingModel = FromScratch()
+    """Base model."""
+    continued: ContinuedPretraining | None = None
+    """Base model that has read more documents."""
+    finetune: Supervised | None = Supervised()
+    """Instruct model."""
+    align: DirectPreference | OwnPreference | None = DirectPreference()
+    """Aligned model."""
+    compress: Int8 | Frontier | None = Int8()
+    """Small model."""
+    evals: Evals = Evals()
+    """What is measured after every stage."""
+    release: ReleaseSteps | None = ReleaseSteps()
+    """Released model."""
+
+    def stages(self) -> tuple[Stage, ...]:
+        """Return the stages that are there, in order."""
+        values = (getattr(self, name) for name in type(self).model_fields)
+        return tuple(value for value in values if isinstance(value, Stage))
+
+    def until(self, name: str) -> tuple[Stage, ...]:
+        """Return the stages up to the one that is called `name`; none for `data`.
+
+        Raises:
+            ValueError: the recipe leaves it out.
+        """
+        if name == "data":
+            return ()
+        stages = self.stages()
+        names = [stage.name for stage in stages]
+        if name in names:
+            return stages[: names.index(name) + 1]
+        if name == "release":
+            return stages
+        raise ValueError(
+            f"The recipe leaves out {name!r}. It has: data, {', '.join(names)}. Run as far as one "
+            f"of these, or give it the stage: --set {name}='{{}}'."
+        )
+
+    @model_validator(mode="after")
+    def _stages_fit(self) -> "Recipe":
+        if problems := list(self._problems()):
+            raise ValueError(" ".join(problems))
+        return self
+
+    def _problems(self) -> Iterator[str]:
+        stages = self.stages()
+        yield from misfits(stages)
+        for stage in stages:
+            yield from stage.problems(self.pretrain)
+        extends = self.tokens.extend is not None and isinstance(self.pretrain, ExistingModel)
+        if extends and not any(stage.trains_embeddings() for stage in stages):
+            yield (
+                "tokens.extend gives the model rows for new tokens, and no stage trains its "
+                "embeddings. Bring one in (--set continued='{}'), or train all weights "
+                "(--set finetune.lora=null)."
+            )
+        if self.release is not None and not any(stage.makes() in MEASURED for stage in stages):
+            kinds = " or ".join(kind.__name__ for kind in MEASURED)
+            yield (
+                f"release takes a model that was measured ({kinds}), but {stages[-1].name} makes "
+                f"{stages[-1].makes().__name__}. Leave release out (--set release=null)."
+            )
 
 
 def tiny() -> Recipe:
@@ -209,13 +288,6 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "continue": continue_,
     "compress": compress,
 }
-
-
-def later_than(stage: str) -> list[str]:
-    """Return the fields of a recipe that come after a stage, and may be left out."""
-    names = list(Recipe.model_fields)
-    start = names.index("pretrain" if stage == "data" else stage) + 1
-    return [name for name in names[start:] if name != "evals"]
 
 
 def recipe(name: str) -> Recipe:

@@ -1,7 +1,8 @@
 """What a stage of a recipe is: it takes a model, makes another, and may cost so much."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any, get_args, get_type_hints
 
 from components.core.artifacts.base import Artifact, Frozen
@@ -141,6 +142,18 @@ def sets_of(stages: Iterable[Stage]) -> NamedSets:
         preferences=tuple(name for each in found for name in each.preferences),
         replay=tuple(name for each in found for name in each.replay),
     )
+
+
+def misfits(stages: Sequence[Stage]) -> Iterator[str]:
+    """Yield a sentence for each stage that takes another model than the one before it makes."""
+    for before, after in pairwise(stages):
+        if not fits(before.makes(), after):
+            taken = " or ".join(kind.__name__ for kind in after.takes())
+            yield (
+                f"{after.name} ({type(after).__name__}) takes {taken}, but "
+                f"{before.name} ({type(before).__name__}) makes {before.makes().__name__}. "
+                f"Leave {after.name} out (--set {after.name}=null), or change {before.name}."
+            )
 
 
 def fits(made: type[Artifact], stage: Stage) -> bool:

@@ -12,8 +12,8 @@ from typer.main import get_command
 from flows.changes import changed
 from flows.command.app import app
 from flows.command.running import FLOWS
-from flows.parameters import DEFAULT
-from flows.recipes import later_than, recipe
+from flows.parameters import DEFAULT, later_than
+from flows.recipes import recipe
 
 ROOT = Path(__file__).parents[1]
 PAGES = (

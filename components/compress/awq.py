@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from pydantic import Field
 
-from components.compress.calibration.walk import CalibrationInputs
+from components.compress.calibration.inputs import CalibrationInputs
 from components.compress.rounding import BLOCK
 from components.core.artifacts.models import Checkpoint
 from components.core.component import Component

@@ -7,36 +7,16 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from components.compress.comparison.candidates import Candidate, Refused
 from components.compress.comparison.pareto import Point, pareto
 from components.compress.fidelity import FIDELITY
 from components.core.artifacts.base import Frozen
 from components.core.artifacts.models import Checkpoint, CompressedModel
-from components.core.artifacts.reports import FidelityReport
 from components.core.component import Component
 from components.core.files import link_or_copy, write_json
 from components.core.record import RECORD, REPORT
 
 FRONTIER = "frontier.json"
-
-
-class Candidate(Frozen):
-    """A way to make a model smaller, and what came of it."""
-
-    method: str
-    """What it is called: its steps, joined by `+`."""
-    model: Checkpoint | CompressedModel
-    """The smaller model."""
-    report: FidelityReport
-    """How well it stands for the original."""
-
-
-class Refused(Frozen):
-    """A way that this model cannot go."""
-
-    method: str
-    """What it is called."""
-    reason: str
-    """Why not, in a sentence."""
 
 
 class ChooseInputs(Frozen):

@@ -73,10 +73,10 @@ class Fidelity(Component[FidelityInputs, FidelityReport]):
         import torch
 
         from components.compress.comparison.questions import items_of, items_of_text, questions
+        from components.lib.inference.compared.decisions import decisions, scores
+        from components.lib.inference.compared.divergence import divergence
         from components.lib.inference.conversation import open_model
-        from components.lib.inference.decisions import decisions, scores
         from components.lib.inference.decode_speed import speeds
-        from components.lib.inference.divergence import divergence
         from components.lib.inference.held_out import HeldOut
         from components.lib.models.folders import load_tokenizer
 
@@ -127,7 +127,7 @@ class Fidelity(Component[FidelityInputs, FidelityReport]):
         tokenizer: Path,
     ) -> dict[str, float | None]:
         """Return what share of refusals and calls of tools the smaller model keeps."""
-        from components.lib.inference.behaviors import called_tools, declines, kept
+        from components.lib.inference.compared.behaviors import called_tools, declines, kept
         from components.lib.text.chat_tokenizer import ChatTokenizer
 
         decode = ChatTokenizer(tokenizer).decode

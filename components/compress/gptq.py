@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from components.compress.calibration.walk import CalibrationInputs
+from components.compress.calibration.inputs import CalibrationInputs
 from components.compress.rounding import BLOCK, ZERO, Rounded, write_rounding
 from components.core.artifacts.models import Checkpoint
 from components.core.component import Component

@@ -4,8 +4,7 @@ import pytest
 
 from flows.changes import changed
 from flows.pretrain import ExistingModel, FromScratch
-from flows.recipe import Recipe
-from flows.recipes import RECIPES, recipe, smoke
+from flows.recipes import RECIPES, Recipe, recipe, smoke
 
 
 def test_a_change_reaches_the_field_it_names_and_no_other() -> None:

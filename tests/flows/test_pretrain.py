@@ -10,8 +10,7 @@ from pydantic import ValidationError
 from components.core.artifacts.models import Checkpoint, Encoder
 from flows.changes import changed
 from flows.pretrain import ExistingModel
-from flows.recipe import Recipe
-from flows.recipes import smoke
+from flows.recipes import Recipe, smoke
 
 _LLAMA = {
     "architectures": ["LlamaForCausalLM"],

@@ -13,8 +13,7 @@ from flows.changes import changed
 from flows.compress import Int8
 from flows.finetune import Supervised
 from flows.pretrain import ExistingModel, FromScratch
-from flows.recipe import Recipe
-from flows.recipes import RECIPES, recipe, smoke
+from flows.recipes import RECIPES, Recipe, recipe, smoke
 from flows.stage import NamedSets, Prepared, Stage, fits, sets_of
 
 

@@ -12,8 +12,7 @@ from components.core.docstrings import field_docstrings
 from flows.ingest import ingest
 from flows.parameters import DEFAULT
 from flows.pipeline import pipeline, pretrain
-from flows.recipe import Recipe
-from flows.recipes import RECIPES, recipe, smoke
+from flows.recipes import RECIPES, Recipe, recipe, smoke
 from infra import refusal
 from infra.form import form
 

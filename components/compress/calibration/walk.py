@@ -9,22 +9,11 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from components.core.artifacts.base import Frozen
-from components.core.artifacts.data import TokenShards
-from components.core.artifacts.models import Checkpoint
+from components.compress.calibration.inputs import CalibrationInputs
 from components.lib.examples.shards import Sequences
 
 MIN_TOKENS = 1024
 """Fewer say too little of what a matrix of some hundred inputs meets."""
-
-
-class CalibrationInputs(Frozen):
-    """A model, and text of the kind that it is to read."""
-
-    model: Checkpoint
-    """To be rounded or scaled."""
-    shards: TokenShards
-    """Encoded with the model's own tokenizer; the train split is read."""
 
 
 class Layer(NamedTuple):

@@ -2,14 +2,12 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tabulate import tabulate
 
+from components.compress.comparison.candidates import Candidate, Refused
 from components.core.artifacts.reports import FidelityReport
-
-if TYPE_CHECKING:
-    from components.compress.choose import Candidate, Refused
 
 PAGE, PICTURE = "frontier.md", "frontier.png"
 
@@ -27,8 +25,8 @@ _AXES: tuple[tuple[str, Callable[[FidelityReport], float]], ...] = (
 
 def write_pages(
     folder: Path,
-    candidates: "Sequence[Candidate]",
-    refused: "Iterable[Refused]",
+    candidates: Sequence[Candidate],
+    refused: Iterable[Refused],
     best: set[str],
     chosen: str | None,
 ) -> None:
@@ -40,7 +38,7 @@ def write_pages(
     _draw(folder / PICTURE, candidates, best, chosen)
 
 
-def _row(candidate: "Candidate", best: set[str], chosen: str | None) -> tuple[str, ...]:
+def _row(candidate: Candidate, best: set[str], chosen: str | None) -> tuple[str, ...]:
     found = candidate.report
     speedup = found.decode_tokens_per_second / found.original_decode_tokens_per_second
     saved = found.joules_per_token / found.original_joules_per_token
@@ -66,9 +64,7 @@ def _share(value: float | None) -> str:
     return "" if value is None else f"{value:.0%}"
 
 
-def _draw(
-    file: Path, candidates: "Sequence[Candidate]", best: set[str], chosen: str | None
-) -> None:
+def _draw(file: Path, candidates: Sequence[Candidate], best: set[str], chosen: str | None) -> None:
     """Draw quality against size, speed, first token and energy; the Pareto set is filled."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import LogLocator, StrMethodFormatter

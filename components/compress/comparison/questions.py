@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from components.lib.inference.decisions import Item
+from components.lib.inference.compared.decisions import Item
 from components.lib.tasks.microtasks import read_microtasks, take_evenly
 from components.lib.text.dialogue import Dialogue, read_dialogues
 

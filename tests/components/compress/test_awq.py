@@ -6,7 +6,8 @@ import torch
 
 from components.compress.awq import AWQ
 from components.compress.calibration.grid import to_nearest
-from components.compress.calibration.walk import CalibrationInputs, linears
+from components.compress.calibration.inputs import CalibrationInputs
+from components.compress.calibration.walk import linears
 from components.lib.examples.shards import Sequences
 from components.lib.inference.torch_model import TorchModel
 from components.lib.models.folders import load_model

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from components.compress.choose import Candidate, Choose, ChooseInputs, Refused
+from components.compress.choose import Choose, ChooseInputs
+from components.compress.comparison.candidates import Candidate, Refused
 from components.core.artifacts.models import Checkpoint, CompressedModel
 from components.core.artifacts.reports import FidelityReport
 

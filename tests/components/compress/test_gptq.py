@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from components.compress.calibration.grid import to_nearest
-from components.compress.calibration.walk import CalibrationInputs, walk
+from components.compress.calibration.inputs import CalibrationInputs
+from components.compress.calibration.walk import walk
 from components.compress.export import Scheme, export_onnx
 from components.compress.gptq import GPTQ, _floats, solve
 from components.compress.rounding import read_rounding

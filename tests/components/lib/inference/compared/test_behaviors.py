@@ -2,7 +2,7 @@
 
 import pytest
 
-from components.lib.inference.behaviors import called_tools, declines, kept
+from components.lib.inference.compared.behaviors import called_tools, declines, kept
 
 
 @pytest.mark.parametrize(

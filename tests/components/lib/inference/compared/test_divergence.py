@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from components.lib.inference.divergence import divergence
+from components.lib.inference.compared.divergence import divergence
 from components.lib.inference.torch_model import TorchModel
 from tests.components.lib import toy
 
