@@ -264,10 +264,9 @@ def continue_() -> Recipe:
 
 
 def compress() -> Recipe:
-    """A model that exists becomes smaller in many ways, of which a budget picks one.
+    """A model that exists becomes smaller in many ways, of which `compress.choose` picks one.
 
-    Set pretrain.source; unless it is said, the champion of `tiny`. `compress.choose` has the
-    budget, and `compress.chains` the ways that are tried.
+    Set pretrain.source; unless it is said, the champion of `tiny`.
     """
     changes: dict[str, Any] = {
         "finetune": None,
