@@ -145,15 +145,12 @@ class Distil(Component[DistilInputs, Checkpoint], OnText):
             ValueError: documents are to be hidden from each other, and a model cannot do that.
         """
         from components.lib.models.folders import num_active_parameters
-        from components.lib.models.proof import hides_documents
+        from components.lib.models.teaching import require_hiding
         from components.lib.objectives.distil import distillation_of
 
-        for each in (model, teacher):
-            if self.document_mask and not hides_documents(each):
-                raise ValueError(
-                    f"document_mask=true, but documents of one sequence see each other in a "
-                    f"{type(each).__name__}. Leave document_mask out."
-                )
+        if self.document_mask:
+            require_hiding(model)
+            require_hiding(teacher)
         kind = distillation_of(model)
         objective = kind(self._teacher(inputs, teacher), self._options(), self.loss_options())
         spec = self.spec(objective, self._text(inputs), model)

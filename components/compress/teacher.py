@@ -72,8 +72,8 @@ class TeacherLogits(Component[TeacherLogitsInputs, TeacherScores]):
         """Write the scores.
 
         Raises:
-            ValueError: the teacher has other tokens or too short a context, there is no text, or
-                the disk has too little room.
+            ValueError: the teacher has other tokens or too short a context or cannot hide
+                documents, there is no text, or the disk has too little room.
         """
         import torch
 
@@ -81,7 +81,7 @@ class TeacherLogits(Component[TeacherLogitsInputs, TeacherScores]):
         from components.lib.examples.scored import ScoreWriter, bytes_of_scores
         from components.lib.examples.shards import token_dtype
         from components.lib.models.folders import load_model
-        from components.lib.models.teaching import require_teacher
+        from components.lib.models.teaching import require_hiding, require_teacher
         from components.lib.objectives.teachers import LiveTeacher
 
         require_teacher(inputs.teacher.path, inputs.vocabulary, inputs.shards, self.sequence_length)
@@ -90,6 +90,8 @@ class TeacherLogits(Component[TeacherLogitsInputs, TeacherScores]):
         sequences = self._chosen(len(examples))
         torch.set_num_threads(settings().num_threads)
         model = load_model(inputs.teacher.path)
+        if self.document_mask:
+            require_hiding(model)
         num_rows = model.config.get_text_config().vocab_size
         top_k, dtype = min(self.top_k, num_rows), token_dtype(num_rows)
         shape = (len(sequences), self.sequence_length, top_k)

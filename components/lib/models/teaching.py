@@ -1,10 +1,14 @@
 """Whether a model can teach: it continues text, and reads what its student reads."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from components.core.artifacts.data import TokenShards, Vocabulary
 from components.lib.models.config import context_length, of_text, raw_config, reads
 from components.lib.text.same_tokens import same_tokens
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 
 def require_teacher(
@@ -59,4 +63,19 @@ def require_rows(folder: Path, vocab_size: int) -> None:
         raise ValueError(
             f"The teacher in {folder} has rows for {rows:,} tokens and its tokenizer "
             f"{vocab_size:,} ids: they do not belong together."
+        )
+
+
+def require_hiding(model: "PreTrainedModel") -> None:
+    """Try that a model hides the documents of a sequence from each other.
+
+    Raises:
+        ValueError: it does not.
+    """
+    from components.lib.models.proof import hides_documents
+
+    if not hides_documents(model):
+        raise ValueError(
+            f"document_mask=true, but documents of one sequence see each other in a "
+            f"{type(model).__name__}. Leave document_mask out."
         )

@@ -9,10 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
-from tokenizers.pre_tokenizers import ByteLevel
 
-_ALPHABET = set(ByteLevel.alphabet())  # 256 characters, each of which stands for one byte
-_BYTE = re.compile(r"<0x[0-9A-F]{2}>")
+_BYTE = re.compile(r"<0x([0-9A-F]{2})>")
 
 
 def byte_lengths(folder: Path, vocab_size: int) -> NDArray[np.int32]:
@@ -24,18 +22,18 @@ def byte_lengths(folder: Path, vocab_size: int) -> NDArray[np.int32]:
     so that bits per byte come out too high, never too low.
     """
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    steps = _steps(json.loads(tokenizer.to_str())["decoder"])
+    steps = decoding_steps(json.loads(tokenizer.to_str())["decoder"])
     added, unknown = tokenizer.get_added_tokens_decoder(), unknown_id(tokenizer)
     lengths = np.zeros(vocab_size, np.int32)
     for token, index in tokenizer.get_vocab().items():
         if index in added:
             lengths[index] = 0 if added[index].special else len(token.encode())
         elif index != unknown:
-            lengths[index] = _num_bytes(token, steps)
+            lengths[index] = len(bytes_of(token, steps))
     return lengths
 
 
-def _steps(decoder: dict[str, Any] | None) -> list[dict[str, Any]]:
+def decoding_steps(decoder: dict[str, Any] | None) -> list[dict[str, Any]]:
     """Return what a decoder does to tokens, one thing after the other."""
     if decoder is None:
         return []
@@ -49,15 +47,15 @@ def unknown_id(tokenizer: Tokenizer) -> int | None:
     return model.get("unk_id") if token is None else tokenizer.token_to_id(token)
 
 
-def _num_bytes(token: str, steps: list[dict[str, Any]]) -> int:
-    """Return the bytes of the text that decoding makes of a token."""
+def bytes_of(token: str, steps: list[dict[str, Any]]) -> bytes:
+    """Return the bytes of the text that decoding makes of a token, as it stands within a text."""
     for step in steps:
         kind = step["type"]
         if kind == "ByteLevel":
-            assert set(token) <= _ALPHABET, token
-            return len(token)
-        if kind == "ByteFallback" and _BYTE.fullmatch(token):
-            return 1
+            assert set(token) <= _LETTERS.keys(), token
+            return bytes(_LETTERS[letter] for letter in token)
+        if kind == "ByteFallback" and (found := _BYTE.fullmatch(token)):
+            return bytes([int(found[1], 16)])
         if kind == "Metaspace":
             token = token.replace(step["replacement"], " ")
         elif kind == "Replace" and "String" in step["pattern"]:
@@ -66,7 +64,18 @@ def _num_bytes(token: str, steps: list[dict[str, Any]]) -> int:
             token = token.removeprefix(step["prefix"])
         elif kind == "BPEDecoder":
             token = token.removesuffix(step["suffix"])
-    return len(token.encode())
+    return token.encode()
+
+
+def _letters() -> dict[str, int]:
+    """Return the byte that each letter of the byte-level alphabet stands for (GPT-2's)."""
+    shown = [*range(33, 127), *range(161, 173), *range(174, 256)]  # they stand for themselves
+    hidden = [byte for byte in range(256) if byte not in shown]
+    letters = {chr(byte): byte for byte in shown}
+    return letters | {chr(256 + place): byte for place, byte in enumerate(hidden)}
+
+
+_LETTERS = _letters()
 
 
 def bits_per_byte(nats: float, num_bytes: int) -> float:

@@ -1,5 +1,6 @@
 """Distil: a student of half the layers learns more from its teacher than it would alone."""
 
+import importlib.util
 import json
 import os
 import shutil
@@ -16,6 +17,8 @@ from components.compress.teacher import TeacherLogits, TeacherLogitsInputs
 from components.core.artifacts.data import TeacherScores
 from components.core.artifacts.models import Checkpoint
 from components.core.processes.preemption import Preempted
+from components.core.settings import settings
+from components.data.tokenize import Tokenize, TokenizeInputs
 from components.lib.inference.held_out import HeldOut
 from components.lib.inference.torch_model import TorchModel
 from components.lib.ledger.chain import read
@@ -23,7 +26,16 @@ from components.lib.models.fewer_layers import with_layers
 from components.lib.models.folders import load_model
 from components.lib.models.student import CopiedLayers, NewShape
 from components.lib.training.hyperparameters import DialledHyperparameters, Hyperparameters
+from components.pretrain.existing import Adopt, vocabulary_of
+from components.pretrain.model_files import ModelFiles
 from components.pretrain.train import Train, TrainInputs
+
+_spec = importlib.util.spec_from_file_location(
+    "foreign", Path(__file__).parents[1] / "pretrain" / "foreign.py"
+)
+assert _spec is not None and _spec.loader is not None
+foreign = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(foreign)
 
 SIZES = {"width": 64, "num_heads": 2, "max_length": 128}
 
@@ -122,6 +134,22 @@ def test_told_to_leave_it_ends_later_as_if_nothing_had_been(inputs, scores, tmp_
         assert (again.path / name).read_bytes() == (whole.path / name).read_bytes()
 
 
+@pytest.mark.slow
+def test_two_processes_learn_what_one_learns(inputs, scores, tmp_path, monkeypatch):
+    component = Distil(training=steps(4), sequence_length=64)
+    taught = inputs.model_copy(update={"scores": scores})
+    one = component.run(taught, made(tmp_path, "one"))
+    monkeypatch.setenv("BLOOMERY_NUM_WORKERS", "2")
+    settings.cache_clear()
+    two = component.run(taught, made(tmp_path, "two"))
+    assert (one.path / "ledger.jsonl").read_bytes() == (two.path / "ledger.jsonl").read_bytes()
+    begun = with_layers(load_model(inputs.teacher.path), [0, 3])
+    start, left, right = (
+        flat(each) for each in (begun, load_model(one.path), load_model(two.path))
+    )
+    assert float((left - right).norm()) < 0.05 * float((left - start).norm())
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
@@ -173,3 +201,19 @@ def test_a_teacher_that_cannot_read_the_tokens_or_has_other_scores_is_refused(
     teacher = inputs.teacher.model_copy(update={"path": folder})
     with pytest.raises(ValueError, match=r"cannot read the student's tokens.*compress\.across"):
         component.run(inputs.model_copy(update={"teacher": teacher}), tmp_path)
+
+
+def test_documents_are_hidden_only_where_both_models_can_hide_them(corpus, tmp_path):
+    folder = foreign.smol(tmp_path / "bloom", "Bloom", template=None)
+    teacher = Adopt().run(ModelFiles.of(folder), made(tmp_path, "teacher"))
+    own = vocabulary_of(teacher)
+    read_as = TokenizeInputs(corpus=corpus, vocabulary=own)
+    shards = Tokenize().run(read_as, made(tmp_path, "shards"))
+    inputs = DistilInputs(teacher=teacher, shards=shards, vocabulary=own)
+    said = "documents of one sequence see each other in a Bloom"
+    component = Distil(training=steps(1), sequence_length=64, document_mask=True)
+    with pytest.raises(ValueError, match=said):
+        component.run(inputs, made(tmp_path, "out"))
+    asked = TeacherLogitsInputs(teacher=teacher, shards=shards, vocabulary=own)
+    with pytest.raises(ValueError, match=said):
+        TeacherLogits(sequence_length=64, document_mask=True).run(asked, made(tmp_path, "scores"))
