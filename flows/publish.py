@@ -113,7 +113,7 @@ def publish_frontier(folder: Path) -> None:
 def _log(report: Report, status: Status) -> None:
     try:
         mlflow, now = client(), int(time.time() * 1000)
-        run_id = parent_run(mlflow, report.origin)
+        run_id = parent_run(mlflow, experiment_id(mlflow), report.origin)
         for stage in report.stages:
             if stage.stage == "data":  # else their seconds are the first of MLflow's charts
                 continue

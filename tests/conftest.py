@@ -63,10 +63,20 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> OneStac
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let processes that take files in turn end together: files that take long come first."""
+    """Let processes that take files in turn end together, and none wait for another's `smoke`.
+
+    Files that take long come first: of these the one that makes `smoke`, which others then find.
+    """
     long = {item.path for item in items if item.get_closest_marker("slow")}
+    waiting = {item.path for item in items if "smoke" in getattr(item, "fixturenames", ())}
     whole = ("tests/flows/", "tests/infra/")  # the whole platform: longest of all
-    items.sort(key=lambda item: (item.path not in long, not item.nodeid.startswith(whole)))
+
+    def place(item: pytest.Item) -> tuple[bool, bool, bool, bool]:
+        makes_smoke = item.nodeid.startswith("tests/flows/test_pipeline.py")
+        is_whole = item.nodeid.startswith(whole)
+        return item.path not in long, not is_whole, not makes_smoke, item.path in waiting
+
+    items.sort(key=place)
 
 
 @pytest.fixture(scope="session", autouse=True)

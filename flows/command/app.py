@@ -17,6 +17,7 @@ from components.core.processes.preemption import Preempted
 from components.core.settings import settings
 from flows.command import look, serve, stack, talk
 from flows.command.data import app as data_app
+from flows.command.importing import importing
 from flows.command.release import app as release_app
 
 if TYPE_CHECKING:
@@ -58,7 +59,8 @@ def run(
     ] = None,
 ) -> None:
     """Run a flow through Prefect; what was done before is served from cache."""
-    from flows.command.running import FLOWS, run_flow
+    with importing():
+        from flows.command.running import FLOWS, run_flow
 
     if flow not in FLOWS:
         raise ValueError(f"No flow {flow!r}. There are: {', '.join(FLOWS)}.")

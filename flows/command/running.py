@@ -13,6 +13,7 @@ from components.core.servers.databases import refuse_dead_databases, server_envi
 from components.core.servers.endpoints import named_api, running_servers
 from components.core.settings import settings
 from flows.command import temporary_server
+from flows.command.importing import import_for, importing
 from flows.progress import say_cached
 
 FLOWS = ("pipeline", "data", "pretrain", "continued", "finetune", "align", "compress")
@@ -47,13 +48,15 @@ def run_flow(flow: str, recipe: str, changes: list[str]) -> Ran:
     if servers is not None:
         os.environ["PREFECT_API_URL"] = f"{servers.prefect}/api"
 
-    from flows.origin import label
-    from flows.parameters import described, wanted
-    from flows.served import serve
+    with importing():
+        from flows.origin import label
+        from flows.parameters import described, wanted
+        from flows.served import serve
 
+        pipeline = importlib.import_module("flows.pipeline")
     wanted(flow, recipe, changes)  # what is wrong is said before anything starts
     parameters = described(flow, recipe, changes)
-    function = getattr(importlib.import_module("flows.pipeline"), flow)
+    function = getattr(pipeline, flow)
     _show_own_lines()
     if servers is None:
         served = (
@@ -74,7 +77,8 @@ def run_flow(flow: str, recipe: str, changes: list[str]) -> Ran:
 
             over_copy = begin_databases()
             with interruptible():
-                _use(temporary_server.start(over_copy))
+                _use(temporary_server.start(over_copy, lambda: import_for(flow)))
+    import_for(flow)
     return _run(function, parameters)
 
 
@@ -88,6 +92,7 @@ def _use(api: str) -> None:
     from prefect.context import refresh_global_settings_context
 
     os.environ["PREFECT_API_URL"] = api
+    os.environ["PREFECT_CLIENT_CSRF_SUPPORT_ENABLED"] = "false"  # each client would ask it for one
     refresh_global_settings_context()
 
 

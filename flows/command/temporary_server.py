@@ -16,6 +16,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -34,13 +35,14 @@ _ROLE = {
     "PREFECT_UI_ENABLED": "0",
     "PREFECT__SERVER_EPHEMERAL": "1",  # only the services that a single run needs
     "PREFECT__SERVER_FINAL": "1",
+    "PREFECT_SERVER_API_CSRF_PROTECTION_ENABLED": "false",  # no browser comes here
 }
 
 
-def start(environment: dict[str, str]) -> str:
+def start(environment: dict[str, str], meanwhile: Callable[[], None] = lambda: None) -> str:
     """Start a server that ends with this process, and return the URL of its API once it answers.
 
-    `environment` is what it alone is told.
+    `environment` is what it alone is told; `meanwhile` is done while it starts.
 
     Raises:
         OSError: it ended, or does nothing any more; the message has the end of its log.
@@ -51,6 +53,7 @@ def start(environment: dict[str, str]) -> str:
         port = listening.getsockname()[1]
         server = _launch(listening.fileno(), log, environment)
     atexit.register(_stop, server)
+    meanwhile()
     url = f"http://127.0.0.1:{port}/api"
     _wait(server, url, log)
     return url

@@ -13,7 +13,7 @@ from components.core.machine import Machine
 from components.core.record import REPORT, Record, write_record
 from components.core.settings import settings
 from components.core.tracking import shipping, spool
-from components.core.tracking.client import client, parent_run
+from components.core.tracking.client import client, experiment_id, parent_run
 from components.data.card import Card
 from components.evals.probe import Probe
 from components.lib.training.hyperparameters import DialledHyperparameters
@@ -122,7 +122,7 @@ def pipeline(
         rejected=() if version else ("accuracy: 0.5 against at most 0.2",),
         model=released,
     )
-    parent_run(client(), of)
+    parent_run(client(), experiment_id(client()), of)
     _log(report, "FINISHED" if version else "FAILED")
     return report
 
@@ -201,7 +201,7 @@ def publish_card(of: Origin, fingerprint: str = "card") -> str:
 
 def ship_parent_without_scorecard(of: Origin) -> None:
     """Leave the MLflow run of a pipeline that did not come to its end."""
-    parent_run(client(), of)
+    parent_run(client(), experiment_id(client()), of)
 
 
 def journal(of: Origin, base: str, is_cached: bool = False) -> Path:

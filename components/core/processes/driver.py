@@ -114,6 +114,7 @@ def _main() -> int:
     die_with_parent()
     if os.getppid() != parent:  # it died before the signal was asked for
         return 1
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a shell's background
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     outcome = perform(Call.model_validate_json(request.read_text("utf-8")))
     write_atomically(request.with_name(_OUTCOME), outcome.model_dump_json())

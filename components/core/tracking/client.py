@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _PARAMS, _METRICS = 100, 1000  # of a call, the most that MLflow takes
+_parents = dict[tuple[str, str, str], str]()  # MLflow runs, by server, experiment and flow run
 _TRY_AGAIN = (408, 425, 429)  # of the answers that refuse, those that mean: later
 
 logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
@@ -79,9 +80,22 @@ def _warn_of_another_place(experiment: str, location: str) -> None:
         )
 
 
-def parent_run(mlflow: "MlflowClient", origin: Origin) -> str:
+def parent_run(mlflow: "MlflowClient", experiment: str, origin: Origin) -> str:
     """Return the id of the MLflow run of a whole flow run, made at the first call."""
-    experiment = experiment_id(mlflow)
+    from mlflow.exceptions import MlflowException
+
+    key = mlflow.tracking_uri, experiment, origin.run_id
+    if known := _parents.get(key):
+        try:
+            mlflow.update_run(known, status="RUNNING")
+            return known
+        except MlflowException:  # somebody deleted it, or MLflow is away: it is looked for anew
+            del _parents[key]
+    _parents[key] = found = _find_parent(mlflow, experiment, origin)
+    return found
+
+
+def _find_parent(mlflow: "MlflowClient", experiment: str, origin: Origin) -> str:
     query = f"tags.flow_run_id = '{origin.run_id}' and tags.level = 'flow'"
     if found := mlflow.search_runs([experiment], query, max_results=1):
         mlflow.update_run(found[0].info.run_id, status="RUNNING")

@@ -127,13 +127,13 @@ def save(out: Path, shipment: Shipment) -> None:
 
 def open_run(mlflow: "MlflowClient", shipment: Shipment) -> Shipment:
     """Open the run, open it again, or begin another if somebody removed it."""
-    parent = parent_run(mlflow, shipment.origin)
+    experiment = experiment_id(mlflow)
+    parent = parent_run(mlflow, experiment, shipment.origin)
     if shipment.run_id is not None and is_active(mlflow, shipment.run_id):
         mlflow.update_run(shipment.run_id, status="RUNNING")
         for key, value in back_to(shipment.origin).items():
             mlflow.set_tag(shipment.run_id, key, value)
         return shipment.with_(parent=parent)
-    experiment = experiment_id(mlflow)
     query = f"tags.shipment = '{shipment.id}'"
     if found := mlflow.search_runs([experiment], query, max_results=1):
         run_id = found[0].info.run_id
