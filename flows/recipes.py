@@ -120,6 +120,13 @@ def tiny() -> Recipe:
     In so little time a small model with many steps beats a large one with few: for 55 processor
     seconds, three blocks of width 128 gave 1.69 held-out bits per byte, six of width 160 gave 1.88.
     """
+    learning = Hyperparameters(  # small batches: micro-tasks are learnt late, and by steps
+        num_steps=1680,
+        batch_size=16,
+        learning_rate=0.005,
+        embedding_multiplier=1.0,
+        schedule="linear",
+    )
     return Recipe(
         tokens=TokenSteps(vocabulary=TrainVocabulary(vocab_size=512)),
         pretrain=FromScratch(
@@ -139,13 +146,7 @@ def tiny() -> Recipe:
                 num_key_value_heads=1,
             )
         ),
-        finetune=Supervised(
-            sft=SFT(
-                training=Hyperparameters(
-                    num_steps=440, batch_size=64, micro_batch_size=32, learning_rate=0.005
-                )
-            )
-        ),
+        finetune=Supervised(sft=SFT(training=learning, replay_share=0.07)),
         align=DirectPreference(budget=Budget(max_accuracy_loss=0.03)),
         evals=Evals(num_sequences=512),
         release=ReleaseSteps(registration=Register(model_name="bloomery-tiny")),
