@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from transformers import PreTrainedModel
 from transformers.models.llama.modeling_llama import LlamaMLP, LlamaRMSNorm
 
+_NUMBERS_AT_ONCE = 1 << 22  # of a weight: more than that of any map within most blocks
 _HALF = "bloomery_half"  # attribute of a tensor: a copy of it for all that read it
 
 
@@ -25,10 +26,9 @@ def slim(model: PreTrainedModel) -> int:
 
     The results are the same but for rounding.
     """
-    head = model.get_output_embeddings()
     found = 0
     for module in model.modules():
-        forward = None if module is head else _leaner(module)
+        forward = _leaner(module)
         if forward is not None:
             module.forward = MethodType(forward, module)
             found += 1
@@ -107,10 +107,23 @@ class _Linear(torch.autograd.Function):
         if wants_given:
             of_given = (of_made @ weight.bfloat16()).view(ctx.shape).to(ctx.kind)
         if wants_weight:
-            of_weight = (of_made.T @ rows).to(weight.dtype)
+            of_weight = _of_weight(of_made, rows, weight)
         if wants_bias:
             of_bias = of_made.sum(0).float()
         return of_given, None, of_weight, of_bias
+
+
+def _of_weight(of_made: Tensor, rows: Tensor, weight: Tensor) -> Tensor:
+    """Return the gradient of a weight (O, I), for that of what it made (N, O) of `rows` (N, I).
+
+    No copy in bfloat16 of that of a whole vocabulary is made.
+    """
+    found = torch.empty_like(weight)
+    size = max(1, _NUMBERS_AT_ONCE // weight.shape[1])
+    for start in range(0, len(weight), size):
+        some = slice(start, start + size)
+        found[some] = of_made[:, some].T @ rows
+    return found
 
 
 def _norm(layer: Any, hidden_states: Tensor) -> Tensor:
@@ -150,8 +163,12 @@ class _Norm(torch.autograd.Function):
 
 def _gated(layer: Any, x: Tensor) -> Tensor:
     """Return what Llama's feed-forward network makes of (..., I)."""
-    made: Any = _Gated.apply(layer.gate_proj(x), layer.up_proj(x))
-    return layer.down_proj(made)
+    down, gate, up = layer.down_proj, layer.gate_proj(x), layer.up_proj(x)
+    is_plain = getattr(down.forward, "__func__", None) is _linear
+    if is_plain and down.bias is None and torch.is_autocast_enabled("cpu"):
+        return _GatedDown.apply(gate, up, down.weight)  # pyright: ignore
+    made: Any = _Gated.apply(gate, up)
+    return down(made)
 
 
 class _Gated(torch.autograd.Function):
@@ -170,6 +187,39 @@ class _Gated(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor]:
         """Return the gradients of gate and up."""
         gate, up = ctx.saved_tensors
-        of_up = F.silu(gate).mul_(gradients[0])
-        of_gate = torch.ops.aten.silu_backward(gradients[0] * up, gate)
-        return of_gate, of_up
+        return _of_factors(gradients[0], F.silu(gate), gate, up)
+
+
+class _GatedDown(torch.autograd.Function):
+    """A linear map in bfloat16 of silu(gate) x up, which is computed again for the gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, gate: Tensor, up: Tensor, weight: Tensor) -> Tensor:
+        """Return (..., O) for gate and up (..., I) and the weight (O, I)."""
+        ctx.save_for_backward(gate, up, weight)
+        return F.linear((F.silu(gate) * up).bfloat16(), weight.bfloat16())
+
+    @staticmethod
+    @once_differentiable
+    def backward(  # pyright: ignore - torch's decorator hides the parameters' names
+        ctx: Any, *gradients: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Return the gradients of gate, up and the weight."""
+        gate, up, weight = ctx.saved_tensors
+        activated = F.silu(gate)
+        of_made = gradients[0].flatten(0, -2)  # (N, O)
+        of_weight = None
+        if ctx.needs_input_grad[2]:
+            product = (activated * up).bfloat16().flatten(0, -2)  # (N, I)
+            of_weight = _of_weight(of_made, product, weight)
+            del product
+        of_product = (of_made @ weight.bfloat16()).view(gate.shape).to(gate.dtype)
+        return *_of_factors(of_product, activated, gate, up), of_weight
+
+
+def _of_factors(
+    of_product: Tensor, activated: Tensor, gate: Tensor, up: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return the gradients of gate and up, all of one shape; `activated`, silu(gate), is lost."""
+    of_up = activated.mul_(of_product)
+    return torch.ops.aten.silu_backward(of_product * up, gate), of_up
