@@ -35,6 +35,8 @@ class Made(NamedTuple):
     """Natural logarithm of the model's own probability, before temperature and top-p."""
     likeliest: tuple[tuple[int, float], ...] = ()
     """The likeliest tokens in its place with their log probabilities, the best first."""
+    text: str | None = None
+    """What came with it, from an engine that speaks text itself."""
 
 
 class Ended(NamedTuple):

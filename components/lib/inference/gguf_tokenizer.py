@@ -41,6 +41,9 @@ def context_length(file: Path) -> int:
 def _write(file: Path, folder: Path) -> None:
     from transformers import AutoTokenizer
 
+    from components.lib.models.gguf import read_metadata
+
+    read_metadata(file)  # it refuses a file that is cut short in its own words
     folder.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=folder.parent) as scratch:
         made = Path(scratch) / "made"

@@ -198,10 +198,18 @@ def _chunks(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
 
 
 def _made(chunk: dict[str, Any], wanted: Wanted) -> Iterator[Made]:
-    told = chunk.get("completion_probabilities") or []
-    if wanted.num_likeliest is None or len(told) != len(chunk["tokens"]):
-        yield from map(Made, chunk["tokens"])
+    """Yield the token of a chunk, with its text.
+
+    Of several tokens that spell one character llama.cpp tells the last alone, so the text is the
+    truth, and such a character counts as one token.
+    """
+    if not chunk["tokens"]:
         return
-    for each in told:
-        best = tuple((top["id"], top["logprob"]) for top in each["top_logprobs"])
-        yield Made(each["id"], each["logprob"], best[: wanted.num_likeliest])
+    token, text = chunk["tokens"][-1], chunk["content"]
+    told = chunk.get("completion_probabilities") or []
+    if wanted.num_likeliest is None or not told:
+        yield Made(token, text=text)
+        return
+    last = told[-1]
+    best = tuple((top["id"], top["logprob"]) for top in last["top_logprobs"])
+    yield Made(token, last["logprob"], best[: wanted.num_likeliest], text)
