@@ -22,6 +22,7 @@ PAGES = (
     "components/pretrain/README.md",
     "infra/README.md",
     "infra/growing.md",
+    "infra/serving.md",
     "tests/benchmarks/README.md",
 )
 _COMMAND = re.compile(r"^ *(?:[A-Z_]+=\S+ )*bloomery (.+)$")
