@@ -103,17 +103,20 @@ def _folder(path: str) -> Path | None:
 
 
 def load(model: Playable) -> "Conversation":
-    """Load a model whose files are those that its record proves.
+    """Load a model whose files are those that its record proves; an export as it is served.
 
     Raises:
         ValueError: they are not, or there is no model in them.
     """
+    from components.lib.inference.batched_conversation import BatchedConversation
     from components.lib.inference.conversation import Conversation
 
     if (model.folder / RECORD).exists():
         verify(Artifact(path=model.folder))
     try:
-        return Conversation(model.folder, settings().num_threads, model.as_exported)
+        if model.as_exported:
+            return BatchedConversation(model.folder, settings().num_threads)
+        return Conversation(model.folder, settings().num_threads, as_exported=False)
     except Exception as error:  # each reader has errors of its own for a damaged file
         raise ValueError(f"{model.folder} holds no model that loads: {error}") from error
 

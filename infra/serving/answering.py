@@ -98,7 +98,8 @@ class Answers:
             piece = Piece(choice, text.finish(), (), event.reason)
         else:
             self._count(choice, event)
-            piece = Piece(choice, text.push(event.id), (event,))
+            said = text.push(event.id) if event.text is None else text.push_text(event.text)
+            piece = Piece(choice, said, (event,))
         if text.is_stopped:
             piece = piece._replace(finish="stop")
         self.texts[choice] += piece.text

@@ -1,8 +1,9 @@
 """What a request asks of a model: its prompts as tokens, how to draw, and how long."""
 
+import json
 import random
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 from components.lib.inference.generation import Wanted
 from components.lib.inference.sampling import Sampling
@@ -34,14 +35,7 @@ def of_chat(asked: ChatRequest, model: ServedModel, limits: Limits) -> list[Want
         Refusal: the template refuses the messages, or they are too long, or the answers too many.
     """
     _check_number(asked.n, limits)
-    if asked.response_format.type != "text":
-        raise Refusal(
-            400,
-            f"response_format {asked.response_format.type!r} needs a grammar, which the runtime of "
-            f"{model.found.name} does not have: serve it as a .gguf file.",
-            "unsupported_response_format",
-            "response_format",
-        )
+    schema = _schema(asked, model)
     messages = [message.for_template() for message in asked.messages]
     try:
         prompt = model.tokenizer.encode_messages(messages, asked.schemas())
@@ -51,7 +45,41 @@ def of_chat(asked: ChatRequest, model: ServedModel, limits: Limits) -> list[Want
     likeliest = asked.top_logprobs if asked.logprobs else None
     end = model.tokenizer.answer_end
     ends = frozenset() if end is None else frozenset([end])
-    return _wanted(asked, [prompt], number, likeliest, ends, (model, limits))
+    wanted = _wanted(asked, [prompt], number, likeliest, ends, (model, limits))
+    return wanted if schema is None else [each._replace(schema=schema) for each in wanted]
+
+
+def _schema(asked: ChatRequest, model: ServedModel) -> str | None:
+    """Return the JSON schema that answers must hold to, if there is one."""
+    form = asked.response_format
+    if form.type == "text":
+        return None
+    if not model.engine.has_grammar:
+        raise Refusal(
+            400,
+            f"response_format {form.type!r} needs a grammar, which the runtime of "
+            f"{model.found.name} does not have: serve it as a .gguf file.",
+            "unsupported_response_format",
+            "response_format",
+        )
+    if form.type == "json_object":
+        return '{"type": "object"}'
+    schema = (form.json_schema or {}).get("schema")
+    if not isinstance(schema, dict):
+        raise Refusal(400, "response_format has no json_schema.schema.", param="response_format")
+    _check_schema(cast("dict[str, Any]", schema))
+    return json.dumps(schema)
+
+
+def _check_schema(schema: dict[str, Any]) -> None:
+    """Refuse what is no schema: llama.cpp would read over it, and hold the answer to nothing."""
+    from jsonschema import Draft202012Validator, SchemaError
+
+    try:
+        Draft202012Validator.check_schema(schema)
+    except SchemaError as error:
+        message = f"response_format.json_schema.schema is no JSON schema: {error.message}."
+        raise Refusal(400, message, "invalid_schema", "response_format") from None
 
 
 def _wanted(

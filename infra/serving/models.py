@@ -10,7 +10,7 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 
 from components.core.settings import settings
-from components.lib.inference.engines import open_engine
+from components.lib.inference.engines import open_engine, tokenizer_of
 from components.lib.inference.generation import Engine
 from components.lib.text.chat_tokenizer import ChatTokenizer
 from components.release.registry import ALIAS
@@ -208,7 +208,7 @@ class Models:
 
     def _opened(self, found: Found) -> ServedModel:
         refuse_damaged(found)
-        tokenizer, limits = ChatTokenizer(found.folder), self._limits
+        tokenizer, limits = ChatTokenizer(tokenizer_of(found.folder)), self._limits
         engine = open_engine(
             found.folder,
             limits.num_slots,

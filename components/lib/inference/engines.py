@@ -1,4 +1,8 @@
-"""The engine that runs what lies in a folder, whichever runtime that asks for."""
+"""The engine that runs what lies in a folder, whichever runtime that asks for.
+
+An int8 export runs on ONNX Runtime, a model in Hugging Face layout on transformers (on a GPU, where
+there is one), and a GGUF file on llama.cpp.
+"""
 
 from pathlib import Path
 
@@ -9,7 +13,7 @@ from components.lib.inference.generation import Engine
 def open_engine(
     folder: Path, num_slots: int, num_threads: int, cache_bytes: int = 2 << 30, chunk: int = 128
 ) -> Engine:
-    """Load the model in `folder` for `num_slots` requests at once: its int8 export, if it has one.
+    """Load a folder or a .gguf file for `num_slots` requests at once; of two forms the export.
 
     Keys and values take at most `cache_bytes`, which bounds the context.
 
@@ -18,6 +22,8 @@ def open_engine(
     """
     from components.lib.inference.batching import BatchedEngine
 
+    if folder.suffix == ".gguf":
+        return _llama(folder, num_slots, num_threads, cache_bytes)
     if (export := exported(folder)) is not None:
         from components.lib.inference.onnx_slots import OnnxSlots
 
@@ -26,3 +32,24 @@ def open_engine(
     from components.lib.inference.torch_slots import TorchSlots
 
     return BatchedEngine(TorchSlots(folder, num_slots, cache_bytes), chunk)
+
+
+def tokenizer_of(folder: Path) -> Path:
+    """Return the folder that the tokenizer of a model lies in."""
+    if folder.suffix != ".gguf":
+        return folder
+    from components.lib.inference.gguf_tokenizer import tokenizer_folder
+
+    return tokenizer_folder(folder)
+
+
+def _llama(file: Path, num_slots: int, num_threads: int, cache_bytes: int) -> Engine:
+    from tokenizers import Tokenizer
+
+    from components.lib.inference.gguf_tokenizer import context_length
+    from components.lib.inference.llama_engine import LlamaEngine
+
+    vocabulary = Tokenizer.from_file(str(tokenizer_of(file) / "tokenizer.json")).get_vocab()
+    # llama.cpp takes the memory at once, and does not say how much before
+    longest = min(context_length(file), max(256, cache_bytes // (num_slots << 16)))
+    return LlamaEngine(file, num_slots, num_threads, (longest, max(vocabulary.values()) + 1))

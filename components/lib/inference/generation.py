@@ -22,6 +22,8 @@ class Wanted(NamedTuple):
     """Tokens that end the answer, besides those that end the model's texts."""
     ignores_ends: bool = False
     """Whether the answer goes on whatever it says, as far as it may: to measure speed."""
+    schema: str | None = None
+    """JSON schema that the answer must hold to, for an engine that `has_grammar`."""
 
 
 class Made(NamedTuple):
@@ -33,6 +35,8 @@ class Made(NamedTuple):
     """Natural logarithm of the model's own probability, before temperature and top-p."""
     likeliest: tuple[tuple[int, float], ...] = ()
     """The likeliest tokens in its place with their log probabilities, the best first."""
+    text: str | None = None
+    """What came with it, from an engine that speaks text itself."""
 
 
 class Ended(NamedTuple):
@@ -86,6 +90,8 @@ class Engine(ABC):
 
     model: LanguageModel
     """What it runs; asked for sizes and checks alone."""
+    has_grammar: bool = False
+    """Whether it can hold an answer to a JSON schema."""
 
     @abstractmethod
     def submit(self, wanted: Wanted, receive: Callable[[Event], None]) -> Generation:

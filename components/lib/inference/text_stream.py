@@ -29,6 +29,10 @@ class TextStream:
         self._tokens.append(token)
         return self._released(self._new_text(is_last=False))
 
+    def push_text(self, text: str) -> str:
+        """Return what is certain with more text, of an engine that speaks text itself."""
+        return "" if self.is_stopped else self._released(text)
+
     def finish(self) -> str:
         """Return what was held back, now that no token comes."""
         if self.is_stopped:

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from components.data.dialogues.rows import known_row
 from infra.serving.answer_log import log_folder
 from tests.infra.serving.parrots import Live, serving, until
 
@@ -44,6 +45,7 @@ def test_what_is_kept_has_no_personal_data_and_is_a_dialogue(parrots):
         }
         assert answered == {"role": "assistant", "content": choice["message"]["content"]}
         assert row["model"] == "polly"
+        assert known_row(row, "instructions").format, "a source would not know it"
     (file,) = log_folder().glob("*.jsonl")
     assert file.stat().st_mode & 0o077 == 0
     assert log_folder().stat().st_mode & 0o077 == 0

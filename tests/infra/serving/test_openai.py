@@ -10,6 +10,7 @@ from components.lib.inference.engines import open_engine
 from components.lib.inference.generation import Wanted
 from components.lib.inference.sampling import Sampling
 from components.lib.text.chat_tokenizer import ChatTokenizer
+from tests.components.lib.tiny_gguf import tiny_gguf
 from tests.infra.serving.parrots import Live, events, serving
 
 GREEDY = {"model": "polly", "temperature": 0}
@@ -217,3 +218,23 @@ def test_events_are_json_lines_of_the_kind_that_is_asked_for(live):
     assert {each["object"] for each in found} == {"chat.completion.chunk"}
     assert len({each["id"] for each in found}) == 1
     assert json.dumps(found)
+
+
+def test_a_gguf_file_answers_with_json_by_a_schema(tmp_path_factory, machine):
+    pytest.importorskip("xllamacpp")
+    file = tiny_gguf(tmp_path_factory.mktemp("gguf") / "otter.gguf")
+    form = {
+        "type": "json_schema",
+        "json_schema": {"name": "bird", "schema": {"enum": ["owl", "jay"]}},
+    }
+    given = {"model": "otter", "messages": ASKED, "temperature": 0, "max_tokens": 100}
+    with serving(str(file)) as live:
+        client = live.openai()
+        made = client.chat.completions.create(**given, response_format=form).choices[0]
+        assert json.loads(made.message.content) in ("owl", "jay")
+        chunks = client.chat.completions.create(**given, response_format=form, stream=True)
+        said = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
+        assert said == made.message.content
+        form["json_schema"]["schema"] = {"type": "nonsense"}
+        with pytest.raises(BadRequestError, match="is no JSON schema"):
+            client.chat.completions.create(**given, response_format=form)
