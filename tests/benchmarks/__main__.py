@@ -22,6 +22,7 @@ from tests.benchmarks import (
     cleaning,
     dashboard,
     data_size,
+    decoding,
     deduplication,
     fine_tuning,
     first_run,
@@ -51,6 +52,7 @@ PARTS = {
     "time_to_loss": time_to_loss.run,
     "scaling": scaling.run,
     "start": start.run,
+    "decoding": decoding.run,
     "dashboard": dashboard.run,
     "gpu": gpu.run,
 }
@@ -67,6 +69,9 @@ _PACKAGES = (
     "datatrove",
     "rensa",
     "numpy",
+    "onnxruntime",
+    "onnxruntime-genai",
+    "xllamacpp",
 )
 _FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "bf16")
 
