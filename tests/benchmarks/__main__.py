@@ -22,6 +22,7 @@ from tests.benchmarks import (
     cleaning,
     dashboard,
     data_size,
+    decoding,
     deduplication,
     fine_tuning,
     first_run,
@@ -53,6 +54,7 @@ PARTS = {
     "scaling": scaling.run,
     "serving": serving.run,
     "start": start.run,
+    "decoding": decoding.run,
     "dashboard": dashboard.run,
     "gpu": gpu.run,
 }
@@ -69,6 +71,9 @@ _PACKAGES = (
     "datatrove",
     "rensa",
     "numpy",
+    "onnxruntime",
+    "onnxruntime-genai",
+    "xllamacpp",
 )
 _FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "bf16")
 
