@@ -265,10 +265,7 @@ def continue_() -> Recipe:
 
 
 def compress() -> Recipe:
-    """A model that exists becomes smaller in many ways, of which `compress.choose` picks one.
-
-    Set pretrain.source; unless it is said, the champion of `tiny`.
-    """
+    """A model that exists, unless pretrain.source is said the champion of `tiny`, gets smaller."""
     changes: dict[str, Any] = {
         "finetune": None,
         "compress": Frontier(budget=Budget(max_bits_per_byte_increase=0.02)),
