@@ -46,7 +46,7 @@ class ToGGUF(Component[Checkpoint, GGUFModel]):
         from components.compress.gguf.ollama import modelfile
         from components.compress.gguf.server import check_template
         from components.lib.inference.decode_speed import decode_tokens_per_second
-        from components.lib.inference.gguf_model import GGUF_FILE, LlamaCppModel
+        from components.lib.inference.llama.gguf_model import GGUF_FILE, LlamaCppModel
         from components.lib.inference.torch_model import TorchModel
         from components.lib.models.companions import copy_tokenizer
         from components.lib.models.folders import load_model, load_tokenizer

@@ -97,7 +97,7 @@ def _stops(folder: Path) -> frozenset[int]:
     if (folder / "genai_config.json").is_file():
         return ids(_read(folder / "genai_config.json")["model"].get("eos_token_id"))
     if (folder / "model.gguf").is_file():
-        from components.lib.inference.gguf_model import LlamaCppModel
+        from components.lib.inference.llama.gguf_model import LlamaCppModel
 
         return LlamaCppModel(folder).end_ids
     generation = folder / "generation_config.json"

@@ -11,8 +11,8 @@ from components.compress.export import Scheme, export_onnx
 from components.compress.gguf.export import export_gguf
 from components.core.files import size_of
 from components.lib.inference.decode_speed import decode_tokens_per_second
-from components.lib.inference.gguf_model import LlamaCppModel
 from components.lib.inference.language_model import LanguageModel
+from components.lib.inference.llama.gguf_model import LlamaCppModel
 from components.lib.inference.onnx_model import OnnxModel
 from components.lib.inference.torch_model import TorchModel
 from components.lib.models.folders import load_model, load_tokenizer

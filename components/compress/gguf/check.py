@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from components.compress.gguf.export import GGUFType, template_of, tensors
 from components.compress.gguf.tokenizer import check_ids
-from components.lib.inference.gguf_model import LlamaCppModel
+from components.lib.inference.llama.gguf_model import LlamaCppModel
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast

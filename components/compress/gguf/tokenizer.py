@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-    from components.lib.inference.llama_cpp import LlamaFile
+    from components.lib.inference.llama.llama_cpp import LlamaFile
 
 NORMAL: Final = 1
 CONTROL: Final = 3

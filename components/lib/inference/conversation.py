@@ -52,7 +52,7 @@ def open_model(folder: Path, num_threads: int, as_exported: bool = True) -> Lang
 
         return OnnxModel(export, num_threads)
     if as_exported and (file := gguf_file(folder)) is not None:
-        from components.lib.inference.gguf_model import LlamaCppModel
+        from components.lib.inference.llama.gguf_model import LlamaCppModel
 
         return LlamaCppModel(file, num_threads)
     from components.lib.inference.torch_model import TorchModel

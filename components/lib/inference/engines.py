@@ -38,7 +38,7 @@ def tokenizer_of(folder: Path) -> Path:
     """Return the folder that the tokenizer of a model lies in."""
     if folder.suffix != ".gguf":
         return folder
-    from components.lib.inference.gguf_tokenizer import tokenizer_folder
+    from components.lib.inference.llama.gguf_tokenizer import tokenizer_folder
 
     return tokenizer_folder(folder)
 
@@ -46,8 +46,8 @@ def tokenizer_of(folder: Path) -> Path:
 def _llama(file: Path, num_slots: int, num_threads: int, cache_bytes: int) -> Engine:
     from tokenizers import Tokenizer
 
-    from components.lib.inference.gguf_tokenizer import context_length
-    from components.lib.inference.llama_engine import LlamaEngine
+    from components.lib.inference.llama.gguf_tokenizer import context_length
+    from components.lib.inference.llama.llama_engine import LlamaEngine
 
     vocabulary = Tokenizer.from_file(str(tokenizer_of(file) / "tokenizer.json")).get_vocab()
     # llama.cpp takes the memory at once, and does not say how much before

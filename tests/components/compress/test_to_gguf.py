@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from components.compress.to_gguf import ToGGUF
-from components.lib.inference.gguf_model import LlamaCppModel
+from components.lib.inference.llama.gguf_model import LlamaCppModel
 from components.lib.models.folders import load_tokenizer
 
 gguf = pytest.importorskip("gguf")

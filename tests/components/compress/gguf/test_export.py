@@ -18,7 +18,7 @@ from transformers import (
 
 from components.compress.gguf.check import check_tensors, compare
 from components.compress.gguf.export import export_gguf
-from components.lib.inference.gguf_model import LlamaCppModel
+from components.lib.inference.llama.gguf_model import LlamaCppModel
 from components.lib.inference.torch_model import TorchModel
 from components.lib.models.folders import load_tokenizer
 

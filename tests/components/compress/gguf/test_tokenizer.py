@@ -12,7 +12,7 @@ from components.compress.gguf.server import check_template
 from components.compress.gguf.tokenizer import _PATTERNS, check_ids, read_tokenizer
 from components.data.tokens.subwords import train
 from components.data.vocabulary import save
-from components.lib.inference.llama_cpp import LlamaFile
+from components.lib.inference.llama.llama_cpp import LlamaFile
 from components.lib.models.folders import load_tokenizer
 from components.lib.text.chat import SPECIAL_TOKENS
 

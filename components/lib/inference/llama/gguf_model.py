@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.lib.inference.language_model import LanguageModel
-from components.lib.inference.llama_cpp import LlamaContext, LlamaFile
+from components.lib.inference.llama.llama_cpp import LlamaContext, LlamaFile
 
 GGUF_FILE = "model.gguf"
 """Name of the model in the folder of an export."""
