@@ -42,6 +42,7 @@ _ELSEWHERE = "it needs other machines: tests/infra/test_containers.py reads its 
 _BENCHMARK = "it is a benchmark: `make bench`"
 _PERSON = "it asks a person: tests/infra/test_approval.py and tests/flows/command/test_talk.py do"
 
+_SERVED = "it answers until it is stopped; tests/infra/serving starts the same"
 NOT_RUN = {
     "README.md": {
         "make run": _SETUP,
@@ -53,7 +54,9 @@ NOT_RUN = {
         "bloomery data card letters": _DATA,
         "bloomery run": _LONG,
         "bloomery chat": _PERSON,
+        "bloomery serve": _SERVED,
     },
+    "components/compress/README.md": {"bloomery run --recipe compress": _LONG},
     "components/data/README.md": {"bloomery data": _DATA, "bloomery run data": _LONG},
     "components/pretrain/README.md": {
         "bloomery run pretrain": _LONG,
@@ -73,6 +76,7 @@ NOT_RUN = {
         "docker": _ELSEWHERE,
         "kubectl": _ELSEWHERE,
     },
+    "infra/serving.md": {"bloomery": _SERVED},
     "tests/benchmarks/README.md": {
         "make run": _SETUP,
         "python -m tests.benchmarks": _BENCHMARK,

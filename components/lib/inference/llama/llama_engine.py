@@ -147,6 +147,9 @@ class _Sizes(LanguageModel):
     def _nats(self, ids: NDArray[np.int64]) -> NoReturn:
         raise NotImplementedError("llama.cpp scores no text")
 
+    def _logits(self, ids: NDArray[np.int64]) -> NoReturn:
+        raise NotImplementedError("llama.cpp's server gives no logits")
+
     def _reading(self, num_tokens: int) -> Reading:
         raise NotImplementedError("use the engine")
 
