@@ -6,7 +6,7 @@ there is one), and a GGUF file on llama.cpp.
 
 from pathlib import Path
 
-from components.lib.inference.conversation import exported
+from components.lib.inference.conversation import exported, gguf_file
 from components.lib.inference.generation import Engine
 
 
@@ -29,6 +29,8 @@ def open_engine(
 
         slots = OnnxSlots(export, num_slots, num_threads, cache_bytes)
         return BatchedEngine(slots, chunk)
+    if (file := gguf_file(folder)) is not None:
+        return _llama(file, num_slots, num_threads, cache_bytes)
     from components.lib.inference.torch_slots import TorchSlots
 
     return BatchedEngine(TorchSlots(folder, num_slots, cache_bytes), chunk)
