@@ -33,7 +33,7 @@ from infra.serving.service import Service
 from infra.serving.shares import Share
 
 TOOLS = "{% if tools %}{{ tools | tojson }}{% endif %}"
-CONTEXT = 256
+CONTEXT = 4096
 
 
 def parrot(folder: Path, seed: int) -> Path:

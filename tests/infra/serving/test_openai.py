@@ -139,8 +139,8 @@ def test_what_looks_like_a_special_token_is_text(client):
 
 
 WRONG = [
-    ({"prompt": "x" * 300}, "context_length_exceeded", "leaves no room"),
-    ({"prompt": "one", "max_tokens": 4000}, "context_length_exceeded", "do not fit"),
+    ({"prompt": "x" * 5000}, "context_length_exceeded", "leaves no room"),
+    ({"prompt": "one", "max_tokens": 5000}, "context_length_exceeded", "do not fit"),
     ({"prompt": ""}, "invalid_prompt", "empty"),
     ({"prompt": [1, 99999]}, "invalid_prompt", "outside the vocabulary"),
     ({"prompt": []}, "invalid_prompt", "no prompt"),
