@@ -15,17 +15,19 @@ class Speed(NamedTuple):
     """Medians of one model."""
 
     decode_tokens_per_second: float
-    """Greedy, at batch 1, the reading of the prompt included."""
+    """Greedy, at batch 1, after the first token."""
     first_token_seconds: float
     """From a prompt to the first token of its answer."""
     cpu_seconds_per_token: float
-    """Of all threads of this process, while it decodes."""
+    """Of all threads of this process, for a whole answer."""
 
 
 class _Turn(NamedTuple):
-    seconds_per_token: float
-    first_token_seconds: float
-    cpu_seconds_per_token: float
+    first_seconds: float
+    seconds: float
+    cpu_seconds: float
+    num_tokens: int
+    """Of the answer, its end included."""
 
 
 def decode_tokens_per_second(models: Sequence[LanguageModel], prompt: list[int]) -> list[float]:
@@ -36,8 +38,8 @@ def decode_tokens_per_second(models: Sequence[LanguageModel], prompt: list[int])
 def speeds(models: Sequence[LanguageModel], prompt: list[int]) -> list[Speed]:
     """Return how fast each model answers `prompt`, medians after a warm-up.
 
-    A turn asks every model for one token and then for `NUM_TOKENS`; one that ends its answer early
-    is counted by the tokens it made.
+    A turn asks every model for one token and then for `NUM_TOKENS`: what both take, such as reading
+    the prompt, is no decoding. A model that ends its answer early is counted by what it made.
     """
     samples: list[list[_Turn]] = [[] for _ in models]
     for turn in range(NUM_TURNS + 1):
@@ -45,7 +47,7 @@ def speeds(models: Sequence[LanguageModel], prompt: list[int]) -> list[Speed]:
             measured = _turn(model, prompt)
             if turn > 0:
                 of_model.append(measured)
-    return [_median(of_model) for of_model in samples]
+    return [_speed(of_model) for of_model in samples]
 
 
 def _turn(model: LanguageModel, prompt: list[int]) -> _Turn:
@@ -54,11 +56,11 @@ def _turn(model: LanguageModel, prompt: list[int]) -> _Turn:
     first = time.perf_counter() - start
     start, worked = time.perf_counter(), time.process_time()
     (made,) = model.generate([prompt], NUM_TOKENS)
-    number = len(made) + 1
     seconds, worked = time.perf_counter() - start, time.process_time() - worked
-    return _Turn(seconds / number, first, worked / number)
+    return _Turn(first, seconds, worked, min(len(made) + 1, NUM_TOKENS))
 
 
-def _median(turns: list[_Turn]) -> Speed:
-    seconds, first, worked = (statistics.median(column) for column in zip(*turns, strict=True))
-    return Speed(1 / seconds, first, worked)
+def _speed(turns: list[_Turn]) -> Speed:
+    first, seconds, worked, number = (statistics.median(each) for each in zip(*turns, strict=True))
+    decoding = (seconds - first) / (number - 1) if number > 1 and seconds > first else seconds
+    return Speed(1 / decoding, first, worked / number)
