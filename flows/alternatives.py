@@ -44,7 +44,9 @@ def without_other_alternatives(errors: Iterable[ErrorDetails]) -> list[ErrorDeta
 
 
 def _is_alternative(parts: tuple[int | str, ...]) -> bool:
-    return bool(parts) and isinstance(parts[0], str) and parts[0][:1].isupper()
+    """Whether a part of a place is the name of a class, or of a class with checks of its own."""
+    first = parts[0] if parts else ""
+    return isinstance(first, str) and (first[:1].isupper() or first.startswith("function-"))
 
 
 def _models(annotation: Any) -> list[type[BaseModel]]:

@@ -36,6 +36,12 @@ def test_its_fields_are_reached_and_choose_it_by_themselves() -> None:
         changed(smoke(), [f"compress.chains={json.dumps([_CHAINS[0]] * 2)}"])
 
 
+def test_a_wrong_field_of_a_way_is_named_by_its_place() -> None:
+    wrong = [{"method": "few", "prune": {"method": {"compare": "columns"}}}]
+    with pytest.raises(ValueError, match=r" compress\.chains\.0\.prune\.method\.compare: Input"):
+        changed(smoke(), [f"compress.chains={json.dumps(wrong)}"])
+
+
 @pytest.mark.slow
 @pytest.mark.ray
 def test_of_several_ways_the_smallest_within_the_budget_is_released(
