@@ -5,6 +5,7 @@ from tabulate import tabulate
 from components.core.artifacts.models import Release
 from components.release.learnt_sets import learnt_sets
 from components.release.model_card import Facts, licence
+from components.release.usage import kind_of
 
 
 def description(facts: Facts, released: Release) -> str:
@@ -38,4 +39,5 @@ def _size(facts: Facts) -> str:
     whole = f"{facts.model.bytes_on_disk / 1e6:.1f} MB"
     if facts.compressed is None:
         return whole
-    return f"{facts.compressed.bytes_on_disk / 1e6:.1f} MB as int8, {whole} as float32"
+    small = f"{facts.compressed.bytes_on_disk / 1e6:.1f} MB as {kind_of(facts.compressed)}"
+    return f"{small}, {whole} as float32"

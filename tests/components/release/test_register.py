@@ -18,7 +18,7 @@ from components.core.artifacts.data import (
     Instructions,
     Preferences,
 )
-from components.core.artifacts.models import Checkpoint, CompressedModel
+from components.core.artifacts.models import Checkpoint, CompressedModel, GGUFModel
 from components.core.artifacts.reports import (
     BaselineReport,
     Interval,
@@ -290,6 +290,38 @@ def test_a_release_of_a_foreign_base_has_its_tokenizer_byte_by_byte_and_says_wha
 def _split(line: str) -> list[str]:
     """Return the cells of a row of a table, none of any other line."""
     return line.split("|") if line.startswith("|") else []
+
+
+def test_a_gguf_file_is_shipped_and_its_card_says_how_well_it_stands_for_the_model(instruct):
+    folder = _folder("compress.choose/1.0.0/gguf")
+    (folder / "model.gguf").write_bytes(b"GGUF")
+    kept = {"refusals_kept": 0.75, "tool_calls_kept": None}
+    found = {"coverage": 1.0, "divergence": 0.0196, "flipped": 0.127, "margin_kept": 0.97}
+    told = {**found, **kept, "decisions_flipped": 0.02}
+    (folder / "fidelity.json").write_text(json.dumps(told))
+    small = GGUFModel(
+        path=folder,
+        num_parameters=1,
+        bytes_on_disk=2_000_000,
+        decode_tokens_per_second=6.0,
+        original_bytes_on_disk=1,
+        original_decode_tokens_per_second=2.0,
+        quantization="q4_0",
+        tensors={"Q4_0": 1},
+        context_length=64,
+        disagreement=0.1,
+        same_choice=0.9,
+    )
+    made = _release("gecko", "gguf", instruct, compressed=small)
+    assert (made.path / "gguf" / "model.gguf").read_bytes() == b"GGUF"
+    assert not (made.path / "onnx").exists()
+    card = (made.path / "README.md").read_text("utf-8")
+    assert 'tags: ["bloomery", "gguf"]' in card
+    assert "2.0 MB under `gguf/`" in card
+    assert "llama-cli -m gguf/model.gguf" in card
+    assert re.search(r"KL to the original, nats a token *\| 0\.0196", card)
+    assert re.search(r"refusals that are kept *\| 75%", card)
+    assert "calls of tools" not in card
 
 
 def test_the_registry_holds_the_files_too(instruct):
