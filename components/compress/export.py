@@ -206,19 +206,19 @@ def _is_same_matrix(
     scales: NDArray[Any],
     zeros: NDArray[Any] | int = ZERO_POINT,
 ) -> bool:
-    """Whether the head's weights are the embedding, to one step of their quantization.
+    """Whether the head's weights are the embedding, to a step and a half of their quantization.
 
+    The k-quants' search clips the largest of a block by more than one: 1.27 on SmolLM2's head.
     embedding (V, width), stored uint8 (V, blocks, size), scales (V, blocks), zeros uint8, as many
-    as scales. Asked of the numbers,
-    not of the config: a wrong `tie_word_embeddings` would export a broken model. A width that is no
-    multiple of a block has padded rows and is not shared.
+    as scales. Asked of the numbers, not of the config: a wrong `tie_word_embeddings` would export
+    a broken model. A width that is no multiple of a block has padded rows and is not shared.
     """
     if embedding.shape != (stored.shape[0], stored.shape[1] * stored.shape[2]):
         return False
     steps = scales.reshape(*stored.shape[:2], 1)
     zero = np.asarray(zeros, np.float32).reshape(-1, stored.shape[1] if np.ndim(zeros) else 1, 1)
     error = (stored.astype(np.float32) - zero) * steps - embedding.reshape(stored.shape)
-    return bool((np.abs(error) <= 1.01 * np.abs(steps)).all())
+    return bool((np.abs(error) <= 1.5 * np.abs(steps)).all())
 
 
 def _node(graph: "onnx_ir.Graph", name: str) -> "onnx_ir.Node":

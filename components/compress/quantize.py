@@ -24,7 +24,7 @@ class Quantize(Component[Checkpoint, CompressedModel]):
     Writes `model.onnx`, `model.onnx.data`, `genai_config.json` and the tokenizer.
     """
 
-    version: ClassVar[str] = "1.4.1"
+    version: ClassVar[str] = "1.4.2"
 
     bits: Bits = 8
     """Of a weight. At 4 the output head, and an embedding tied to it, stays at 8."""
