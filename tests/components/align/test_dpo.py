@@ -1,10 +1,6 @@
 """DPO: it raises the margin of what was chosen, resumes exactly, and says what it left out."""
 
 import json
-import os
-import signal
-import threading
-import time
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +9,10 @@ import torch
 
 from components.align.dpo import DPO, DPOInputs
 from components.align.reference import Reference, ReferenceInputs
-from components.core.processes.preemption import Preempted
 from components.lib.ledger.chain import read
 from components.lib.models.folders import load_model, load_tokenizer
 from components.lib.training.hyperparameters import EpochHyperparameters
+from tests.components.interrupted import leave
 
 TRAINING = EpochHyperparameters(
     learning_rate=2e-3, batch_size=8, num_epochs=12, log_every=1, checkpoint_every=5
@@ -88,24 +84,10 @@ def test_pairs_in_are_pairs_trained_held_out_and_left_out(aligned, pairs, read_s
     assert counts["pairs_held_out"] > 0
 
 
-def leave_after(out: Path, num_steps: int) -> None:
-    """Have SIGTERM come once the training in `out` has seen so many steps."""
-
-    def watch() -> None:
-        ledger = out / "ledger.jsonl"
-        while not ledger.exists() or ledger.read_bytes().count(b"\n") < num_steps:
-            time.sleep(0.01)
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
 def test_told_to_leave_it_goes_on_to_the_same_weights(inputs, aligned, tmp_path):
     """SIGTERM comes while a step draws its pairs; the next call resumes from what was saved."""
-    leave_after(tmp_path, num_steps=5)
-    with pytest.raises(Preempted):
-        DPO(training=TRAINING).run(inputs, tmp_path)
-    assert 0 < len(read(tmp_path)) < len(read(aligned.path)), "it was to be stopped half-way"
+    done = leave(DPO(training=TRAINING), inputs, tmp_path, after=5)
+    assert 0 < done < len(read(aligned.path)), "it was to be stopped half-way"
     resumed = DPO(training=TRAINING).run(inputs, tmp_path)
     names = ("model.safetensors", "ledger.jsonl")
     assert all((resumed.path / n).read_bytes() == (aligned.path / n).read_bytes() for n in names)

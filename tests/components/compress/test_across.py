@@ -2,10 +2,6 @@
 
 import importlib.util
 import json
-import os
-import signal
-import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -13,16 +9,15 @@ import pytest
 from components.compress.across import DistilAcross, DistilAcrossInputs
 from components.core.artifacts.data import TokenShards, Vocabulary
 from components.core.artifacts.models import Checkpoint
-from components.core.processes.preemption import Preempted
 from components.data.tokenize import Tokenize, TokenizeInputs
 from components.data.vocabulary import TrainVocabulary
 from components.lib.inference.held_out import HeldOut
 from components.lib.inference.torch_model import TorchModel
-from components.lib.ledger.chain import read
 from components.lib.models.folders import load_model
 from components.lib.models.student import NewShape
 from components.lib.training.hyperparameters import DialledHyperparameters, Hyperparameters
 from components.pretrain.train import Train, TrainInputs
+from tests.components.interrupted import leave
 
 SIZES = {"width": 64, "num_heads": 2, "max_length": 256}
 SHAPE = NewShape(depth=2, **SIZES)
@@ -84,18 +79,7 @@ def test_told_to_leave_it_ends_later_as_if_nothing_had_been(inputs, tmp_path):
     component = DistilAcross(shape=SHAPE, training=steps(16), sequence_length=64)
     whole = component.run(inputs, made(tmp_path, "whole"))
     out = made(tmp_path, "halves")
-
-    def leave() -> None:
-        while len(read(out)) < 4:
-            time.sleep(0.01)
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    thread = threading.Thread(target=leave)
-    thread.start()
-    with pytest.raises(Preempted):
-        component.run(inputs, out)
-    thread.join()
-    assert 0 < len(read(out)) < 16
+    assert 0 < leave(component, inputs, out, after=4) < 16
     again = component.run(inputs, out)
     for name in ("model.safetensors", "ledger.jsonl"):
         assert (again.path / name).read_bytes() == (whole.path / name).read_bytes()

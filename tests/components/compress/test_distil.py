@@ -2,11 +2,7 @@
 
 import importlib.util
 import json
-import os
 import shutil
-import signal
-import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -16,12 +12,10 @@ from components.compress.distil import Distil, DistilInputs
 from components.compress.teacher import TeacherLogits, TeacherLogitsInputs
 from components.core.artifacts.data import TeacherScores
 from components.core.artifacts.models import Checkpoint
-from components.core.processes.preemption import Preempted
 from components.core.settings import settings
 from components.data.tokenize import Tokenize, TokenizeInputs
 from components.lib.inference.held_out import HeldOut
 from components.lib.inference.torch_model import TorchModel
-from components.lib.ledger.chain import read
 from components.lib.models.fewer_layers import with_layers
 from components.lib.models.folders import load_model
 from components.lib.models.student import CopiedLayers, NewShape
@@ -29,6 +23,7 @@ from components.lib.training.hyperparameters import DialledHyperparameters, Hype
 from components.pretrain.existing import Adopt, vocabulary_of
 from components.pretrain.model_files import ModelFiles
 from components.pretrain.train import Train, TrainInputs
+from tests.components.interrupted import leave
 
 _spec = importlib.util.spec_from_file_location(
     "foreign", Path(__file__).parents[1] / "pretrain" / "foreign.py"
@@ -117,18 +112,7 @@ def test_told_to_leave_it_ends_later_as_if_nothing_had_been(inputs, scores, tmp_
     component = Distil(training=steps(24, checkpoint_every=200), sequence_length=64)
     whole = component.run(taught, made(tmp_path, "whole"))
     out = made(tmp_path, "halves")
-
-    def leave() -> None:
-        while len(read(out)) < 5:
-            time.sleep(0.01)
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    thread = threading.Thread(target=leave)
-    thread.start()
-    with pytest.raises(Preempted):
-        component.run(taught, out)
-    thread.join()
-    assert 0 < len(read(out)) < 24
+    assert 0 < leave(component, taught, out, after=5) < 24
     again = component.run(taught, out)
     for name in ("model.safetensors", "ledger.jsonl"):
         assert (again.path / name).read_bytes() == (whole.path / name).read_bytes()

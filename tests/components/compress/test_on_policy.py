@@ -1,21 +1,16 @@
 """OnPolicyDistil: what a student writes becomes what its teacher would write."""
 
 import json
-import os
 import shutil
-import signal
-import threading
-import time
 from pathlib import Path
 
 import pytest
 
 from components.compress.on_policy import OnPolicyDistil, OnPolicyDistilInputs
-from components.core.processes.preemption import Preempted
 from components.core.settings import settings
-from components.lib.ledger.chain import read
 from components.lib.models.lora import LoRA
 from components.lib.training.hyperparameters import Hyperparameters
+from tests.components.interrupted import leave
 
 
 @pytest.fixture
@@ -56,18 +51,7 @@ def test_told_to_leave_it_ends_later_as_if_nothing_had_been(inputs, tmp_path, lo
     component = distilled(12, lora=lora)
     whole = component.run(inputs, made(tmp_path, "whole"))
     out = made(tmp_path, "halves")
-
-    def leave() -> None:
-        while len(read(out)) < 4:
-            time.sleep(0.01)
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    thread = threading.Thread(target=leave)
-    thread.start()
-    with pytest.raises(Preempted):
-        component.run(inputs, out)
-    thread.join()
-    assert 0 < len(read(out)) < 12
+    assert 0 < leave(component, inputs, out, after=4) < 12
     again = component.run(inputs, out)
     for name in ("model.safetensors", "ledger.jsonl"):
         assert (again.path / name).read_bytes() == (whole.path / name).read_bytes()

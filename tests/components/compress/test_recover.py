@@ -1,10 +1,6 @@
 """Recover: a pruned model learns text again, and its zeros stay."""
 
 import json
-import os
-import signal
-import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -13,14 +9,13 @@ from components.compress.prune import Prune, PruneInputs
 from components.compress.pruning.calibration import Calibration
 from components.compress.pruning.methods import Wanda
 from components.compress.recover import SPARSITY, Recover, RecoverInputs
-from components.core.processes.preemption import Preempted
 from components.lib.inference.held_out import HeldOut
 from components.lib.inference.torch_model import TorchModel
-from components.lib.ledger.chain import read
 from components.lib.models.folders import load_model
 from components.lib.models.sparsity import has_pattern, prunable, sparsity_of
 from components.lib.training.hyperparameters import Hyperparameters
 from components.lib.training.sparsify import Gradual, SoftThreshold
+from tests.components.interrupted import leave
 
 
 def made(folder: Path, name: str) -> Path:
@@ -86,18 +81,7 @@ def test_told_to_leave_it_ends_later_with_the_same_bytes(inputs, tmp_path):
     component = recovering(24, plan={"optimizer": "muon"})
     whole = component.run(inputs, made(tmp_path, "whole"))
     out = made(tmp_path, "halves")
-
-    def leave() -> None:
-        while len(read(out)) < 5:
-            time.sleep(0.01)
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    thread = threading.Thread(target=leave)
-    thread.start()
-    with pytest.raises(Preempted):
-        component.run(inputs, out)
-    thread.join()
-    assert 0 < len(read(out)) < 24
+    assert 0 < leave(component, inputs, out, after=5) < 24
     again = component.run(inputs, out)
     weights = [(model.path / "model.safetensors").read_bytes() for model in (whole, again)]
     assert weights[0] == weights[1]

@@ -1,10 +1,6 @@
 """ContinuedTraining: a finished model learns other text, with its tokenizer as it was."""
 
 import importlib.util
-import os
-import signal
-import threading
-import time
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +8,6 @@ import pytest
 import torch
 
 from components.continued.train import ContinuedTraining, ContinuedTrainingInputs
-from components.core.processes.preemption import Preempted
 from components.data.tokenize import Tokenize, TokenizeInputs
 from components.lib.examples.permutation import draw
 from components.lib.examples.windows import Windows
@@ -25,6 +20,7 @@ from components.lib.models.lora import LoRA
 from components.lib.training.hyperparameters import EpochHyperparameters, Hyperparameters
 from components.pretrain.existing import Adopt, vocabulary_of
 from components.pretrain.model_files import ModelFiles
+from tests.components.interrupted import leave
 
 _spec = importlib.util.spec_from_file_location(
     "foreign", Path(__file__).parents[1] / "pretrain" / "foreign.py"
@@ -110,18 +106,7 @@ def test_told_to_leave_it_ends_later_as_if_nothing_had_been(inputs, both, tmp_pa
     component, inputs = continued(24, replay_share=share), both if share else inputs
     whole = component.run(inputs, made(tmp_path, "whole"))
     out = made(tmp_path, "halves")
-
-    def leave() -> None:
-        while len(read(out)) < 5:
-            time.sleep(0.01)
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    thread = threading.Thread(target=leave)
-    thread.start()
-    with pytest.raises(Preempted):
-        component.run(inputs, out)
-    thread.join()
-    assert 0 < len(read(out)) < 24
+    assert 0 < leave(component, inputs, out, after=5) < 24
     again = component.run(inputs, out)
     assert read(out)[-1].chain == read(whole.path)[-1].chain
     weights = [(model.path / "model.safetensors").read_bytes() for model in (whole, again)]

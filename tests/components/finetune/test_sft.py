@@ -1,18 +1,11 @@
 """SFT: the answers get likelier, and the model stands on its own."""
 
-import os
-import signal
-import threading
-import time
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 from peft import PeftModel
 
 from components.core.artifacts.data import Instructions
-from components.core.processes.preemption import Preempted
 from components.core.settings import settings
 from components.finetune.replay import WithReplay
 from components.finetune.sft import SFT, SFTInputs
@@ -29,6 +22,7 @@ from components.lib.tasks.microtasks import read_microtasks
 from components.lib.text.chat import encode_prompt
 from components.lib.text.dialogue import Dialogue, Message
 from components.lib.training.hyperparameters import EpochHyperparameters, Hyperparameters
+from tests.components.interrupted import leave
 
 
 @torch.no_grad()
@@ -191,27 +185,13 @@ def test_an_adapter_learns_and_is_saved_alone_and_merged(checkpoint, tuned, inst
         assert torch.equal(*made), "the merged model says something else than its adapter"
 
 
-def leave_after(out: Path, num_steps: int) -> None:
-    """Have SIGTERM come once the training in `out` has seen so many steps."""
-
-    def watch() -> None:
-        ledger = out / "ledger.jsonl"
-        while not ledger.exists() or ledger.read_bytes().count(b"\n") < num_steps:
-            time.sleep(0.01)
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
 def test_an_adapter_told_to_leave_goes_on_to_the_same_weights(
     checkpoint, tuned, instructions, shards, tmp_path
 ):
     inputs = SFTInputs(model=checkpoint, instructions=instructions, shards=shards)
     component = SFT(training=LORA, lora=LoRA(rank=8))
-    leave_after(tmp_path, num_steps=5)
-    with pytest.raises(Preempted):
-        component.run(inputs, tmp_path)
-    assert 0 < len(read(tmp_path)) < 40, "it was to be stopped half-way"
+    done = leave(component, inputs, tmp_path, after=5)
+    assert 0 < done < 40, "it was to be stopped half-way"
     weights = next((tmp_path / "checkpoints").rglob("*.distcp"), None)
     assert weights is None or weights.stat().st_size < checkpoint.bytes_on_disk
     resumed = component.run(inputs, tmp_path)
@@ -268,9 +248,7 @@ def test_own_dialogues_are_learnt_by_weight_with_noise_and_a_stopped_run_goes_on
     assert seen["epochs.few"] == pytest.approx(5 * seen["epochs.many"])
     assert seen["epochs.many"] == pytest.approx(12, rel=0.02)
     assert seen["validation_loss"] < 1.0
-    leave_after(stopped, num_steps=10)
-    with pytest.raises(Preempted):
-        component.run(inputs, stopped)
+    leave(component, inputs, stopped, after=10)
     assert 0 < len(read(stopped)) < len(read(whole))
     component.run(inputs, stopped)
     for name in ("model.safetensors", "ledger.jsonl"):
