@@ -97,9 +97,11 @@ def _stops(folder: Path) -> frozenset[int]:
     if (folder / "genai_config.json").is_file():
         return ids(_read(folder / "genai_config.json")["model"].get("eos_token_id"))
     if (folder / "model.gguf").is_file():
-        from components.lib.inference.llama.gguf_model import LlamaCppModel
+        from components.lib.models.gguf import read_metadata
 
-        return LlamaCppModel(folder).end_ids
+        # llama.cpp stops at more, which it takes for ends by their names: no word of the file
+        said = read_metadata(folder / "model.gguf")
+        return ids(*(said.get(f"tokenizer.ggml.{kind}_token_id") for kind in ("eos", "eot")))
     generation = folder / "generation_config.json"
     said = _read(generation) if generation.is_file() else {}
     return ids(said.get("eos_token_id")) or end_ids(folder)

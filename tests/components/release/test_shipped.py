@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from components.compress.quantize import Quantize
+from components.compress.to_gguf import ToGGUF
 from components.core.artifacts.reports import (
     BaselineReport,
     Interval,
@@ -144,3 +145,16 @@ def test_of_a_model_that_has_learnt_no_end_no_answer_is_asked(shipped, checkpoin
     untaught = shipped.model_copy(update={"model": other})
     assert list(ending_checks(untaught, 16, 0.5)) == []
     assert all(check.holds for check in chat_checks(untaught))
+
+
+def test_a_gguf_file_stops_where_it_says_and_a_planted_wrong_end_is_named(shipped, tmp_path):
+    pytest.importorskip("xllamacpp")
+    from gguf import GGUFReader
+
+    (folder := tmp_path / "gguf").mkdir()
+    small = shipped.model_copy(update={"compressed": ToGGUF().run(shipped.model, folder)})
+    assert all(check.holds for check in chat_checks(small))
+    field = GGUFReader(folder / "model.gguf", "r+").get_field("tokenizer.ggml.eos_token_id")
+    field.parts[field.data[0]][0] += 5
+    (wrong,) = (check for check in chat_checks(small) if not check.holds)
+    assert wrong.name == ENDS.replace("the released model", "its export")
