@@ -45,7 +45,7 @@ class DPO(Component[DPOInputs, Checkpoint]):
     left out. Writes a model and tokenizer in Hugging Face layout, and `ledger.jsonl`.
     """
 
-    version: ClassVar[str] = "2.1.0"
+    version: ClassVar[str] = "2.2.0"
 
     loss_type: Literal["sigmoid", "ipo", "hinge", "sigmoid_norm", "simpo"] = "sigmoid"
     """`sigmoid` is DPO itself, `ipo` Azar et al. 2023, `hinge` SLiC (Zhao et al. 2023),

@@ -46,7 +46,7 @@ class ContinuedTraining(Component[ContinuedTrainingInputs, Checkpoint], OnText):
     Writes a model and tokenizer in Hugging Face layout, and `ledger.jsonl`: what each step saw.
     """
 
-    version: ClassVar[str] = "1.0.0"
+    version: ClassVar[str] = "1.1.0"
 
     training: Hyperparameters | EpochHyperparameters = EpochHyperparameters(
         batch_size=16, micro_batch_size=2, checkpoint_every=20

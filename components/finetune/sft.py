@@ -36,7 +36,7 @@ class SFT(Component[SFTInputs, Checkpoint]):
     Writes a model and tokenizer in Hugging Face layout, and `ledger.jsonl`: what each step saw.
     """
 
-    version: ClassVar[str] = "4.1.0"
+    version: ClassVar[str] = "4.2.0"
 
     training: Hyperparameters | EpochHyperparameters = Hyperparameters(
         num_steps=480, batch_size=64, micro_batch_size=32, learning_rate=0.005

@@ -50,7 +50,7 @@ class Train(Component[TrainInputs, Checkpoint], ModelKind, OnText):
     If documents are packed or masked, `packing.json` says how full sequences are and what was cut.
     """
 
-    version: ClassVar[str] = "2.3.0"
+    version: ClassVar[str] = "2.4.0"
 
     depth: int = Field(default=4, ge=1)
     """Number of blocks, from which all other sizes follow: see components/lib/models/dial.py."""
